@@ -1,0 +1,1 @@
+"""Detectors score texts. They know nothing of HTTP, Kafka or SQL."""

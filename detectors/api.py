@@ -1,0 +1,71 @@
+"""The seam between the service and its detectors; imports no machine-learning library.
+
+A detector gives scores, never decisions: each score is a calibrated probability that a text
+belongs to one category. Operating points (threshold + action) decide, elsewhere.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+class Part(StrEnum):
+    """The side of an exchange that a text comes from."""
+
+    PROMPT = "prompt"
+    ANSWER = "answer"
+
+
+class Category(StrEnum):
+    """What a score speaks of. `ANY` is the probability of misuse of whatever kind."""
+
+    ANY = "any"
+    BIO = "bio"
+    CHEM = "chem"
+    CYBER = "cyber"
+    JAILBREAK = "jailbreak"
+    PROMPT_INJECTION = "prompt_injection"
+    VIOLENCE = "violence"
+    SELF_HARM = "self_harm"
+    SEXUAL = "sexual"
+    HATE = "hate"
+    FRAUD = "fraud"
+    PRIVACY = "privacy"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One text to score, of any length (the empty text included)."""
+
+    text: str
+    part: Part
+
+
+
+class Detector(Protocol):
+    """Scores samples in batches.
+
+    Implementations are deterministic, leave their input untouched, score a batch as they
+    would score each sample alone, and accept empty and very long texts.
+    """
+
+    @property
+    def name(self) -> str:
+        """The registry's name for it, a closed set: used as a metric label."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Changes whenever a score could: part of each verdict's identity."""
+        ...
+
+    @property
+    def parts(self) -> frozenset[Part]:
+        """The parts of an exchange that this detector was made to score."""
+        ...
+
+    def score(self, samples: Sequence[Sample]) -> Sequence[Mapping[Category, float]]:
+        """Return one mapping a sample, in order: category → calibrated probability in [0, 1]."""
+        ...
