@@ -1,0 +1,1 @@
+"""Watchgate: access control and misuse monitoring for deployed open-weight models."""

@@ -1,0 +1,130 @@
+"""Every exception that Watchgate raises on purpose.
+
+    WatchgateError
+    ├── ConfigError            the settings are wrong: one line, with the key's path
+    ├── EventLogError
+    │   ├── JournalFull        no room to keep another exchange: refuse it
+    │   ├── JournalBroken      a write or sync failed: nothing more is promised
+    │   └── BadRecord          a record that cannot be read: goes to the dead letters
+    ├── ArtefactError          a detector's files are missing, altered or too new
+    ├── Refusal                a request that is not served; gateway/problems.py knows the status
+    │   ├── InvalidApiKey
+    │   ├── ModelNotAllowed
+    │   ├── SurfaceNotAllowed
+    │   ├── ModelNotFound
+    │   ├── NotFound
+    │   ├── MethodNotAllowed
+    │   ├── InvalidRequest
+    │   ├── RequestTooLarge
+    │   ├── RequestTimeout
+    │   └── SafeguardInactive
+    ├── UpstreamError          vLLM did not do its part
+    │   ├── UpstreamUnavailable
+    │   ├── UpstreamTimeout
+    │   └── UpstreamBroke      in the middle of an answer
+    └── ClientGone             the caller hung up
+
+No message ever holds the text of a prompt or of an answer.
+"""
+
+
+class WatchgateError(Exception):
+    """The root: catch this to catch whatever Watchgate raises on purpose."""
+
+
+class ConfigError(WatchgateError):
+    """A setting is wrong; the message starts with the path of its key."""
+
+
+class EventLogError(WatchgateError):
+    """The event log could not do what was asked."""
+
+
+class JournalFull(EventLogError):
+    """The queue, the journal's size limit or the disk leaves no room for a new exchange."""
+
+
+class JournalBroken(EventLogError):
+    """A write or a sync failed in a way that leaves durability unknown."""
+
+
+class BadRecord(EventLogError):
+    """A record cannot be decoded or handled; `reason` comes from a closed set."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        """Keep the reason, which is a metric label, apart from the detail."""
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+
+
+class ArtefactError(WatchgateError):
+    """A detector's files are missing, altered or of another version."""
+
+
+class Refusal(WatchgateError):
+    """A request that Watchgate does not serve; `param` names the request's field at fault."""
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        """Keep the message for the caller and the field that it is about."""
+        super().__init__(message)
+        self.param = param
+
+
+class InvalidApiKey(Refusal):
+    """No key, or one that is unknown, expired or revoked."""
+
+
+class ModelNotAllowed(Refusal):
+    """The caller may not use this model."""
+
+
+class SurfaceNotAllowed(Refusal):
+    """The caller may not use this API on this model."""
+
+
+class ModelNotFound(Refusal):
+    """No such model is registered."""
+
+
+class NotFound(Refusal):
+    """No such path: the gateway serves an allow-list of paths."""
+
+
+class MethodNotAllowed(Refusal):
+    """The path exists, for another method."""
+
+
+class InvalidRequest(Refusal):
+    """The body is not what the surface takes."""
+
+
+class RequestTooLarge(Refusal):
+    """The body is over the limit."""
+
+
+class RequestTimeout(Refusal):
+    """The body did not arrive in time."""
+
+
+class SafeguardInactive(Refusal):
+    """A safeguard that the model's tier requires is not active; the message names it."""
+
+
+class UpstreamError(WatchgateError):
+    """The upstream did not do its part."""
+
+
+class UpstreamUnavailable(UpstreamError):
+    """No connection, or it closed before a byte of answer came."""
+
+
+class UpstreamTimeout(UpstreamError):
+    """The upstream was too slow."""
+
+
+class UpstreamBroke(UpstreamError):
+    """The answer ended in its middle, or was not HTTP."""
+
+
+class ClientGone(WatchgateError):
+    """The caller closed the connection before the answer was complete."""

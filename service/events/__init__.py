@@ -1,0 +1,1 @@
+"""What happened, kept so that it cannot be lost, and read by the workers."""

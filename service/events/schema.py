@@ -1,0 +1,176 @@
+"""The events, version 1, as JSON. docs/events.md describes every field for readers elsewhere.
+
+Times are Unix seconds, durations seconds. A new optional field does not change the version;
+a field that changes its meaning does. Decoders ignore fields that they do not know.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+from service.errors import BadRecord
+from service.events.log import Record, Topic
+
+VERSION: Final = 1
+
+Outcome = Literal[
+    "completed",
+    "refused_by_upstream",
+    "upstream_unavailable",
+    "upstream_timeout",
+    "upstream_broke",
+    "client_gone",
+    "interrupted",
+]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+    """What all events share."""
+
+    exchange_id: str
+    at: float
+    account: str
+    """Who is judged: the key's project (and later the end user within it)."""
+    project: str
+    key: str
+    """The id of the API key, never the key."""
+    model: str
+    surface: str
+    tier: int
+    v: int = VERSION
+
+
+class Opened(Event, frozen=True, kw_only=True, omit_defaults=True, tag="opened"):
+    """A request was let in and is about to be forwarded. Content: its body, verbatim."""
+
+    upstream: str
+    stream: bool
+    caller_request_id: str | None = None
+    traceparent: str | None = None
+
+
+class Timings(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Seconds since the request was received."""
+
+    total_s: float
+    first_byte_s: float | None = None
+    """Until the first byte of answer was released to the caller."""
+
+
+class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which record holds the exchange, and under what it was served."""
+
+    log: str
+    part: int
+    offset: int
+    lease: str | None = None
+
+
+class Closed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="closed"):
+    """The answer ended, however it did. Content: the answer's text, see `core.surfaces`."""
+
+    outcome: Outcome
+    opened_at: float
+    served_number: int = 0
+    """Counts the exchanges of which a byte was served since the process started, from 1;
+    0: none was. A hole in the numbers of one `boot` is an answer that was not recorded."""
+    boot: str = ""
+    status: int | None = None
+    finish_reasons: tuple[str, ...] = ()
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    timings: Timings | None = None
+    screens: tuple[str, ...] = ()
+    """The screens that the gateway itself applied."""
+    receipt: Receipt | None = None
+
+
+class Crossing(msgspec.Struct, frozen=True):
+    """A score at or over an operating point's threshold."""
+
+    point: str
+    category: str
+    score: float
+    threshold: float
+    action: str
+
+
+class Verdict(Event, frozen=True, kw_only=True, omit_defaults=True, tag="verdict"):
+    """What one detector says of one part of an exchange."""
+
+    id: str
+    part: str
+    detector: str
+    version: str
+    digest: str
+    """SHA-256 of the text that was scored, as hex."""
+    unscanned: str | None = None
+    """Why the part was not scored (a closed set of reasons); None: it was."""
+    scores: dict[str, float] = {}
+    crossed: tuple[Crossing, ...] = ()
+    completes: bool = False
+    """This is the exchange's last verdict: all parts that its tier names are covered."""
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="dead_letter"):
+    """A record that a worker could not handle. Content: an `Original`, to be replayed."""
+
+    at: float
+    group: str
+    reason: str
+    topic: str
+    log: str
+    part: int
+    offset: int
+    v: int = VERSION
+
+
+class Original(msgspec.Struct, frozen=True, kw_only=True):
+    """The record behind a dead letter, its bytes in base64."""
+
+    topic: str
+    key: bytes
+    kind: str
+    id: str
+    body: bytes
+    content: bytes | None
+    key_id: str | None
+
+
+AnyEvent = Opened | Closed | Verdict
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(AnyEvent)
+_TOPICS: Final = {
+    Opened: Topic.EXCHANGES,
+    Closed: Topic.EXCHANGES,
+    Verdict: Topic.VERDICTS,
+}
+
+
+def to_record(event: AnyEvent, content: bytes | None = None) -> Record:
+    """Encode an event for its topic; records of one account share a key."""
+    kind = type(event)
+    return Record(
+        topic=_TOPICS[kind],
+        key=event.account.encode(),
+        kind=kind.__name__.lower(),
+        id=event.id if isinstance(event, Verdict) else event.exchange_id,
+        body=_encoder.encode(event),
+        content=content,
+    )
+
+
+def to_event(record: Record) -> AnyEvent:
+    """Decode a record's body.
+
+    Raises:
+        BadRecord: "undecodable" for what is no event, "version" for one from the future.
+    """
+    try:
+        event = _decoder.decode(record.body)
+    except msgspec.MsgspecError as error:
+        raise BadRecord("undecodable", str(error)) from None
+    if event.v > VERSION:
+        raise BadRecord("version", f"{event.v}, and this reads up to {VERSION}")
+    return event
