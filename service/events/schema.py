@@ -140,7 +140,7 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
 AnyEvent = Opened | Closed | Verdict
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(AnyEvent)
+_decoder: Final[msgspec.json.Decoder[AnyEvent]] = msgspec.json.Decoder(AnyEvent)
 _TOPICS: Final = {
     Opened: Topic.EXCHANGES,
     Closed: Topic.EXCHANGES,

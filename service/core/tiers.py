@@ -1,0 +1,84 @@
+"""Tiers: what a model's risk asks of the gateway before it may be served. See docs/tiers.md."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Literal
+
+MAX_TIER: Final = 4
+
+
+class Safeguard(StrEnum):
+    """A control that can be proved active; the names are metric labels and error texts."""
+
+    AUTHENTICATION = "authentication"
+    EVIDENCE = "evidence"
+    PARAMETERS = "parameter_allow_list"
+    PROMPT_SCREEN = "prompt_screen"
+    ANSWER_SCREEN = "answer_screen"
+    CHAT_TEMPLATE = "chat_template"
+    SCREENING_LAG = "screening_lag"
+    ANSWER_WINDOW = "answer_window"
+    END_USER_IDS = "end_user_ids"
+    ADAPTERS = "adapter_allow_list"
+    VERIFIED_IDENTITY = "verified_identity"
+    ACCOUNT_MONITORING = "account_monitoring"
+    REVIEW = "review"
+    LEASE = "lease"
+    NAMED_USERS = "named_users"
+    TWO_PERSONS = "two_person_enablement"
+    NO_EGRESS = "no_egress_tools"
+    ATTESTATION = "attestation"
+
+
+BUILT: Final = frozenset(
+    {
+        Safeguard.AUTHENTICATION,
+        Safeguard.EVIDENCE,
+        Safeguard.PARAMETERS,
+        Safeguard.PROMPT_SCREEN,
+        Safeguard.ANSWER_SCREEN,
+        Safeguard.CHAT_TEMPLATE,
+        Safeguard.SCREENING_LAG,
+    }
+)
+"""What this version can prove active. A tier that needs more is refused by the settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """What a tier requires to serve."""
+
+    number: int
+    name: str
+    requires: frozenset[Safeguard]
+    evidence: Literal["written", "synced"]
+    """The level that `opened` reaches before the first byte of an answer is released, and
+    `closed` before the last."""
+    strict_parameters: bool
+    """Unknown parameters are refused; else only those that reach into the engine are."""
+    max_screening_lag_s: float | None
+    """Older unscreened exchanges stop the model from being served; None: no bound."""
+
+
+def _tiers() -> tuple[Tier, ...]:
+    s = Safeguard
+    open_ = frozenset({s.AUTHENTICATION, s.EVIDENCE, s.PARAMETERS})
+    baseline = open_ | {s.PROMPT_SCREEN, s.ANSWER_SCREEN, s.CHAT_TEMPLATE, s.SCREENING_LAG}
+    elevated = baseline | {s.ANSWER_WINDOW, s.END_USER_IDS, s.ADAPTERS}
+    high = elevated | {s.VERIFIED_IDENTITY, s.ACCOUNT_MONITORING, s.REVIEW, s.LEASE}
+    restricted = high | {s.NAMED_USERS, s.TWO_PERSONS, s.NO_EGRESS, s.ATTESTATION}
+    return (
+        Tier(0, "open", open_, "written", strict_parameters=False, max_screening_lag_s=None),
+        Tier(1, "baseline", baseline, "written", strict_parameters=True, max_screening_lag_s=300),
+        Tier(2, "elevated", elevated, "synced", strict_parameters=True, max_screening_lag_s=60),
+        Tier(3, "high", high, "synced", strict_parameters=True, max_screening_lag_s=60),
+        Tier(4, "restricted", restricted, "synced", strict_parameters=True, max_screening_lag_s=60),
+    )
+
+
+TIERS: Final = _tiers()
+
+
+def unbuilt_safeguards(tier: int) -> list[Safeguard]:
+    """Name what the tier requires and this version cannot prove, in order of definition."""
+    return [s for s in Safeguard if s in TIERS[tier].requires and s not in BUILT]

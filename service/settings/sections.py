@@ -1,0 +1,257 @@
+"""The shape of the settings: names, types, defaults. docs/settings.md describes each key."""
+
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from detectors.api import Category, Part
+from service.core.tiers import MAX_TIER
+
+MIB: Final = 1024 * 1024
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+"""0 lets the system choose, which is for tests."""
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,127}$")]
+
+
+def _from_base(path: Path, info: ValidationInfo) -> Path:
+    base: Path = (info.context or {}).get("base", Path.cwd())
+    return (base / path.expanduser()).absolute()
+
+
+FilePath = Annotated[Path, AfterValidator(_from_base)]
+
+
+class Section(BaseModel):
+    """What all groups of settings share: nothing unknown, nothing changed later."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Tls(Section):
+    """A certificate that a server of ours shows."""
+
+    cert_file: FilePath
+    key_file: FilePath
+
+
+class Gateway(Section):
+    """Where callers come in, and what they may send."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    workers: PositiveInt = 1
+    max_body_bytes: PositiveInt = 16 * MIB
+    max_answer_bytes: PositiveInt = 32 * MIB
+    max_header_bytes: PositiveInt = 32 * 1024
+    max_header_count: PositiveInt = 100
+    header_timeout_s: PositiveFloat = 10.0
+    body_timeout_s: PositiveFloat = 60.0
+    keep_alive_s: PositiveFloat = 75.0
+    drain_s: PositiveFloat = 30.0
+    backlog: PositiveInt = 2048
+    tls: Tls | None = None
+
+
+class Console(Section):
+    """Where the admin API is."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8081
+
+
+class OpsPorts(Section):
+    """Health and metrics, where each process runs on its own."""
+
+    gateway: Port = 9464
+    screener: Port = 9465
+    enforcer: Port = 9466
+    custodian: Port = 9467
+    shipper: Port = 9468
+    console: Port = 9469
+
+
+class Ops(Section):
+    """Health, readiness and metrics: `port` for `watchgate up`, `ports` for single processes."""
+
+    host: str = "127.0.0.1"
+    port: Port = 9464
+    ports: OpsPorts = OpsPorts()
+
+
+class Upstream(Section):
+    """A vLLM server."""
+
+    name: Name
+    url: Annotated[str, Field(pattern=r"^https?://[^/\s?#]+(/[^\s?#]*)?$")]
+    api_key: SecretStr | None = None
+    connect_timeout_s: PositiveFloat = 5.0
+    read_timeout_s: PositiveFloat = 300.0
+    total_timeout_s: PositiveFloat = 1800.0
+    max_connections: PositiveInt = 1024
+    keep_alive_s: PositiveFloat = 60.0
+    ca_file: FilePath | None = None
+
+
+class Model(Section):
+    """A served name. A registered model without a tier is tier 4."""
+
+    name: Name
+    upstream: str
+    upstream_model: str = ""
+    tier: Annotated[int, Field(ge=0, le=MAX_TIER)] = MAX_TIER
+
+    @model_validator(mode="before")
+    @classmethod
+    def _same_name_upstream(cls, data: Any) -> Any:  # noqa: ANN401  (pydantic gives what was written)
+        if isinstance(data, dict) and not data.get("upstream_model"):
+            return {**data, "upstream_model": data.get("name")}
+        return data
+
+
+class Journal(Section):
+    """The durable local log of each process that appends."""
+
+    segment_bytes: Annotated[int, Field(ge=MIB)] = 64 * MIB
+    max_bytes: Annotated[int, Field(ge=4 * MIB)] = 20 * 1024 * MIB
+    reserve_bytes: Annotated[int, Field(ge=MIB)] = 64 * MIB
+    max_queue_bytes: Annotated[int, Field(ge=MIB)] = 64 * MIB
+    keep_s: Annotated[float, Field(ge=0)] = 7 * 86400.0
+
+    @model_validator(mode="after")
+    def _reserve_fits(self) -> Self:
+        if self.reserve_bytes + self.segment_bytes > self.max_bytes:
+            raise ValueError("max_bytes must hold at least one segment and the reserve")
+        return self
+
+
+class JournalLog(Section):
+    """One machine: the workers read the journals themselves."""
+
+    kind: Literal["journal"] = "journal"
+
+
+class KafkaSecurity(Section):
+    """TLS and SASL, as kafka-python takes them."""
+
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    ca_file: FilePath | None = None
+    cert_file: FilePath | None = None
+    key_file: FilePath | None = None
+
+
+class KafkaTopics(Section):
+    """The names in Kafka of the logical topics."""
+
+    exchanges: Name = "watchgate.exchanges"
+    verdicts: Name = "watchgate.verdicts"
+    dead_letters: Name = "watchgate.dead-letters"
+
+
+class KafkaLog(Section):
+    """Several machines: a shipper carries each journal to Kafka, the workers read there."""
+
+    kind: Literal["kafka"]
+    bootstrap_servers: Annotated[tuple[str, ...], Field(min_length=1)]
+    security: KafkaSecurity = KafkaSecurity()
+    topics: KafkaTopics = KafkaTopics()
+    partitions: PositiveInt = 12
+    replication_factor: PositiveInt = 1
+    retention_s: PositiveFloat = 7 * 86400.0
+    max_message_bytes: Annotated[int, Field(ge=16 * 1024)] = 900_000
+
+
+class Store(Section):
+    """Keys, alerts and whatever else is asked and changed: an SQLite file."""
+
+    url: Annotated[str, Field(validate_default=True)] = "sqlite:///var/watchgate.db"
+    poll_s: PositiveFloat = 1.0
+    max_staleness_s: PositiveFloat = 60.0
+
+    @field_validator("url")
+    @classmethod
+    def _sqlite_from_base(cls, url: str, info: ValidationInfo) -> str:
+        scheme, separator, path = url.partition(":///")
+        if scheme != "sqlite" or not separator or not path:
+            raise ValueError("expected sqlite:///PATH")
+        return f"sqlite:///{_from_base(Path(path), info)}"
+
+
+class Auth(Section):
+    """Keys are stored as HMAC-SHA256 under the pepper; without one, a file in data_dir is made."""
+
+    pepper: SecretStr | None = None
+
+
+class Alerts(Section):
+    """Who is told. Without Alertmanagers alerts stay in the outbox: `watchgate alerts list`."""
+
+    alertmanagers: tuple[Annotated[str, Field(pattern=r"^https?://\S+$")], ...] = ()
+    resend_s: PositiveFloat = 30.0
+    hold_s: PositiveFloat = 900.0
+
+
+class Screening(Section):
+    """How the screener works."""
+
+    batch_records: PositiveInt = 64
+
+
+class OperatingPoint(Section):
+    """A detector's threshold on a category, for a part of an exchange, and what follows."""
+
+    detector: Name
+    category: Category
+    part: Part
+    threshold: Annotated[float, Field(ge=0, le=1)]
+    action: Literal["record", "page"]
+    models: tuple[Name, ...] = ()
+    """None named: all."""
+
+    @property
+    def name(self) -> str:
+        """A readable id, unique among points that differ in more than threshold and models."""
+        return f"{self.detector}/{self.category}/{self.part}/{self.action}"
+
+
+class Settings(BaseSettings):
+    """Everything that an operator decides."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix="WATCHGATE_",
+        env_nested_delimiter="__",
+        hide_input_in_errors=True,
+    )
+
+    data_dir: FilePath = Field(default=Path("./var"), validate_default=True)
+    gateway: Gateway = Gateway()
+    console: Console = Console()
+    ops: Ops = Ops()
+    upstreams: tuple[Upstream, ...]
+    models: tuple[Model, ...]
+    journal: Journal = Journal()
+    event_log: Annotated[JournalLog | KafkaLog, Field(discriminator="kind")] = JournalLog()
+    store: Store = Store()
+    auth: Auth = Auth()
+    alerts: Alerts = Alerts()
+    screening: Screening = Screening()
+    operating_points: tuple[OperatingPoint, ...] = ()
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
