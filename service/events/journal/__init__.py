@@ -1,0 +1,19 @@
+"""The durable local log of one process: a row of SQLite segments with one writer.
+
+    <root>/gateway-0/            one folder a journal, its name the `log` of positions
+        lock                     held (flock) by the process that writes
+        synced                   the mark up to which readers may read, see mark.py
+        00000001.db …            segments: sealed ones are never written again, the last is open
+        ballast                  space kept for the ends of exchanges, see space.py
+    <root>/../groups/<name>.json what each consumer group has acknowledged, see groups.py
+
+Files are 0600 in folders of 0700.
+"""
+
+from service.events.journal.pending import Pending
+from service.events.journal.reader import JournalReader, find_exchange
+from service.events.journal.slots import Slot, take_slot
+from service.events.journal.space import Limits
+from service.events.journal.writer import Journal
+
+__all__ = ["Journal", "JournalReader", "Limits", "Pending", "Slot", "find_exchange", "take_slot"]
