@@ -1,0 +1,103 @@
+"""Who calls: API keys, and what a presented key proves.
+
+A key is `sk-wg-` and 256 random bits in base64url. Only its HMAC-SHA256 under the pepper is
+stored, so neither the store nor a snapshot of it lets anyone call. The digests are looked up in
+a mapping: without the pepper nobody can choose a digest, so the time that takes tells nothing.
+"""
+
+import hmac
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+KEY_START: Final = "sk-wg-"
+KEY_ENTROPY_BYTES: Final = 32
+ID_ENTROPY_BYTES: Final = 9
+PREFIX_CHARS: Final = 12
+"""How much of a key is kept in the clear, to tell keys apart: 36 of its 256 bits."""
+
+_PROJECT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+class Denial(StrEnum):
+    """Why nobody is authenticated; the names are metric labels."""
+
+    UNKNOWN = "unknown"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who authenticated: a key, in a project."""
+
+    key_id: str
+    project: str
+    account: str
+    """Who is judged and enforced on: the project, until end users are told apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """What the store knows of a key; times are Unix seconds."""
+
+    caller: Caller
+    expires_at: float | None
+    revoked_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All keys as of one revision of the store, by digest: what a gateway holds in memory."""
+
+    revision: int
+    callers: Mapping[bytes, KnownKey]
+    loaded_at: float
+
+
+def authenticate(snapshot: Snapshot, digest: bytes, now: float) -> Caller | Denial:
+    """Return whose key this is, or why it proves nothing. An expiry counts from its instant on."""
+    known = snapshot.callers.get(digest)
+    if known is None:
+        return Denial.UNKNOWN
+    if known.revoked_at is not None:
+        return Denial.REVOKED
+    if known.expires_at is not None and now >= known.expires_at:
+        return Denial.EXPIRED
+    return known.caller
+
+
+def digest_key(pepper: bytes, key: str) -> bytes:
+    """Return the 32 bytes under which a key is stored; any text has one."""
+    return hmac.digest(pepper, key.encode("utf-8", "replace"), "sha256")
+
+
+def make_key(entropy: bytes) -> str:
+    """Spell 32 random bytes as a key: `sk-wg-` and 43 characters."""
+    if len(entropy) != KEY_ENTROPY_BYTES:
+        raise ValueError(f"a key is made of {KEY_ENTROPY_BYTES} bytes, not {len(entropy)}")
+    return KEY_START + _base64url(entropy)
+
+
+def make_key_id(entropy: bytes) -> str:
+    """Spell 9 random bytes as the id of a key: `key_` and 12 characters."""
+    if len(entropy) != ID_ENTROPY_BYTES:
+        raise ValueError(f"a key's id is made of {ID_ENTROPY_BYTES} bytes, not {len(entropy)}")
+    return "key_" + _base64url(entropy)
+
+
+def visible_prefix(key: str) -> str:
+    """Return the part of a key that lists and logs may show."""
+    return key[:PREFIX_CHARS]
+
+
+def is_project_name(text: str) -> bool:
+    """Whether it is 1 to 63 letters, digits, `.`, `_` and `-`, the first a letter or digit."""
+    return _PROJECT.fullmatch(text) is not None
+
+
+def _base64url(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -1,0 +1,1 @@
+"""One file a change. What was released is never edited."""
