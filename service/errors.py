@@ -5,7 +5,8 @@
     ├── EventLogError
     │   ├── JournalFull        no room to keep another exchange: refuse it
     │   ├── JournalBroken      a write or sync failed: nothing more is promised
-    │   └── BadRecord          a record that cannot be read: goes to the dead letters
+    │   ├── BadRecord          a record that cannot be read: goes to the dead letters
+    │   └── ShipFailed         Kafka did not acknowledge all records: send them again
     ├── ArtefactError          a detector's files are missing, altered or too new
     ├── Refusal                a request that is not served; gateway/problems.py knows the status
     │   ├── InvalidApiKey
@@ -54,6 +55,15 @@ class BadRecord(EventLogError):
     def __init__(self, reason: str, detail: str = "") -> None:
         """Keep the reason, which is a metric label, apart from the detail."""
         super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+
+
+class ShipFailed(EventLogError):
+    """Kafka did not acknowledge every record of a batch; `reason` is the error's class name."""
+
+    def __init__(self, reason: str) -> None:
+        """Keep the reason, which is a metric label, and nothing of what was to be sent."""
+        super().__init__(f"Kafka did not acknowledge the records: {reason}")
         self.reason = reason
 
 
