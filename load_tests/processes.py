@@ -5,11 +5,12 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -46,7 +47,7 @@ def _compile(source: Path, program: Path) -> None:
     unfinished.rename(program)
 
 
-def pinned(command: Sequence[str | Path], core: int | None) -> list[str]:
+def pinned(command: Sequence[object], core: int | None) -> list[str]:
     """The command, kept on one core (`taskset` becomes the program, the process id is the same)."""
     words = [str(word) for word in command]
     return words if core is None else ["taskset", "-c", str(core), *words]
@@ -54,7 +55,7 @@ def pinned(command: Sequence[str | Path], core: int | None) -> list[str]:
 
 @contextmanager
 def child(
-    command: Sequence[str | Path], *, log: Path, core: int | None = None
+    command: Sequence[object], *, log: Path, core: int | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Runs a program until the block ends; what it says goes to `log`."""
     with log.open("wb") as out:
@@ -68,16 +69,18 @@ def child(
     try:
         yield process
     finally:
-        _stop(process)
+        _stop(command, process)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop(command: Sequence[object], process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
         process.wait(STOP_S)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)  # its own session: only it and its children
-        process.wait(STOP_S)
+        print(f"{command[0]} did not stop in {STOP_S:.0f} s and is killed", file=sys.stderr)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # a session of its own: only it and its children
+    process.wait(STOP_S)
 
 
 def wait_until(
