@@ -1,0 +1,1 @@
+"""The commands behind `watchgate`: one file a group, each with `add_parser`."""

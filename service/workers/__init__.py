@@ -1,0 +1,1 @@
+"""The workers: they read the event log, and have effects."""
