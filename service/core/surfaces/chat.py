@@ -1,0 +1,106 @@
+"""POST /v1/chat/completions."""
+
+from typing import Final
+
+import msgspec
+
+from service.core.surfaces.answers import AnswerReader
+from service.core.surfaces.shape import UNREADABLE, Fields, Surface
+from service.errors import InvalidRequest
+
+_URL_FIELDS: Final = ("image_url", "video_url", "audio_url")
+
+
+class _Message(msgspec.Struct):
+    role: str
+    content: str | list[dict[str, msgspec.Raw] | str] | None = None
+
+
+class _Url(msgspec.Struct):
+    url: str
+
+
+_messages_decoder: Final = msgspec.json.Decoder(list[_Message])
+_url_decoder: Final = msgspec.json.Decoder(_Url | str)
+
+
+def _check_prompt(fields: Fields) -> None:
+    """Refuse messages that are not messages, and content that the gateway cannot see."""
+    if "messages" not in fields:
+        raise InvalidRequest("The field 'messages' is missing.", param="messages")
+    try:
+        messages = _messages_decoder.decode(fields["messages"])
+        for message in messages:
+            if isinstance(message.content, list):
+                for part in message.content:
+                    _check_part(part)
+    except UNREADABLE:
+        raise InvalidRequest(
+            "The field 'messages' must be a list of messages, each with a role and a content of "
+            "text or a list of parts.",
+            param="messages",
+        ) from None
+
+
+def _check_part(part: dict[str, msgspec.Raw] | str) -> None:
+    if isinstance(part, str):
+        return
+    for name in _URL_FIELDS:
+        if name in part:
+            value = _url_decoder.decode(part[name])
+            url = value if isinstance(value, str) else value.url
+            if not url.startswith("data:"):
+                raise InvalidRequest(
+                    f"An {name} must be a data: URL: content behind other URLs cannot be read.",
+                    param="messages",
+                )
+
+
+CHAT: Final = Surface(
+    name="chat",
+    path="/v1/chat/completions",
+    parameters=frozenset(
+        {
+            "chat_template_kwargs",
+            "frequency_penalty",
+            "function_call",
+            "functions",
+            "include_reasoning",
+            "length_penalty",
+            "logit_bias",
+            "logprobs",
+            "max_completion_tokens",
+            "max_tokens",
+            "messages",
+            "metadata",
+            "min_p",
+            "min_tokens",
+            "modalities",
+            "model",
+            "n",
+            "parallel_tool_calls",
+            "presence_penalty",
+            "reasoning_effort",
+            "repetition_penalty",
+            "response_format",
+            "safety_identifier",
+            "seed",
+            "stop",
+            "stop_token_ids",
+            "store",
+            "stream",
+            "stream_options",
+            "temperature",
+            "tool_choice",
+            "tools",
+            "top_k",
+            "top_logprobs",
+            "top_p",
+            "user",
+            "verbosity",
+        }
+    ),
+    prompt_fields=("messages", "tools", "functions", "response_format"),
+    check_prompt=_check_prompt,
+    answer_reader=AnswerReader,
+)

@@ -1,0 +1,64 @@
+"""POST /v1/completions."""
+
+from typing import Final
+
+import msgspec
+
+from service.core.surfaces.answers import AnswerReader
+from service.core.surfaces.shape import UNREADABLE, Fields, Surface
+from service.errors import InvalidRequest
+
+_prompt_decoder: Final = msgspec.json.Decoder(str | list[str])
+
+
+def _check_prompt(fields: Fields) -> None:
+    """Refuse prompts that cannot be read: token ids above all."""
+    if "prompt" not in fields:
+        raise InvalidRequest("The field 'prompt' is missing.", param="prompt")
+    try:
+        _prompt_decoder.decode(fields["prompt"])
+    except UNREADABLE:
+        raise InvalidRequest(
+            "The field 'prompt' must be a string or a list of strings; token ids are not accepted.",
+            param="prompt",
+        ) from None
+
+
+COMPLETIONS: Final = Surface(
+    name="completions",
+    path="/v1/completions",
+    parameters=frozenset(
+        {
+            "best_of",
+            "echo",
+            "frequency_penalty",
+            "length_penalty",
+            "logit_bias",
+            "logprobs",
+            "max_tokens",
+            "metadata",
+            "min_p",
+            "min_tokens",
+            "model",
+            "n",
+            "presence_penalty",
+            "prompt",
+            "repetition_penalty",
+            "response_format",
+            "safety_identifier",
+            "seed",
+            "stop",
+            "stop_token_ids",
+            "stream",
+            "stream_options",
+            "suffix",
+            "temperature",
+            "top_k",
+            "top_p",
+            "user",
+        }
+    ),
+    prompt_fields=("prompt", "suffix", "response_format"),
+    check_prompt=_check_prompt,
+    answer_reader=AnswerReader,
+)

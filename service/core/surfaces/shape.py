@@ -1,0 +1,204 @@
+"""What surfaces share: reading a request's fields, its text, and the edits of the contract."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from service.core.surfaces.answers import AnswerReader
+from service.errors import InvalidRequest
+
+Fields = dict[str, msgspec.Raw]
+
+_fields_decoder: Final = msgspec.json.Decoder(Fields)
+_string_decoder: Final = msgspec.json.Decoder(str)
+_bool_decoder: Final = msgspec.json.Decoder(bool | None)
+_int_decoder: Final = msgspec.json.Decoder(int | None)
+_options_decoder: Final = msgspec.json.Decoder(Fields | None)
+_encoder: Final = msgspec.json.Encoder()
+
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding bytes from elsewhere may raise."""
+
+MAX_CHOICES: Final = 8
+"""The most answers (`n`, `best_of`) that one request may ask for from tier 1 on."""
+
+_TEMPLATE_FIELDS: Final = frozenset(
+    {
+        "add_generation_prompt",
+        "chat_template",
+        "continue_final_message",
+        "documents",
+    }
+)
+_ENGINE_FIELDS: Final = frozenset(
+    {
+        "kv_transfer_params",
+        "prompt_embeds",
+        "prompt_token_ids",
+        "vllm_xargs",
+    }
+)
+_TEMPLATE_KWARGS: Final = frozenset({"enable_thinking", "reasoning_effort", "thinking"})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request's body: its fields as they were written, and what routing needs of them."""
+
+    body: bytes
+    fields: Fields
+    model: str
+    stream: bool
+    wants_usage: bool
+    """The caller asked for the usage chunk of a stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """One API shape."""
+
+    name: str
+    path: str
+    parameters: frozenset[str]
+    """The allow-list of fields from tier 1 on."""
+    prompt_fields: tuple[str, ...]
+    """The fields whose text reaches the model."""
+    check_prompt: Callable[[Fields], None]
+    """Raises InvalidRequest for a prompt that cannot be read."""
+    answer_reader: Callable[[], AnswerReader]
+
+
+def parse(body: bytes) -> Request:
+    """Read a body's fields.
+
+    Raises:
+        InvalidRequest: it is no JSON object, or a field that routing needs has a wrong type.
+    """
+    try:
+        fields = _fields_decoder.decode(body)
+    except UNREADABLE:
+        raise InvalidRequest("The body is not a JSON object.") from None
+    if "model" not in fields:
+        raise InvalidRequest("The field 'model' is missing.", param="model")
+    model = _decode(_string_decoder, fields, "model", "a string")
+    stream = bool(_decode(_bool_decoder, fields, "stream", "true or false"))
+    options = _decode(_options_decoder, fields, "stream_options", "an object") or {}
+    wants_usage = bool(_decode(_bool_decoder, options, "include_usage", "true or false"))
+    return Request(body, fields, model, stream, wants_usage)
+
+
+def check_parameters(request: Request, surface: Surface, *, strict: bool) -> None:
+    """Refuse fields that reach into the engine and, if strict, all that are not on the list.
+
+    Raises:
+        InvalidRequest: naming the first field at fault.
+    """
+    for field in request.fields:
+        engine = field in _ENGINE_FIELDS or (strict and field in _TEMPLATE_FIELDS)
+        if engine or (strict and field not in surface.parameters):
+            raise InvalidRequest(f"The parameter {field!r} is not accepted.", param=field)
+    surface.check_prompt(request.fields)
+    if strict:
+        _check_choices(request.fields)
+        _check_template_kwargs(request.fields)
+
+
+def _check_choices(fields: Fields) -> None:
+    for name in ("n", "best_of"):
+        if (_decode(_int_decoder, fields, name, "an integer") or 1) > MAX_CHOICES:
+            raise InvalidRequest(f"{name!r} may be at most {MAX_CHOICES}.", param=name)
+
+
+def _check_template_kwargs(fields: Fields) -> None:
+    name = "chat_template_kwargs"
+    for key in _decode(_options_decoder, fields, name, "an object") or ():
+        if key not in _TEMPLATE_KWARGS:
+            raise InvalidRequest(f"The parameter {name}[{key!r}] is not accepted.", param=name)
+
+
+def to_upstream(request: Request, upstream_model: str) -> bytes:
+    """Return the body as the upstream gets it: the caller's bytes but for the listed edits.
+
+    The model's upstream name, and `stream_options.include_usage` in a stream.
+    """
+    asks = request.stream and not request.wants_usage
+    if request.model == upstream_model:
+        if not asks:
+            return request.body
+        if "stream_options" not in request.fields:
+            end = request.body.rindex(b"}")
+            return request.body[:end] + b',"stream_options":{"include_usage":true}}'
+    fields: dict[str, Any] = {**request.fields, "model": upstream_model}
+    if asks:
+        options = _decode(_options_decoder, request.fields, "stream_options", "an object") or {}
+        fields["stream_options"] = {**options, "include_usage": True}
+    return _encoder.encode(fields)
+
+
+def _decode(decoder: msgspec.json.Decoder[Any], fields: Fields, name: str, expected: str) -> Any:  # noqa: ANN401  (the decoder's type)
+    raw = fields.get(name)
+    if raw is None:
+        return None
+    try:
+        return decoder.decode(raw)
+    except UNREADABLE:
+        raise InvalidRequest(f"The field {name!r} must be {expected}.", param=name) from None
+
+
+@dataclass(frozen=True, slots=True)
+class PromptText:
+    """The text that a model was given."""
+
+    text: str
+    unscanned: frozenset[str]
+    """What is in the prompt and is not text: "image", "audio", "file"."""
+
+
+_NOT_TEXT: Final[Mapping[str, str]] = {
+    "image_url": "image",
+    "input_image": "image",
+    "image_embeds": "image",
+    "video_url": "image",
+    "input_audio": "audio",
+    "audio_url": "audio",
+    "file": "file",
+    "input_file": "file",
+}
+_STRUCTURE: Final = frozenset(
+    {"role", "type", "image_url", "input_audio", "video_url", "audio_url"}
+)
+
+
+def prompt_text(surface: Surface, body: bytes) -> PromptText:
+    """Collect every text of a recorded body that reaches the model, whatever it is nested in.
+
+    Only the names of roles and types, and what is no text, are left out: nothing hides in a
+    field that we did not think of.
+    """
+    fields = msgspec.json.decode(body)
+    texts: list[str] = []
+    unscanned: set[str] = set()
+    for name in surface.prompt_fields:
+        for kind, value in _leaves(fields.get(name)):
+            if kind == "text":
+                texts.append(value)
+            else:
+                unscanned.add(value)
+    return PromptText("\n".join(texts), frozenset(unscanned))
+
+
+def _leaves(root: object) -> Iterator[tuple[str, str]]:
+    """Yield the texts below a JSON value in order, however deep, and what is no text."""
+    stack = [root]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, str):
+            yield "text", value
+        elif isinstance(value, list):
+            stack.extend(reversed(value))
+        elif isinstance(value, dict):
+            if reason := _NOT_TEXT.get(str(value.get("type"))):
+                yield "unscanned", reason
+            stack.extend(value[key] for key in reversed(value) if key not in _STRUCTURE)
