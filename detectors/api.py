@@ -43,7 +43,6 @@ class Sample:
     part: Part
 
 
-
 class Detector(Protocol):
     """Scores samples in batches.
 
