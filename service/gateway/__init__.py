@@ -1,0 +1,1 @@
+"""The gateway: what stands between the callers and vLLM."""

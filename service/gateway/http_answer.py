@@ -1,0 +1,121 @@
+"""The answer of an upstream, between the connection that feeds it and the task that reads it."""
+
+import asyncio
+from typing import Protocol
+
+from service.errors import UpstreamBroke, UpstreamError
+
+
+class Source(Protocol):
+    """Where an answer comes from: its connection."""
+
+    def fail(self, error: UpstreamError) -> None:
+        """Close at once and settle the answer with this error."""
+
+    def resume(self) -> None:
+        """Go on, if the source had paused: the reader has caught up."""
+
+
+class Answer:
+    """What the upstream answers: complete up to its header, the body as it comes.
+
+    One task reads it. When that task is cancelled while it waits, the connection is closed.
+    The methods after `abort` are for the connection.
+    """
+
+    __slots__ = ("_chunks", "_error", "_source", "_waiter", "buffered_bytes", "headers", "status")
+
+    def __init__(self, source: Source) -> None:
+        """Begin without a head: `status` is 0 until it is complete."""
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        """In the order of the answer, names in lower case."""
+        self.buffered_bytes = 0
+        self._chunks: list[bytes] = []
+        self._source: Source | None = source  # None: nothing more will come
+        self._error: UpstreamError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def read(self) -> bytes:
+        """Return the next bytes of the body, all that have come; b"" is its end.
+
+        Raises:
+            UpstreamTimeout: nothing came for too long, or the whole took too long.
+            UpstreamBroke: the body ended early; what came before was returned first.
+        """
+        while not self._chunks:
+            if self._source is None:
+                self._raise_error()
+                return b""
+            await self._news()
+        return self._take()
+
+    async def read_all(self, limit_bytes: int) -> bytes:
+        """Return the whole rest of the body.
+
+        Raises:
+            UpstreamBroke: as `read`, or there are more than `limit_bytes` of it.
+            UpstreamTimeout: as `read`.
+        """
+        chunks: list[bytes] = []
+        while chunk := await self.read():
+            chunks.append(chunk)
+            limit_bytes -= len(chunk)
+            if limit_bytes < 0:
+                self.abort()
+                raise UpstreamBroke("the answer is larger than the limit for one answer")
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def abort(self) -> None:
+        """Close the connection at once, which makes vLLM stop its work; no-op after the end."""
+        if self._source is not None:
+            self._source.fail(UpstreamBroke("the gateway gave up this answer"))
+
+    async def wait_for_head(self) -> None:
+        """Return once `status` and `headers` are there.
+
+        Raises:
+            UpstreamError: they will not come.
+        """
+        while not self.status:
+            if self._source is None:
+                self._raise_error()
+            await self._news()
+
+    def feed(self, data: bytes) -> None:
+        """Take a part of the body."""
+        self._chunks.append(data)
+        self.buffered_bytes += len(data)
+
+    def settle(self, error: UpstreamError | None) -> None:
+        """End the answer, well or with an error; nothing more will come."""
+        self._source = None
+        self._error = error
+        self.wake()
+
+    def wake(self) -> None:
+        """Tell the reader, if one waits, that there is something new."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _take(self) -> bytes:
+        chunks = self._chunks
+        self._chunks = []
+        self.buffered_bytes = 0
+        if self._source is not None:
+            self._source.resume()
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def _news(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        except asyncio.CancelledError:
+            self.abort()
+            raise
+        finally:
+            self._waiter = None
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
