@@ -8,6 +8,7 @@ Exit code 0, or 1 with --check when a budget of `budgets.toml` is broken, or 2 w
 
 import argparse
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -24,12 +25,14 @@ from load_tests.systems import SYSTEMS, Running, Site, mock
 
 DEFAULT: Final = ("nginx", "envoy", "watchgate")
 WARM_UP_S: Final = 0.5
+BUSY_LOAD_PER_CORE: Final = 0.3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the benchmark and prints its table; the exit codes are in the module's text."""
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _stop)
+    _warn_if_busy()
     try:
         rounds = _run(options)
     except BenchError as why:
@@ -88,6 +91,16 @@ def _check(rounds: Sequence[Round]) -> int:
     for sentence in broken:
         print(f"bench_gateway: {sentence}", file=sys.stderr)
     return 1 if broken else 0
+
+
+def _warn_if_busy() -> None:
+    load, count = os.getloadavg()[0], os.cpu_count() or 1
+    if load > count * BUSY_LOAD_PER_CORE:
+        print(
+            f"bench_gateway: {load:.1f} processes want the {count} cores already: "
+            "expect figures that are too high and far apart",
+            file=sys.stderr,
+        )
 
 
 def _stop(*_: object) -> NoReturn:

@@ -20,6 +20,7 @@ STREAM_MODEL: Final = "mock-20-100"
 """100 chunks, one every 20 ms: the mock's own names say how it streams."""
 STREAM_EVENTS: Final = 101
 """The chunks and the usage chunk; [DONE] is not counted."""
+STREAM_S: Final = 2.0
 STAGGER_US: Final = 3700
 """Between the starts of two streams: no divisor of 20 ms, so the streams do not tick together."""
 SHAPES: Final = MappingProxyType(
@@ -98,8 +99,9 @@ class Client:
         Raises:
             BenchError: an answer was wrong, incomplete or absent.
         """
+        length_s = whole_streams_s(seconds) if kind == "sse" else seconds
         before_us = _settled_cpu_us(system.pid)
-        load = self._load(kind, system, STREAM_MODEL, seconds, *SHAPES[kind])
+        load = self._load(kind, system, STREAM_MODEL, length_s, *SHAPES[kind])
         spent_us = _settled_cpu_us(system.pid) - before_us
         return Measurement(spent_us / (load.events if kind == "sse" else load.requests), load)
 
@@ -119,6 +121,15 @@ class Client:
         if done.returncode:
             raise BenchError(f"load on {system.name} failed: {done.stderr.strip()}")
         return checked(system.name, Load(**json.loads(done.stdout)), done.stderr.strip())
+
+
+def whole_streams_s(seconds: float) -> float:
+    """When to start no more streams, so that every connection has had equally many.
+
+    Half a stream before the end of the last: else some connections would begin another, and its
+    events would be measured with few streams beside it.
+    """
+    return (max(1, round(seconds / STREAM_S)) - 0.5) * STREAM_S
 
 
 def checked(name: str, load: Load, said: str) -> Load:

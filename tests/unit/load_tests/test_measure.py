@@ -5,12 +5,16 @@ import pytest
 
 from load_tests.measure import (
     BODY_BYTES,
+    STAGGER_US,
+    STREAM_S,
+    STREAMS,
     Load,
     Measurement,
     Round,
     SystemRound,
     checked,
     http_request,
+    whole_streams_s,
 )
 from load_tests.processes import BenchError, filesystem_type, pinned
 from load_tests.report import as_json, costs, table
@@ -41,6 +45,13 @@ def test_a_request_has_a_body_of_exactly_one_and_a_half_kib(*, stream: bool) -> 
 def test_each_request_has_a_place_for_a_number_so_that_no_cache_answers() -> None:
     request = http_request(model="mock-20-100", stream=False, key="k")
     assert request.count(b"@" * 12) == 1
+
+
+@pytest.mark.parametrize(("seconds", "streams"), [(0.1, 1), (2, 1), (4, 2), (9, 4), (10, 5)])
+def test_every_connection_has_equally_many_streams(seconds: float, streams: int) -> None:
+    last_start_s = whole_streams_s(seconds)
+    ramp_s = STREAMS * STAGGER_US / 1e6
+    assert (streams - 1) * STREAM_S + ramp_s < last_start_s < streams * STREAM_S * 0.99
 
 
 def test_a_figure_with_a_wrong_answer_in_it_is_refused() -> None:
