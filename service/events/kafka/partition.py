@@ -24,7 +24,7 @@ class Partition:
         self._first: int | None = None
         self._acknowledged = 0
         self.committed = 0
-        """The offset that was last committed in this ownership."""
+        """The offset from which another reader would go on: where this one began, at first."""
 
     @property
     def abandoned(self) -> int:
@@ -40,7 +40,7 @@ class Partition:
     ) -> Received | None:
         """Take the next message; None while its record lacks other parts."""
         if self._first is None:
-            self._first = offset
+            self._first = self.committed = offset
         record = self._record(offset, key or b"", value or b"", wire.read_headers(headers))
         if record is None:
             return None
