@@ -6,7 +6,7 @@ too weak to decide alone. Its card (`models/lexical/card.md`) says how weak.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, sqrt
+from math import exp, inf, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,16 @@ MAX_SLICES = 600
 MAX_CHARS = OVERLAP_CHARS + MAX_SLICES * (SLICE_CHARS - OVERLAP_CHARS)
 """Up to here (1,080,200 characters) every character is scored; beyond, the text is sampled."""
 
+WORDLESS = 0.01
+"""The probability given to a text without a word, such as the empty one: nothing speaks for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
     """A linear model for one part: probability = logistic(slope * margin + offset).
 
     `weights` has one number a bucket. A text's margin is the sum of the weights of its buckets
-    over the square root of their number, plus `intercept`; the empty text has the intercept.
+    over the square root of their number, plus `intercept`.
     """
 
     weights: Sequence[float]
@@ -44,14 +47,16 @@ class Head:
     offset: float
 
     def margin(self, text: str) -> float:
-        """Return the uncalibrated score of one slice."""
+        """Return the uncalibrated score of one slice; of a slice without words -inf."""
         found = buckets(text)
         if not found:
-            return self.intercept
+            return -inf
         return sum(map(self.weights.__getitem__, found)) / sqrt(len(found)) + self.intercept
 
     def probability(self, margin: float) -> float:
         """Return the calibrated probability of a margin."""
+        if margin == -inf:
+            return WORDLESS
         logit = self.slope * margin + self.offset
         return 1 / (1 + exp(-logit)) if logit > 0 else exp(logit) / (1 + exp(logit))
 

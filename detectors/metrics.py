@@ -1,25 +1,13 @@
-"""The report's arithmetic: AUROC, recall at a false-positive rate, bootstrap intervals.
+"""The report's arithmetic: AUROC, thresholds, shares above them.
 
 Scores are arrays of shape (n,); higher means more likely misuse.
 """
-
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 Scores = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A figure and its 95% percentile-bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 def auroc(benign: Scores, misuse: Scores) -> float:
@@ -49,18 +37,3 @@ def flagged(scores: Scores, threshold: float) -> float:
 def recall_at(benign: Scores, misuse: Scores, rate: float) -> float:
     """Return the share of misuse rows above the threshold for a false-positive rate."""
     return flagged(misuse, threshold_at(benign, rate))
-
-
-def bootstrap(
-    figure: Callable[..., float],
-    *samples: Scores,
-    rounds: int = 200,
-    seed: int = 0,
-) -> Estimate:
-    """Estimate `figure(*samples)`, resampling each sample's rows with replacement."""
-    random = np.random.default_rng(seed)
-    values = [
-        figure(*(random.choice(sample, len(sample)) for sample in samples)) for _ in range(rounds)
-    ]
-    low, high = np.quantile(values, [0.025, 0.975])
-    return Estimate(figure(*samples), float(low), float(high))

@@ -36,11 +36,13 @@ class Labelled:
 
     def benign_elsewhere(self, source: str) -> NDArray[np.bool_]:
         """Return which rows are benign and of another source."""
-        return np.logical_and(self.label == 0, self.source != source)
+        benign: NDArray[np.bool_] = (self.label == 0) & (self.source != source)
+        return benign
 
     def misuse_of(self, source: str) -> NDArray[np.bool_]:
         """Return which rows are this source's misuse."""
-        return np.logical_and(self.label == 1, self.source == source)
+        misuse: NDArray[np.bool_] = (self.label == 1) & (self.source == source)
+        return misuse
 
     def sources_with(self, label: int) -> list[str]:
         """Return the sources that have rows of a label, sorted."""

@@ -1,0 +1,153 @@
+"""The card of a trained lexical model, in markdown: written by code, so that it cannot flatter."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from detectors.api import Part
+from detectors.cost import Cost
+from detectors.data import Licence, Row
+from detectors.evaluation import MEAN, WORST, Estimate, Report
+from detectors.lexical import MAX_CHARS, OVERLAP_CHARS, SLICE_CHARS, WORDLESS
+from detectors.training import Trained
+
+CARD = "card.md"
+
+_INTRODUCTION = f"""\
+# Detector `lexical`
+
+A logistic regression over hashed words and pairs of neighbouring words of the normalised text
+(NFKC, invisible characters removed, casefolded), one head for prompts and one for answers. Each
+gives the category `any`: the probability that the text is misuse, of whatever kind.
+
+## What it is for
+The cheap first look at every prompt and every answer. It ranks; an operating point decides, and
+a person or a stronger detector should look before anybody is suspended on its word.
+
+## What it cannot do
+- It sees words, not meaning: it flags benign security and trigger-word prompts far more often
+  than small talk, and misses misuse in plain words. See the tables, worst first.
+- It does not decode: base64, rot13, leetspeak and ciphers pass. A text without a word (signs and
+  emoji only) gets {WORDLESS}.
+- The probability is calibrated (Platt) on sources that the model had not seen, for a mixture of
+  half benign and half misuse. Real traffic has far less misuse: take thresholds from benign
+  traffic of your own, not from the number itself.
+- The answer head learnt from two labelled sources, whose benign rows are refusals nearly all,
+  and from benign prose. On answers of a new source it is hardly better than chance (see below):
+  record its scores, but do not act on them.
+- No head for single categories: the sources' category labels are mostly assigned by keyword,
+  and a score trained on them would claim more than it knows. Biology in particular cannot be
+  measured: public rows are too few.
+- Texts are scored in slices of {SLICE_CHARS:,} characters that overlap by {OVERLAP_CHARS}; the
+  highest slice counts, so long texts score higher. Above {MAX_CHARS:,} characters the slices no
+  longer cover the whole text: limit request bodies below that.
+"""
+
+
+def render(
+    version: str,
+    heads: Mapping[Part, Trained],
+    reports: Mapping[Part, Report],
+    cost: Cost,
+    sources: Sequence[str],
+) -> str:
+    """Return the whole card."""
+    return "\n".join(
+        [
+            _INTRODUCTION,
+            f"Model version `{version}`.\n",
+            *_cost(cost),
+            *_selection(heads),
+            *quality(reports),
+            "## Sources and licences\n",
+            *sources,
+            "",
+        ]
+    )
+
+
+def source_table(rows: Iterable[Row], licences: Mapping[str, Licence]) -> list[str]:
+    """Return a table of the sources that the model may have learnt from."""
+    rows = list(rows)
+    total, misuse = Counter(row.source for row in rows), Counter[str]()
+    misuse.update(row.source for row in rows if row.label)
+    return [
+        "| source | rows | of them misuse | licence |",
+        "|---|---|---|---|",
+        *(f"| {it} | {total[it]} | {misuse[it]} | {licences[it].name} |" for it in sorted(total)),
+    ]
+
+
+def _cost(cost: Cost) -> list[str]:
+    figures = (
+        f"{cost.single_us:.0f} µs for an English text of 500 characters alone, "
+        f"{cost.batched_us:.0f} µs in a batch of 64 ({cost.machine})."
+    )
+    return ["## Cost\n", f"{figures}\n"]
+
+
+def _selection(heads: Mapping[Part, Trained]) -> list[str]:
+    return [
+        "## How it was selected\n",
+        "Scikit-learn's C was chosen by the mean AUROC over misuse sources, each scored by a model",
+        "that saw neither the source nor its relatives. Nothing was selected on the rows below.\n",
+        "| part | C | AUROC | recall at 1% | recall at 0.1% | |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {part} | {c:g} | {it.auroc:.3f} | {it.recall_at_1pct:.3f} | "
+            f"{it.recall_at_01pct:.3f} | {'chosen' if c == head.inverse_regularisation else ''} |"
+            for part, head in heads.items()
+            for c, it in head.quality.items()
+        ),
+        "",
+    ]
+
+
+def quality(reports: Mapping[Part, Report]) -> list[str]:
+    """Return the sections on quality, a line an item."""
+    return [line for report in reports.values() for line in _quality(report)]
+
+
+def _quality(report: Report) -> list[str]:
+    one, tenth = report.thresholds["1pct"], report.thresholds["01pct"]
+    return [
+        f"## Quality on {report.part}s it has never seen\n",
+        *(_OF_PROMPTS if report.part is Part.PROMPT else _OF_ANSWERS),
+        "Intervals: 95%, bootstrap over rows within sources.\n",
+        f"Thresholds: {one:.4f} flags 1% of the benign rows, {tenth:.4f} flags 0.1%.\n",
+        "| misuse source | rows | AUROC | recall at 1% | recall at 0.1% |",
+        "|---|---|---|---|---|",
+        *_rows(report, "misuse", ("auroc", "recall_at_1pct", "recall_at_01pct")),
+        "",
+        "| benign source | rows | flagged at 1% overall | flagged at 0.1% overall |",
+        "|---|---|---|---|",
+        *_rows(report, "benign", ("flagged_at_1pct", "flagged_at_01pct")),
+        "",
+    ]
+
+
+_OF_PROMPTS = (
+    "Each misuse source against the benign rows of all other sources; each benign source at the",
+    "threshold that flags 1% (0.1%) of all benign rows.",
+)
+_OF_ANSWERS = (
+    "One source, misuse against its own benign rows. There are too few benign answers to speak",
+    "of a false-positive rate in traffic.",
+)
+
+
+def _rows(report: Report, kind: str, names: Sequence[str]) -> list[str]:
+    """Return table rows: the mean first, then the worst first."""
+    table = report.table(kind)
+    sign = 1 if kind == "misuse" else -1
+    summaries = [source for source in (MEAN, WORST) if source in table]
+    ordered = sorted(table.keys() - set(summaries), key=lambda it: sign * table[it][names[0]].value)
+    return [
+        f"| {source} | {report.rows.get((kind, source), '')} | "
+        + " | ".join(_figure(table[source][name]) for name in names)
+        + " |"
+        for source in [*summaries, *ordered]
+    ]
+
+
+def _figure(it: Estimate) -> str:
+    return f"{it.value:.3f} ({it.low:.3f} to {it.high:.3f})"

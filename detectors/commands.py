@@ -1,0 +1,177 @@
+"""`watchgate detectors …`: list, train, evaluate, score.
+
+JSON goes to stdout alone, words to stderr. Exit codes: 0 fine, 1 found a problem, 2 wrong usage.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from detectors import lexical
+from detectors.api import Detector, Part, Sample
+from detectors.data import DEFAULT_FOLDER
+from detectors.errors import DataError, DetectorError
+from detectors.registry import FACTORIES
+
+Handler = Callable[[argparse.Namespace], int]
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
+"""What `ArgumentParser.add_subparsers()` returns; argparse has no public name for it."""
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add `detectors` and its commands; each sets `run`, a handler that gives an exit code."""
+    parser = subparsers.add_parser("detectors", help="list, train, evaluate and try detectors")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_list(commands)
+    _add_train(commands)
+    _add_evaluate(commands)
+    _add_score(commands)
+
+
+def _answers_with_exit_code(handler: Handler) -> Handler:
+    """Turn what goes wrong with data and models into one line and an exit code."""
+
+    @wraps(handler)
+    def run(args: argparse.Namespace) -> int:
+        try:
+            return handler(args)
+        except DetectorError as error:
+            _say(f"error: {error}")
+            return 2 if isinstance(error, DataError) else 1
+
+    return run
+
+
+def _add_list(commands: Subparsers) -> None:
+    parser = _leaf(commands, "list", "which detectors there are", "watchgate detectors list --json")
+    parser.add_argument("--json", action="store_true", help="print a JSON array")
+    parser.set_defaults(run=list_detectors)
+
+
+def _add_train(commands: Subparsers) -> None:
+    example = "watchgate detectors train --data ../shared/data --output /tmp/lexical"
+    parser = _leaf(commands, "train", "train `lexical` and write its card", example)
+    _add_data(parser)
+    parser.add_argument(
+        "--output", type=Path, default=lexical.MODEL_FOLDER, help="folder of the new model"
+    )
+    parser.set_defaults(run=train)
+
+
+def _add_evaluate(commands: Subparsers) -> None:
+    example = "watchgate detectors evaluate --data ../shared/data --json > report.json"
+    parser = _leaf(commands, "evaluate", "report quality, and compare with the floors", example)
+    _add_data(parser)
+    parser.add_argument(
+        "--model", type=Path, default=lexical.MODEL_FOLDER, help="folder of the model"
+    )
+    parser.add_argument(
+        "--floors",
+        type=Path,
+        default=lexical.MODEL_FOLDER / "floors.toml",
+        help="TOML file of floors (default: the shipped model's)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.set_defaults(run=evaluate)
+
+
+def _add_score(commands: Subparsers) -> None:
+    example = "echo 'What is the capital of France?' | watchgate detectors score"
+    parser = _leaf(commands, "score", "score one text and print JSON", example)
+    parser.add_argument("file", nargs="?", type=Path, help="UTF-8 text file (default: stdin)")
+    parser.add_argument("--detector", choices=sorted(FACTORIES), default=lexical.NAME)
+    parser.add_argument("--part", type=Part, choices=list(Part), default=Part.PROMPT)
+    parser.set_defaults(run=score)
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=DEFAULT_FOLDER,
+        help="folder with licences.tsv, train_pool/ and dev/ (default: ../shared/data)",
+    )
+
+
+def _leaf(commands: Subparsers, name: str, purpose: str, example: str) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=purpose,
+        description=purpose,
+        epilog=f"example: {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+@_answers_with_exit_code
+def list_detectors(args: argparse.Namespace) -> int:
+    """Print name, version and parts of each detector."""
+    entries = [_entry(FACTORIES[name]()) for name in sorted(FACTORIES)]
+    if args.json:
+        _print_json(entries)
+    else:
+        for it in entries:
+            print(f"{it['name']}  {it['version']}  {', '.join(it['parts'])}")  # noqa: T201
+    return 0
+
+
+def _entry(detector: Detector) -> dict[str, Any]:
+    return {
+        "name": detector.name,
+        "version": detector.version,
+        "parts": sorted(detector.parts),
+    }
+
+
+@_answers_with_exit_code
+def train(args: argparse.Namespace) -> int:
+    """Train, save, and write the card from the dev rows."""
+    from detectors import pipeline  # noqa: PLC0415 - imports scikit-learn, which takes seconds
+
+    version = pipeline.train_and_describe(args.data, args.output, _say)
+    _say(f"wrote model {version} and its card to {args.output}")
+    return 0
+
+
+@_answers_with_exit_code
+def evaluate(args: argparse.Namespace) -> int:
+    """Print the report; 1 when a figure misses its floor."""
+    from detectors import card, evaluation, pipeline  # noqa: PLC0415 - as above
+
+    reports, missed = pipeline.evaluate_against_floors(args.data, args.model, args.floors, _say)
+    if args.json:
+        _print_json({part: evaluation.as_json(report) for part, report in reports.items()})
+    else:
+        print("\n".join(card.quality(reports)))  # noqa: T201
+    for sentence in missed:
+        _say(f"misses its floor: {sentence}")
+    return 1 if missed else 0
+
+
+@_answers_with_exit_code
+def score(args: argparse.Namespace) -> int:
+    """Score one text."""
+    detector = FACTORIES[args.detector]()
+    [scores] = detector.score([Sample(_text(args.file), args.part)])
+    found = {str(category): probability for category, probability in scores.items()}
+    _print_json({"detector": detector.name, "version": detector.version, "scores": found})
+    return 0
+
+
+def _text(path: Path | None) -> str:
+    try:
+        return path.read_text(encoding="utf-8") if path else sys.stdin.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path or 'stdin'} cannot be read as UTF-8 text: {error}") from error
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value))  # noqa: T201
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr)  # noqa: T201

@@ -1,0 +1,36 @@
+"""The long ways through this package: data → model → report → card."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from detectors import artefacts, card, cost, floors, lexical
+from detectors.api import Part
+from detectors.data import dev_rows, read_licences, training_rows
+from detectors.evaluation import Report, evaluate
+from detectors.training import Plan, train
+
+Say = Callable[[str], None]
+
+
+def train_and_describe(data: Path, output: Path, say: Say) -> str:
+    """Train on `train_pool`, report on `dev`, write model and card; return the version."""
+    rows = training_rows(data)
+    dev = dev_rows(data)  # read now: a missing file should not be found after the training
+    heads = train(rows, Plan(), say)
+    content = {str(part): head.content() for part, head in heads.items()}
+    version = artefacts.save(output, lexical.NAME, content).version
+    detector = lexical.load(output)
+    reports = evaluate(detector, dev, say)
+    sources = card.source_table(rows, read_licences(data / "licences.tsv"))
+    text = card.render(version, heads, reports, cost.measure(detector), sources)
+    (output / card.CARD).write_text(text, encoding="utf-8")
+    return version
+
+
+def evaluate_against_floors(
+    data: Path, model: Path, limits: Path, say: Say
+) -> tuple[Mapping[Part, Report], list[str]]:
+    """Report on `data/dev`, and say which floors are missed."""
+    wanted = floors.read(limits)
+    reports = evaluate(lexical.load(model), dev_rows(data), say)
+    return reports, floors.breaches(reports, wanted)
