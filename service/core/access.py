@@ -1,0 +1,75 @@
+"""Whether a request may be served: decisions from facts, nothing else."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from service.core.tiers import TIERS, Safeguard
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a gateway knows of its safeguards, at one moment."""
+
+    journal_accepts: bool
+    """The journal has room and has not failed."""
+    snapshot_age_s: float | None
+    """Since the store was last heard of; None: never."""
+    max_snapshot_age_s: float
+    screener_silent_s: float | None
+    """Since the screener's last sign of life; None: there was none."""
+    screening_lag_s: float | None
+    """Age of the oldest record not known to be screened; None: unknown."""
+
+
+SCREENER_SILENCE_S = 60.0
+"""A screener that was silent for so long is not active. It beats once a second."""
+
+
+def inactive_safeguards(tier: int, facts: Facts) -> Iterator[tuple[Safeguard, str]]:
+    """Yield each required safeguard that is not proved active, with the reason in words."""
+    for safeguard in Safeguard:
+        if safeguard in TIERS[tier].requires and (reason := _why_inactive(safeguard, tier, facts)):
+            yield safeguard, reason
+
+
+def _why_inactive(safeguard: Safeguard, tier: int, facts: Facts) -> str | None:
+    match safeguard:
+        case Safeguard.EVIDENCE:
+            return None if facts.journal_accepts else "the journal takes no new exchange"
+        case Safeguard.AUTHENTICATION:
+            return _stale_snapshot(facts)
+        case Safeguard.PROMPT_SCREEN | Safeguard.ANSWER_SCREEN:
+            return _silent_screener(facts)
+        case Safeguard.SCREENING_LAG:
+            return _late_screening(tier, facts)
+        case Safeguard.PARAMETERS | Safeguard.CHAT_TEMPLATE:
+            return None  # part of every request's way, they cannot be off
+        case _:
+            return "this version does not have it"
+
+
+def _stale_snapshot(facts: Facts) -> str | None:
+    if facts.snapshot_age_s is None:
+        return "the store has not been read yet"
+    if facts.snapshot_age_s > facts.max_snapshot_age_s:
+        return f"the store was last heard of {facts.snapshot_age_s:.0f} s ago"
+    return None
+
+
+def _silent_screener(facts: Facts) -> str | None:
+    if facts.screener_silent_s is None:
+        return "no screener has given a sign of life"
+    if facts.screener_silent_s > SCREENER_SILENCE_S:
+        return f"the screener was last heard of {facts.screener_silent_s:.0f} s ago"
+    return None
+
+
+def _late_screening(tier: int, facts: Facts) -> str | None:
+    bound = TIERS[tier].max_screening_lag_s
+    if bound is None:
+        return None
+    if facts.screening_lag_s is None:
+        return "how late the screening is, is unknown"
+    if facts.screening_lag_s > bound:
+        return f"the screening is {facts.screening_lag_s:.0f} s late, over the tier's {bound:.0f} s"
+    return None

@@ -1,0 +1,121 @@
+"""One exchange on its way through the gateway: what is known of it, and its two events."""
+
+import time
+from dataclasses import dataclass
+from itertools import count
+
+from service.core.callers import Caller
+from service.core.surfaces.answers import AnswerReader
+from service.core.surfaces.shape import Request, Surface
+from service.core.tiers import Tier
+from service.events.log import Durability, Position
+from service.events.schema import Closed, Opened, Outcome, Receipt, Timings
+from service.gateway.upstream import UpstreamClient
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A registered model as the gateway serves it."""
+
+    name: str
+    upstream_model: str
+    tier: Tier
+    upstream: UpstreamClient
+
+    @property
+    def evidence(self) -> Durability:
+        """The level that records reach before bytes are released."""
+        return Durability.SYNCED if self.tier.evidence == "synced" else Durability.WRITTEN
+
+
+class ExchangeIds:
+    """Ids that no other process makes: a random start for each boot, and a counter."""
+
+    def __init__(self, boot: str) -> None:
+        """Start counting; `boot` are 16 random hexadecimal digits."""
+        self.boot = boot
+        self._numbers = count(1)
+        self._served = count(1)
+
+    def next(self) -> str:
+        """Return a new exchange id, `ex-` and 24 hexadecimal digits."""
+        return f"ex-{self.boot}{next(self._numbers):08x}"
+
+    def next_served(self) -> int:
+        """Count an exchange of which a byte is about to be released."""
+        return next(self._served)
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request that was let in. Times are Unix seconds, `started` is of the monotonic clock."""
+
+    id: str
+    ids: ExchangeIds
+    received_at: float
+    started: float
+    caller: Caller
+    surface: Surface
+    model: ServedModel
+    request: Request
+    caller_request_id: str | None
+    traceparent: str | None
+    reader: AnswerReader
+    status: int | None = None
+    served_number: int = 0
+    first_byte_s: float | None = None
+    position: Position | None = None
+    """Of `opened`, once it has reached the level that the tier names."""
+
+    def elapsed_s(self) -> float:
+        """Return the seconds since the request was received."""
+        return time.perf_counter() - self.started
+
+    def note_release(self) -> None:
+        """Note that a byte of answer is about to be released, the first time that one is."""
+        if self.first_byte_s is None:
+            self.first_byte_s = self.elapsed_s()
+            self.served_number = self.ids.next_served()
+
+    def opened(self) -> Opened:
+        """Return the event of being let in."""
+        return Opened(
+            exchange_id=self.id,
+            at=self.received_at,
+            account=self.caller.account,
+            project=self.caller.project,
+            key=self.caller.key_id,
+            model=self.model.name,
+            surface=self.surface.name,
+            tier=self.model.tier.number,
+            upstream=self.model.upstream.target.name,
+            stream=self.request.stream,
+            caller_request_id=self.caller_request_id,
+            traceparent=self.traceparent,
+        )
+
+    def closed(self, outcome: Outcome) -> Closed:
+        """Return the event of having ended."""
+        usage = self.reader.usage
+        position = self.position
+        total_s = self.elapsed_s()
+        return Closed(
+            exchange_id=self.id,
+            at=self.received_at + total_s,
+            account=self.caller.account,
+            project=self.caller.project,
+            key=self.caller.key_id,
+            model=self.model.name,
+            surface=self.surface.name,
+            tier=self.model.tier.number,
+            outcome=outcome,
+            opened_at=self.received_at,
+            served_number=self.served_number,
+            boot=self.ids.boot,
+            status=self.status,
+            finish_reasons=tuple(self.reader.finish_reasons.values()),
+            prompt_tokens=usage.prompt_tokens if usage else None,
+            completion_tokens=usage.completion_tokens if usage else None,
+            timings=Timings(total_s, self.first_byte_s),
+            receipt=Receipt(*position) if position else None,
+        )

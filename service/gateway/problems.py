@@ -1,0 +1,104 @@
+"""Errors as callers see them: the one place that knows status codes and error objects."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from service.errors import (
+    InvalidApiKey,
+    InvalidRequest,
+    JournalBroken,
+    JournalFull,
+    MethodNotAllowed,
+    ModelNotAllowed,
+    ModelNotFound,
+    NotFound,
+    Refusal,
+    RequestTimeout,
+    RequestTooLarge,
+    SafeguardInactive,
+    SurfaceNotAllowed,
+    UpstreamBroke,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+    WatchgateError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """How one kind of error is told."""
+
+    status: int
+    code: str
+    type: str
+    message: str = ""
+    """Told in place of the error's own words, where those are for operators."""
+    retry_after_s: int | None = None
+
+
+_INVALID: Final = "invalid_request_error"
+_SERVER: Final = "server_error"
+_EVIDENCE: Final = "The safeguard 'evidence' is not active: the exchange cannot be recorded."
+
+PROBLEMS: Final[dict[type[WatchgateError], Problem]] = {
+    InvalidApiKey: Problem(401, "invalid_api_key", "authentication_error"),
+    ModelNotAllowed: Problem(403, "model_not_allowed", "permission_error"),
+    SurfaceNotAllowed: Problem(403, "surface_not_allowed", "permission_error"),
+    ModelNotFound: Problem(404, "model_not_found", _INVALID),
+    NotFound: Problem(404, "not_found", _INVALID),
+    MethodNotAllowed: Problem(405, "method_not_allowed", _INVALID),
+    InvalidRequest: Problem(400, "invalid_request", _INVALID),
+    RequestTooLarge: Problem(413, "request_too_large", _INVALID),
+    RequestTimeout: Problem(408, "request_timeout", _INVALID),
+    SafeguardInactive: Problem(503, "safeguard_inactive", _SERVER, retry_after_s=5),
+    JournalFull: Problem(503, "safeguard_inactive", _SERVER, _EVIDENCE, retry_after_s=5),
+    JournalBroken: Problem(503, "safeguard_inactive", _SERVER, _EVIDENCE, retry_after_s=30),
+    UpstreamUnavailable: Problem(
+        502, "upstream_unavailable", _SERVER, "The model's server could not be reached."
+    ),
+    UpstreamTimeout: Problem(
+        504, "upstream_timeout", _SERVER, "The model's server took too long to answer."
+    ),
+    UpstreamBroke: Problem(
+        502, "upstream_unavailable", _SERVER, "The model's server broke off its answer."
+    ),
+}
+_INTERNAL: Final = Problem(500, "internal_error", _SERVER, "The gateway failed.")
+
+
+def problem_of(error: BaseException) -> Problem:
+    """Return how an error is told; what nobody foresaw is an internal error without details."""
+    return PROBLEMS.get(type(error), _INTERNAL)  # type: ignore[arg-type]
+
+
+def error_body(error: BaseException) -> bytes:
+    """Return the OpenAI error object of an error."""
+    problem = problem_of(error)
+    return msgspec.json.encode(
+        {
+            "error": {
+                "message": problem.message or str(error),
+                "type": problem.type,
+                "param": error.param if isinstance(error, Refusal) else None,
+                "code": problem.code,
+            },
+        }
+    )
+
+
+def error_event(error: BaseException) -> bytes:
+    """Return the server-sent event that tells of an error in the middle of a stream."""
+    return b"data: " + error_body(error) + b"\n\n"
+
+
+def error_headers(error: BaseException) -> list[tuple[bytes, bytes]]:
+    """Return the headers that go with an error's body."""
+    problem = problem_of(error)
+    headers = [(b"content-type", b"application/json")]
+    if problem.retry_after_s is not None:
+        headers.append((b"retry-after", str(problem.retry_after_s).encode()))
+    if problem.status == PROBLEMS[InvalidApiKey].status:
+        headers.append((b"www-authenticate", b"Bearer"))
+    return headers
