@@ -82,7 +82,7 @@ def envoy_config(*, port: int, upstream_port: int) -> str:
 
 
 def watchgate_config(
-    *, ports: Mapping[str, int], upstream_port: int, models: Sequence[str], folder: Path
+    *, ports: Mapping[str, int], upstream_port: int, models: Sequence[str], tier: int, folder: Path
 ) -> str:
     """Defaults, but for ports and paths: with authentication, recording and metrics, as JSON.
 
@@ -91,6 +91,7 @@ def watchgate_config(
             differs (`ops.gateway`).
         upstream_port: where the mock listens.
         models: served names, the same in front and behind.
+        tier: of every model.
         folder: for the journal and the store.
     """
     host = "127.0.0.1"
@@ -104,7 +105,8 @@ def watchgate_config(
         "ops": {"host": host, "port": ports["ops"], "ports": ops_ports},
         "upstreams": [{"name": "mock", "url": f"http://{host}:{upstream_port}"}],
         "models": [
-            {"name": name, "upstream": "mock", "upstream_model": name, "tier": 1} for name in models
+            {"name": name, "upstream": "mock", "upstream_model": name, "tier": tier}
+            for name in models
         ],
         "event_log": {"kind": "journal"},
         "store": {"url": f"sqlite:///{folder}/var/watchgate.db"},

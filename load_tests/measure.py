@@ -31,8 +31,9 @@ PROBE_MODEL: Final = "mock-1-3"
 PROBE_EVENTS: Final = 4
 PROBE_S: Final = 1.0
 SETTLE_STEP_S: Final = 0.2
-SETTLE_LIMIT_S: Final = 3.0
+SETTLE_LIMIT_S: Final = 60.0
 SETTLED_US: Final = 20_000.0
+"""A step that takes at most a tenth of a core is rest."""
 
 Kind = Literal["json", "sse"]
 
@@ -100,9 +101,9 @@ class Client:
             BenchError: an answer was wrong, incomplete or absent.
         """
         length_s = whole_streams_s(seconds) if kind == "sse" else seconds
-        before_us = _settled_cpu_us(system.pid)
+        before_us = _settled_cpu_us(system)
         load = self._load(kind, system, STREAM_MODEL, length_s, *SHAPES[kind])
-        spent_us = _settled_cpu_us(system.pid) - before_us
+        spent_us = _settled_cpu_us(system) - before_us
         return Measurement(spent_us / (load.events if kind == "sse" else load.requests), load)
 
     def first_byte_us(self, system: Running) -> float:
@@ -139,16 +140,19 @@ def checked(name: str, load: Load, said: str) -> Load:
     return load
 
 
-def _settled_cpu_us(pid: int) -> float:
-    """CPU time once the system has finished what it does after its answers (its journal, say)."""
+def _settled_cpu_us(system: Running) -> float:
+    """CPU time once the system has done all that its answers left to do (records, screening)."""
     deadline = time.monotonic() + SETTLE_LIMIT_S
-    spent = tree_cpu_us(pid)
+    spent = tree_cpu_us(system.pid)
     while time.monotonic() < deadline:
         time.sleep(SETTLE_STEP_S)
-        before, spent = spent, tree_cpu_us(pid)
+        before, spent = spent, tree_cpu_us(system.pid)
         if spent - before <= SETTLED_US:
-            break
-    return spent
+            return spent
+    raise BenchError(
+        f"{system.name} was still at work {SETTLE_LIMIT_S:.0f} s after its last answer, so its "
+        "cost is unknown: try shorter rounds with --seconds"
+    )
 
 
 def _prose(size: int) -> str:

@@ -101,8 +101,11 @@ def envoy(site: Site) -> Iterator[Running]:
         yield Running("envoy", port, process.pid)
 
 
-def watchgate(name: str, command: str) -> Start:
-    """Watchgate, started by `watchgate COMMAND`: the gateway alone, or everything (`up`)."""
+def watchgate(name: str, command: str, *, tier: int) -> Start:
+    """Watchgate, started by `watchgate COMMAND`: the gateway alone, or everything (`up`).
+
+    The gateway alone can serve tier 0 only: from tier 1 a model is refused while nobody screens.
+    """
 
     @contextmanager
     def start(site: Site) -> Iterator[Running]:
@@ -113,7 +116,11 @@ def watchgate(name: str, command: str) -> Start:
         config, log = folder / "watchgate.yaml", site.folder / f"{name}.log"
         config.write_text(
             watchgate_config(
-                ports=ports, upstream_port=site.mock_port, models=site.models, folder=folder
+                ports=ports,
+                upstream_port=site.mock_port,
+                models=site.models,
+                tier=tier,
+                folder=folder,
             )
         )
         key = _new_key(config)
@@ -131,8 +138,8 @@ SYSTEMS: Final = MappingProxyType(
         "direct": direct,
         "nginx": nginx,
         "envoy": envoy,
-        "watchgate": watchgate("watchgate", "gateway"),
-        "watchgate-up": watchgate("watchgate-up", "up"),
+        "watchgate": watchgate("watchgate", "gateway", tier=0),
+        "watchgate-up": watchgate("watchgate-up", "up", tier=1),
     }
 )
 

@@ -33,11 +33,16 @@ def test_envoy_listens_in_front_and_routes_to_the_mock_without_a_time_limit() ->
 def test_watchgate_serves_every_model_of_the_mock_under_its_own_name() -> None:
     ports = {"gateway": 8003, "console": 8004, "ops": 8005, "ops.gateway": 8006}
     text = watchgate_config(
-        ports=ports, upstream_port=9001, models=["mock-20-100", "mock-1-3"], folder=Path("/data")
+        ports=ports,
+        upstream_port=9001,
+        models=["mock-20-100", "mock-1-3"],
+        tier=1,
+        folder=Path("/data"),
     )
     config = yaml.safe_load(text)
     assert config["gateway"]["port"] == 8003
     assert config["ops"] == {"host": "127.0.0.1", "port": 8005, "ports": {"gateway": 8006}}
     assert config["upstreams"] == [{"name": "mock", "url": "http://127.0.0.1:9001"}]
     assert [model["upstream_model"] for model in config["models"]] == ["mock-20-100", "mock-1-3"]
+    assert {model["tier"] for model in config["models"]} == {1}
     assert config["data_dir"] == "/data/var"
