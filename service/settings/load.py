@@ -8,11 +8,21 @@ from typing import Any, Final
 
 import yaml
 from pydantic import ValidationError
-from pydantic_settings import EnvSettingsSource
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from service.core.tiers import unbuilt_safeguards
 from service.errors import ConfigError
 from service.settings.sections import Settings
+
+
+class _Environment(Settings, BaseSettings):
+    """How the environment names the settings.
+
+    Nothing is validated as this: the constructor of `BaseSettings` loses the context, by which
+    relative paths are relative to the file.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="WATCHGATE_", env_nested_delimiter="__")
 
 
 def load(path: Path) -> Settings:
@@ -22,7 +32,8 @@ def load(path: Path) -> Settings:
         ConfigError: one line, the path of the key first.
     """
     written = _with_environment(_read_yaml(path), "")
-    merged = _merge(written, EnvSettingsSource(Settings)())
+    merged = _merge(written, EnvSettingsSource(_Environment)())
+    merged.setdefault("store", {})  # its default holds a path, relative to the file like any other
     try:
         settings = Settings.model_validate(merged, context={"base": path.absolute().parent})
     except ValidationError as error:

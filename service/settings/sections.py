@@ -15,7 +15,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from detectors.api import Category, Part
 from service.core.tiers import MAX_TIER
@@ -230,16 +229,8 @@ class OperatingPoint(Section):
         return f"{self.detector}/{self.category}/{self.part}/{self.action}"
 
 
-class Settings(BaseSettings):
+class Settings(Section):
     """Everything that an operator decides."""
-
-    model_config = SettingsConfigDict(
-        frozen=True,
-        extra="forbid",
-        env_prefix="WATCHGATE_",
-        env_nested_delimiter="__",
-        hide_input_in_errors=True,
-    )
 
     data_dir: FilePath = Field(default=Path("./var"), validate_default=True)
     gateway: Gateway = Gateway()
