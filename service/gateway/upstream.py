@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 
 from service.gateway.http_answer import Answer
 from service.gateway.http_connection import ConnectionLimits, UpstreamSilent
+from service.gateway.http_fields import render_headers
 from service.gateway.http_pool import ConnectionPool
 
-__all__ = ["Answer", "UpstreamClient", "UpstreamTarget", "render_headers"]
+__all__ = ["Answer", "UpstreamClient", "UpstreamTarget"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -153,19 +154,3 @@ class UpstreamClient:
             render_headers(headers),
             body_bytes,
         )
-
-
-def render_headers(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Write header lines, each with its line end.
-
-    Raises:
-        ValueError: a name or a value holds CR, LF or NUL.
-    """
-    parts: list[bytes] = []
-    for name, value in headers:
-        parts += (name, b": ", value, b"\r\n")
-    lines = b"".join(parts)
-    expected = len(parts) // 4
-    if lines.count(b"\n") != expected or lines.count(b"\r") != expected or b"\0" in lines:
-        raise ValueError("the name or the value of a header holds CR, LF or NUL")
-    return lines

@@ -9,7 +9,8 @@ import pytest
 
 from service.errors import UpstreamBroke, UpstreamTimeout, UpstreamUnavailable
 from service.gateway.http_connection import Connection
-from service.gateway.upstream import UpstreamTarget, render_headers
+from service.gateway.http_fields import render_headers
+from service.gateway.upstream import UpstreamTarget
 from tests.real_parts.certificates import self_signed
 from tests.real_parts.loops import on_uvloop
 from tests.real_parts.scripted import Peer, ScriptedUpstream, answering, eventually
