@@ -20,6 +20,8 @@ from detectors.errors import DataError
 DEFAULT_FOLDER = Path(__file__).parents[2] / "shared" / "data"
 """Where the data lies beside a checkout of the repository; users have none."""
 
+LICENCES = "licences.tsv"
+
 
 class Row(msgspec.Struct, frozen=True):
     """One labelled text, or one labelled answer to it."""
@@ -78,7 +80,7 @@ def read_licences(path: Path) -> dict[str, Licence]:
 
 def training_rows(folder: Path) -> list[Row]:
     """Return the rows of `train_pool` whose source is known and may train what is shipped."""
-    licences = read_licences(folder / "licences.tsv")
+    licences = read_licences(folder / LICENCES)
     return trainable(_read_folder(folder / "train_pool"), licences)
 
 

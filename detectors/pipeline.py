@@ -5,7 +5,7 @@ from pathlib import Path
 
 from detectors import artefacts, card, cost, floors, lexical
 from detectors.api import Part
-from detectors.data import dev_rows, read_licences, training_rows
+from detectors.data import LICENCES, dev_rows, read_licences, training_rows
 from detectors.evaluation import Report, evaluate
 from detectors.training import Plan, train
 
@@ -16,12 +16,13 @@ def train_and_describe(data: Path, output: Path, say: Say) -> str:
     """Train on `train_pool`, report on `dev`, write model and card; return the version."""
     rows = training_rows(data)
     dev = dev_rows(data)  # read now: a missing file should not be found after the training
-    heads = train(rows, Plan(), say)
+    plan = Plan()
+    heads = train(rows, plan, say)
     content = {str(part): head.content() for part, head in heads.items()}
     version = artefacts.save(output, lexical.NAME, content).version
     detector = lexical.load(output)
     reports = evaluate(detector, dev, say)
-    sources = card.source_table(rows, read_licences(data / "licences.tsv"))
+    sources = card.source_table(rows, read_licences(data / LICENCES), plan.rows_per_source)
     text = card.render(version, heads, reports, cost.measure(detector), sources)
     (output / card.CARD).write_text(text, encoding="utf-8")
     return version
