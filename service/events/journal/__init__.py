@@ -3,9 +3,9 @@
     <root>/gateway-0/            one folder a journal, its name the `log` of positions
         lock                     held (flock) by the process that writes
         synced                   the mark up to which readers may read, see mark.py
-        00000001.db …            segments: sealed ones are never written again, the last is open
+        00000001.db …            segments, see segment.py: only the last is ever written to
         ballast                  space kept for the ends of exchanges, see space.py
-    <root>/../groups/<name>.json what each consumer group has acknowledged, see groups.py
+    <root>/groups/<name>.json    what each consumer group has acknowledged, see groups.py
 
 Files are 0600 in folders of 0700.
 """

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from service.errors import EventLogError
 from service.events.log import Position
 
 _encoder = msgspec.json.Encoder()
@@ -21,11 +22,17 @@ class Group:
         self._path = folder / f"{name}.json"
 
     def load(self) -> dict[str, Position]:
-        """Return the acknowledged position of each journal that has one."""
+        """Return the acknowledged position of each journal that has one.
+
+        Raises:
+            EventLogError: the file is not what `save` writes.
+        """
         try:
             rows = _decoder.decode(self._path.read_bytes())
         except FileNotFoundError:
             return {}
+        except msgspec.MsgspecError as error:
+            raise EventLogError(f"{self._path.name} is damaged: {error}") from None
         return {log: Position(log, segment, offset) for log, (segment, offset) in rows.items()}
 
     def save(self, positions: Mapping[str, Position]) -> None:
@@ -49,3 +56,8 @@ def sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def groups_folder(root: Path) -> Path:
+    """Return where consumer groups keep what they acknowledged, for a folder of journals."""
+    return root / "groups"

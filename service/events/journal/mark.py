@@ -14,13 +14,18 @@ from typing import Final
 
 _PAIR: Final = struct.Struct("<QQ")
 _ALL_ONES: Final = 2**64 - 1
+_ATTEMPTS: Final = 100
 
 
 class Mark:
     """An offset shared through a mapped file; 0 until one is set."""
 
     def __init__(self, path: Path, *, writable: bool) -> None:
-        """Map the file; a writer creates it."""
+        """Map the file; a writer creates it.
+
+        Raises:
+            FileNotFoundError, ValueError: no writer has made the file, or not all of it.
+        """
         flags = os.O_RDWR | os.O_CREAT if writable else os.O_RDONLY
         fd = os.open(path, flags | os.O_CLOEXEC, 0o600)
         try:
@@ -30,17 +35,22 @@ class Mark:
             self._map = mmap.mmap(fd, _PAIR.size, access=access)
         finally:
             os.close(fd)
+        self._last = 0
 
     def set(self, offset: int) -> None:
         """Let readers read up to this offset."""
+        self._last = offset
         self._map[:] = _PAIR.pack(offset, offset ^ _ALL_ONES)
 
     def get(self) -> int:
-        """Return the last offset that was set."""
-        while True:
-            offset, complement = _PAIR.unpack_from(self._map)
-            if offset ^ complement == _ALL_ONES:
-                return int(offset)
+        """Return the last offset that was set; once closed, or in a torn file, the last known."""
+        if not self._map.closed:
+            for _ in range(_ATTEMPTS):
+                offset, complement = _PAIR.unpack_from(self._map)
+                if offset ^ complement == _ALL_ONES:
+                    self._last = int(offset)
+                    break
+        return self._last
 
     def close(self) -> None:
         """Unmap the file."""

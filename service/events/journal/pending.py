@@ -1,81 +1,116 @@
-"""Records on their way into the journal: one of them, and the queue of them."""
+"""Records on their way into the journal: one of them, the queue of them, and what stops them."""
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
-from queue import Empty, SimpleQueue
-from typing import Final
 
-from service.errors import EventLogError
+import msgspec
+
+from service.errors import EventLogError, JournalBroken
 from service.events.log import Durability, Position, Record
 
-_MAX_GROUP: Final = 512
+_log = logging.getLogger(__name__)
 
 
-class Pending:
+class Pending(msgspec.Struct, eq=False):
     """A record on its way into the journal; `position` or `error` is set once it is decided."""
 
-    __slots__ = ("ends", "error", "level", "position", "record", "waiter")
-
-    def __init__(self, record: Record, level: Durability, *, ends: bool, waiter: object) -> None:
-        """Keep the record, the level that is waited for, and who waits."""
-        self.record = record
-        self.level = level
-        self.ends = ends
-        self.waiter = waiter
-        self.position: Position | None = None
-        self.error: EventLogError | None = None
+    record: Record
+    level: Durability
+    ends: bool
+    waiter: object
+    position: Position | None = None
+    error: EventLogError | None = None
 
 
 Announce = Callable[[Sequence[Pending]], None]
 """Told, from the journal's threads, which records have reached the level that they wait for."""
 
 
-def set_events(decided: Sequence[Pending]) -> None:
-    """Wake the threads that wait for these records."""
-    for pending in decided:
-        if isinstance(pending.waiter, threading.Event):
-            pending.waiter.set()
+def announce_nothing(_decided: Sequence[Pending]) -> None:
+    """Tell nobody but the threads that wait: see `Journal.append`."""
+
+
+class Teller:
+    """Announces what is decided; that a listener fails is not the journal's failure."""
+
+    def __init__(self, announce: Announce, log: str) -> None:
+        """Tell `announce`, and every waiter that is a `threading.Event`."""
+        self._announce = announce
+        self._log = log
+
+    def __call__(self, decided: Sequence[Pending]) -> None:
+        """Tell everyone."""
+        for pending in decided:
+            if isinstance(pending.waiter, threading.Event):
+                pending.waiter.set()
+        try:
+            self._announce(decided)
+        except Exception:  # noqa: BLE001  (logged with its traceback)
+            _log.exception("whoever is told what %s has written failed", self._log)
+
+
+class Fault:
+    """Why a journal is broken; the first reason stays."""
+
+    def __init__(self) -> None:
+        """Start without one."""
+        self._lock = threading.Lock()
+        self.error: JournalBroken | None = None
+
+    def set(self, why: str) -> JournalBroken:
+        """Break the journal and return the error that everyone gets from now on."""
+        with self._lock:
+            self.error = self.error or JournalBroken(why)
+            return self.error
 
 
 class GroupQueue:
-    """A queue that any thread fills and one empties, a group at a time; it knows its bytes."""
+    """A queue that any thread fills and one empties, all at once; it knows its bytes."""
 
     def __init__(self) -> None:
         """Start empty."""
-        self._queue: SimpleQueue[Pending | None] = SimpleQueue()
         self._lock = threading.Lock()
+        self._waiting: list[Pending] = []
+        self._ended = False
+        self._ready = threading.Lock()
+        """Free while there is something to take: cheaper than a condition."""
+        self._ready.acquire()
         self.queued_bytes = 0
 
-    def put(self, pending: Pending) -> None:
-        """Add a record at the end."""
+    def put(self, pendings: Sequence[Pending], size_bytes: int) -> None:
+        """Add records at the end, which stay in one group.
+
+        Raises:
+            JournalBroken: the queue was ended, and nothing was added.
+        """
         with self._lock:
-            self.queued_bytes += pending.record.size_bytes
-            self._queue.put(pending)
+            if self._ended:
+                raise JournalBroken("the journal is closed")
+            was_empty = not self._waiting
+            self._waiting += pendings
+            self.queued_bytes += size_bytes
+            if was_empty and pendings:
+                self._ready.release()
 
     def end(self) -> None:
-        """Let the reader finish: the group after the last record is empty."""
-        self._queue.put(None)
+        """Take no more; the group after the last record is empty."""
+        with self._lock:
+            if not self._ended:
+                self._ended = True
+                if not self._waiting:
+                    self._ready.release()
 
     def next_group(self) -> list[Pending]:
         """Wait for a record, and return it with those behind it; empty at the end."""
-        first = self._queue.get()
-        if first is None:
-            return []
-        group = [first]
-        while len(group) < _MAX_GROUP:
-            try:
-                pending = self._queue.get_nowait()
-            except Empty:
-                break
-            if pending is None:
-                self._queue.put(None)
-                break
-            group.append(pending)
-        return group
-
-    def release(self, group: Sequence[Pending]) -> int:
-        """Forget the bytes of records that were decided; return how many there were."""
-        size = sum(pending.record.size_bytes for pending in group)
+        self._ready.acquire()
         with self._lock:
-            self.queued_bytes -= size
-        return size
+            group, self._waiting = self._waiting, []
+            if self._ended:
+                self._ready.release()
+            return group
+
+    def release(self, size_bytes: int) -> None:
+        """Forget the bytes of records that were decided."""
+        with self._lock:
+            self.queued_bytes -= size_bytes

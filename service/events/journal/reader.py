@@ -4,14 +4,16 @@ import fcntl
 import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import apsw
+
 from service.errors import EventLogError
-from service.events.journal.groups import Group
+from service.events.journal.groups import Group, groups_folder
 from service.events.journal.mark import Mark
-from service.events.journal.segment import Disk, SegmentReader, segment_numbers
-from service.events.journal.upkeep import groups_folder
+from service.events.journal.segment import Disk, SegmentReader, segment_numbers, segment_path
 from service.events.log import Lag, Position, Received, Topic
 
 _RESCAN_S: Final = 1.0
@@ -35,6 +37,8 @@ class JournalReader:
         Raises:
             EventLogError: another process is reading as this group.
         """
+        if not topics:
+            raise ValueError("a reader needs at least one topic")
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._root = root
         self._topics = [topic for topic in Topic if topic in topics]
@@ -71,8 +75,12 @@ class JournalReader:
     def lag(self) -> Lag:
         """Count what is synced and not yet read."""
         self._find_journals()
-        cursors = self._cursors.values()
-        return Lag({topic: sum(c.count(topic) for c in cursors) for topic in self._topics})
+        records = dict.fromkeys(self._topics, 0)
+        for cursor in self._cursors.values():
+            with _as_log_error(cursor.log):
+                for topic in self._topics:
+                    records[topic] += cursor.count(topic)
+        return Lag(records)
 
     def close(self) -> None:
         """Stop reading; see `EventReader`."""
@@ -93,16 +101,20 @@ class JournalReader:
         if now < self._next_scan:
             return
         self._next_scan = now + _RESCAN_S
-        for mark in sorted(self._root.glob("*/synced")):
-            folder = mark.parent
-            if folder.name not in self._cursors and segment_numbers(folder):
+        for path in sorted(self._root.glob("*/synced")):
+            folder = path.parent
+            if folder.name not in self._cursors:
+                mark = _open_mark(path)
                 start = self._acknowledged.get(folder.name)
-                self._cursors[folder.name] = Cursor(folder, start, self._topics, self._disk)
+                if mark is not None:
+                    cursor = Cursor(folder, mark, start, self._topics, self._disk)
+                    self._cursors[folder.name] = cursor
 
     def _read_all(self) -> list[Received]:
         received: list[Received] = []
         for cursor in self._cursors.values():
-            received += cursor.read(self._batch_records)
+            with _as_log_error(cursor.log):
+                received += cursor.read(self._batch_records)
         return received
 
 
@@ -112,6 +124,7 @@ class Cursor:
     def __init__(
         self,
         folder: Path,
+        mark: Mark,
         start: Position | None,
         topics: Sequence[Topic],
         disk: Disk,
@@ -121,10 +134,8 @@ class Cursor:
         self._folder = folder
         self._topics = topics
         self._disk = disk
-        self._mark = Mark(folder / "synced", writable=False)
-        numbers = segment_numbers(folder)
-        number = next((n for n in numbers if start and n >= start.part), numbers[0])
-        self.position = Position(self.log, number, start.offset if start else 0)
+        self._mark = mark
+        self.position = start or Position(self.log, 0, 0)
         self._last_returned = self.position.offset
         self._segment: SegmentReader | None = None
 
@@ -133,25 +144,21 @@ class Cursor:
         synced = self._mark.get()
         if synced <= self.position.offset:
             return []
-        segment = self._open_segment()
+        segment = self._segment or self._open(self.position.part)
         received = segment.read(self.position.offset, synced, self._topics, limit)
         if received:
             self._last_returned = received[-1].position.offset
         if len(received) == limit:
             self.position = received[-1].position
-            return received
-        end = segment.sealed_at()
-        if end is not None and end <= synced:
-            self._next_segment(end)
         else:
-            self.position = self.position._replace(offset=max(synced, self.position.offset))
+            self._pass_over(segment, synced)
         return received
 
     def count(self, topic: Topic) -> int:
         """Count the synced records of a topic after the position."""
         synced = self._mark.get()
         total = 0
-        for number in segment_numbers(self._folder):
+        for number in segment_numbers(self._folder) if synced > self.position.offset else []:
             if number >= self.position.part:
                 reader = SegmentReader(self._folder, number, self._disk)
                 total += reader.count(self.position.offset, synced, topic)
@@ -169,19 +176,42 @@ class Cursor:
             self._segment = None
         self._mark.close()
 
-    def _open_segment(self) -> SegmentReader:
-        if self._segment is None:
-            self._segment = SegmentReader(self._folder, self.position.part, self._disk)
+    def _open(self, number: int) -> SegmentReader:
+        """Open a segment, or the oldest one after it if it is gone."""
+        later = [n for n in segment_numbers(self._folder) if n >= number]
+        if not later:
+            raise EventLogError(f"the segments of {self.log} from {number} on are gone")
+        self._segment = SegmentReader(self._folder, later[0], self._disk)
+        self.position = self.position._replace(part=later[0])
         return self._segment
 
-    def _next_segment(self, end: int) -> None:
-        later = [n for n in segment_numbers(self._folder) if n > self.position.part]
-        if later and self._segment is not None:
-            self._segment.close()
-            self._segment = None
-            self.position = Position(self.log, later[0], end)
-        else:
-            self.position = self.position._replace(offset=end)
+    def _pass_over(self, segment: SegmentReader, synced: int) -> None:
+        """Move on from what was read up to `synced`, to the next segment if this one is full."""
+        self.position = self.position._replace(offset=synced)
+        if not segment_path(self._folder, segment.number + 1).exists():
+            return
+        following = SegmentReader(self._folder, segment.number + 1, self._disk)
+        if following.after_offset > synced:  # it came since, and there is more to read here
+            following.close()
+            return
+        segment.close()
+        self._segment = following
+        self.position = Position(self.log, following.number, following.after_offset)
+
+
+@contextmanager
+def _as_log_error(log: str) -> Iterator[None]:
+    try:
+        yield
+    except apsw.Error as error:
+        raise EventLogError(f"a segment of {log} cannot be read: {error}") from None
+
+
+def _open_mark(path: Path) -> Mark | None:
+    try:
+        return Mark(path, writable=False)
+    except (FileNotFoundError, ValueError):  # its writer is about to make it
+        return None
 
 
 def find_exchange(root: Path, exchange_id: str, disk: Disk | None = None) -> Iterator[Received]:

@@ -1,7 +1,11 @@
 """One segment: an SQLite file in WAL mode, its tables and its statements.
 
 The writer commits with synchronous=NORMAL, which appends to the write-ahead log without a sync
-(*written*); a sync of that log then makes every commit before it durable (*synced*).
+(*written*); a sync of that log then makes every commit before it durable (*synced*). The log is
+moved into the file once, when the segment is full: that costs least (load_tests/bench_journal.py).
+
+A segment appears under its name complete with its tables, and only once everything before it is
+synced: that it is there says that the one before is full, and `after_offset` where that ended.
 """
 
 import os
@@ -16,6 +20,8 @@ from service.events.journal.groups import sync_folder
 from service.events.log import Position, Received, Record, Topic
 
 _SCHEMA: Final = """
+-- one row: the last offset of the segments before
+CREATE TABLE segment (after_offset INTEGER NOT NULL) STRICT;
 CREATE TABLE records (
     offset  INTEGER PRIMARY KEY,
     topic   TEXT NOT NULL,
@@ -28,9 +34,11 @@ CREATE TABLE records (
 ) STRICT;
 -- exchanges that were open when this segment began: their `opened`, wherever it stands
 CREATE TABLE carried (id TEXT NOT NULL, segment INTEGER, offset INTEGER, body BLOB NOT NULL) STRICT;
--- one row once the segment is full: nothing is written after it
-CREATE TABLE sealed (last_offset INTEGER NOT NULL) STRICT;
 """
+_PAGE_BYTES: Final = 8192
+"""Three records of 2.2 KB fill one: with 4096 it is one, and a commit costs a third more CPU."""
+_BUSY_MS: Final = 10_000
+_CHECKPOINT_BUSY_MS: Final = 200
 _INSERT: Final = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _COLUMNS: Final = "offset, topic, key, kind, id, key_id, body, content"
 
@@ -72,11 +80,42 @@ def segment_numbers(folder: Path) -> list[int]:
     return sorted(int(path.stem) for path in folder.glob("*.db") if path.stem.isdigit())
 
 
+def remove_segment(folder: Path, number: int) -> None:
+    """Unlink a segment and what SQLite keeps beside it."""
+    path = segment_path(folder, number)
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def begin_segment(
+    folder: Path, number: int, after_offset: int, carried: Iterable[OpenExchange], disk: Disk
+) -> None:
+    """Make a segment, complete and on disk, before it gets its name."""
+    temporary = folder / "next.tmp"
+    temporary.unlink(missing_ok=True)
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    db = apsw.Connection(str(temporary), vfs=disk.vfs)
+    try:
+        for pragma in (f"page_size={_PAGE_BYTES}", "journal_mode=OFF", "synchronous=OFF"):
+            db.execute(f"PRAGMA {pragma}")
+        db.execute(f"BEGIN; {_SCHEMA}")
+        db.execute("INSERT INTO segment VALUES (?)", (after_offset,))
+        rows = [(x.id, x.position.part, x.position.offset, x.body) for x in carried]
+        db.executemany("INSERT INTO carried VALUES (?, ?, ?, ?)", rows)
+        db.execute("COMMIT")
+        db.execute("PRAGMA journal_mode=WAL")
+    finally:
+        db.close()
+    disk.sync(str(temporary))
+    temporary.rename(segment_path(folder, number))
+    sync_folder(folder)
+
+
 def to_row(offset: int, record: Record) -> Row:
     """Lay a record out as a row."""
     return (
         offset,
-        record.topic.value,
+        record.topic,
         record.key,
         record.kind,
         record.id,
@@ -87,76 +126,55 @@ def to_row(offset: int, record: Record) -> Row:
 
 
 class SegmentWriter:
-    """The open segment of a journal. Used from one thread, but for `sync` and `checkpoint`."""
+    """The last segment of a journal. Used from one thread at a time, but for `sync`."""
 
     def __init__(self, folder: Path, number: int, disk: Disk) -> None:
-        """Open a segment that exists or start a new file; see `prepare`."""
+        """Open a segment that exists."""
         self.number = number
-        self.sealed_offset = 0
         self._path = segment_path(folder, number)
+        self._wal_path = f"{self._path}-wal"
         self._disk = disk
-        if not self._path.exists():
-            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            sync_folder(folder)
-        self._db = apsw.Connection(str(self._path), vfs=disk.vfs)
-        self._db.set_busy_timeout(10_000)
-        self._db.execute("PRAGMA journal_mode=WAL")
+        flags = apsw.SQLITE_OPEN_READWRITE
+        self._db = apsw.Connection(str(self._path), flags=flags, vfs=disk.vfs)
+        self._db.set_busy_timeout(_BUSY_MS)
         self._db.execute("PRAGMA wal_autocheckpoint=0")
-        self._helper: apsw.Connection | None = None
-
-    def is_prepared(self) -> bool:
-        """Say whether the tables are there: a process may have died before it made them."""
-        return bool(self._db.table_exists(None, "sealed"))
-
-    def prepare(self, carried: Iterable[OpenExchange]) -> None:
-        """Make the tables and note the exchanges that were opened before, in one transaction."""
-        rows = [(x.id, x.position.part, x.position.offset, x.body) for x in carried]
-        with self._db:
-            self._db.execute(_SCHEMA)
-            self._db.executemany("INSERT INTO carried VALUES (?, ?, ?, ?)", rows)
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self.after_offset = int(self._db.execute("SELECT after_offset FROM segment").get)
+        self._file_bytes = self._path.stat().st_size
 
     def settle(self) -> None:
         """Bring whatever the file holds to the disk; commits after this need a `sync`."""
         self._db.execute("PRAGMA synchronous=FULL")
         self._truncate_wal()
         self._db.execute("PRAGMA synchronous=NORMAL")
+        self._file_bytes = self._path.stat().st_size
 
     def insert(self, rows: Iterable[Row]) -> None:
         """Commit rows together: once this returns they are written."""
-        with self._db:
+        execute = self._db.execute
+        execute("BEGIN IMMEDIATE")
+        try:
             self._db.executemany(_INSERT, rows)
+            execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:  # SQLite has rolled back by itself after some errors
+                execute("ROLLBACK")
+            raise
 
     def sync(self) -> None:
         """Make every commit before this call survive a loss of power. Any thread may call it."""
-        self._disk.sync(f"{self._path}-wal")
+        self._disk.sync(self._wal_path)
 
-    def checkpoint(self) -> None:
-        """Move what the write-ahead log holds into the file, from a thread beside the writer's."""
-        if self._helper is None:
-            self._helper = apsw.Connection(str(self._path), vfs=self._disk.vfs)
-        self._helper.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-
-    def wal_bytes(self) -> int:
-        """Return the size of the write-ahead log."""
+    def size_bytes(self) -> int:
+        """Return the size of the file with its write-ahead log; cheap enough for every group."""
         try:
-            return Path(f"{self._path}-wal").stat().st_size
+            return self._file_bytes + os.stat(self._wal_path).st_size  # noqa: PTH116
         except FileNotFoundError:
-            return 0
+            return self._file_bytes
 
-    def last_offset(self) -> int | None:
-        """Return the highest offset, None in an empty segment."""
-        value = self._db.execute("SELECT max(offset) FROM records").get
-        return None if value is None else int(value)
-
-    def is_sealed(self) -> bool:
-        """Say whether nothing may be written any more."""
-        return bool(self._db.execute("SELECT count(*) FROM sealed").get)
-
-    def seal(self, last_offset: int) -> None:
-        """Say that nothing follows in this segment."""
-        self.sealed_offset = last_offset
-        with self._db:
-            self._db.execute("INSERT INTO sealed VALUES (?)", (last_offset,))
+    def last_offset(self) -> int:
+        """Return the highest offset, here or before."""
+        return int(self._db.execute("SELECT max(offset) FROM records").get or self.after_offset)
 
     def open_exchanges(self, log: str) -> list[OpenExchange]:
         """List what was opened, here or before, and not closed here."""
@@ -173,29 +191,44 @@ class SegmentWriter:
         ]
 
     def close(self) -> None:
-        """Move everything into the file and let it go. No other thread may use it any more."""
-        if self._helper is not None:
-            self._helper.close()
+        """Move everything into the file and let it go.
+
+        Raises:
+            apsw.FullError: there is no room for it; the segment stays open, try again.
+        """
         self._truncate_wal()
         self._db.close()
 
+    def abandon(self) -> None:
+        """Let the file go as it is: its next writer recovers what it holds."""
+        self._db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        self._db.close()
+
     def _truncate_wal(self) -> None:
+        self._db.set_busy_timeout(_CHECKPOINT_BUSY_MS)
         try:
             self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except apsw.BusyError:  # a reader is in the way: the log stays, and is synced as it is
             self.sync()
+        finally:
+            self._db.set_busy_timeout(_BUSY_MS)
 
 
 class SegmentReader:
     """A segment as another process (or thread) reads it, while it is written or after."""
 
     def __init__(self, folder: Path, number: int, disk: Disk) -> None:
-        """Open a segment that exists, for reading alone."""
+        """Open a segment that exists, for reading alone.
+
+        Raises:
+            apsw.CantOpenError: it is gone.
+        """
         self.number = number
         self._log = folder.name
         flags = apsw.SQLITE_OPEN_READONLY
         self._db = apsw.Connection(str(segment_path(folder, number)), flags=flags, vfs=disk.vfs)
-        self._db.set_busy_timeout(10_000)
+        self._db.set_busy_timeout(_BUSY_MS)
+        self.after_offset = int(self._db.execute("SELECT after_offset FROM segment").get)
 
     def read(self, after: int, up_to: int, topics: Sequence[Topic], limit: int) -> list[Received]:
         """Return records of these topics with after < offset ≤ up_to, in order."""
@@ -216,11 +249,6 @@ class SegmentReader:
         """Count the records of a topic with after < offset ≤ up_to."""
         query = "SELECT count(*) FROM records WHERE offset > ? AND offset <= ? AND topic = ?"
         return int(self._db.execute(query, (after, up_to, topic.value)).get)
-
-    def sealed_at(self) -> int | None:
-        """Return the last offset of a sealed segment, None while it is open."""
-        value = self._db.execute("SELECT last_offset FROM sealed").get
-        return None if value is None else int(value)
 
     def close(self) -> None:
         """Let the file go."""

@@ -31,14 +31,22 @@ def take_slot(root: Path, role: str, adopt: Callable[[Slot], None]) -> Slot:
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _root_lock(root):
         mine = next(slot for slot in (_try(root / f"{role}-{n}") for n in count()) if slot)
-        for folder in sorted(root.glob(f"{role}-*/")):
-            orphan = _try(folder) if folder != mine.folder else None
-            if orphan is not None:
-                try:
-                    adopt(orphan)
-                finally:
-                    orphan.release()
+        try:
+            _adopt_orphans(root, role, mine, adopt)
+        except BaseException:
+            mine.release()
+            raise
     return mine
+
+
+def _adopt_orphans(root: Path, role: str, mine: Slot, adopt: Callable[[Slot], None]) -> None:
+    for folder in sorted(root.glob(f"{role}-*/")):
+        orphan = _try(folder) if folder != mine.folder else None
+        if orphan is not None:
+            try:
+                adopt(orphan)
+            finally:
+                orphan.release()
 
 
 def _try(folder: Path) -> Slot | None:

@@ -1,12 +1,11 @@
 """Room for records: the size limits, the ballast, and what may be removed."""
 
 import os
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-
-from service.events.journal.segment import segment_path
 
 _MIB: Final = 1024 * 1024
 
@@ -21,49 +20,49 @@ class Limits:
     max_queue_bytes: int = 64 * _MIB
     keep_s: float = 7 * 86400.0
 
+    @property
+    def openings_bytes(self) -> int:
+        """Return how much new exchanges may fill; the reserve is for the ends of open ones."""
+        return self.max_bytes - self.reserve_bytes
+
 
 @dataclass(frozen=True, slots=True)
-class SealedSegment:
-    """What retention needs to know of a sealed segment."""
+class FullSegment:
+    """What retention needs to know of a segment that is full."""
 
     number: int
     last_offset: int
     size_bytes: int
-    sealed_at: float
+    full_at: float
+    """Unix seconds, when its last record was written."""
 
 
 def removable(  # noqa: PLR0913  (a decision of so many facts)
-    sealed: Sequence[SealedSegment],
-    acknowledged: Mapping[str, int],
+    full: Sequence[FullSegment],
+    acknowledged: Sequence[int],
     *,
     oldest_open_segment: int,
     used_bytes: int,
     limits: Limits,
     now: float,
-) -> list[SealedSegment]:
+) -> list[FullSegment]:
     """Choose the oldest segments that may go.
 
     A segment goes once every group has acknowledged its last offset, no exchange that was
     opened in it is still open, and it is older than `keep_s` or the journal is over three
-    quarters of its size. `acknowledged` holds an offset for every group that reads (0: none).
+    quarters of what new exchanges may fill. `acknowledged` holds an offset for every group that
+    reads (0: none).
     """
-    least = min(acknowledged.values(), default=0)
-    going: list[SealedSegment] = []
-    for segment in sealed:
+    least = min(acknowledged, default=0)
+    going: list[FullSegment] = []
+    for segment in full:
         done = segment.last_offset <= least and segment.number < oldest_open_segment
-        crowded = used_bytes > limits.max_bytes * 3 // 4
-        if not done or not (crowded or now - segment.sealed_at >= limits.keep_s):
+        crowded = used_bytes > limits.openings_bytes * 3 // 4
+        if not done or not (crowded or now - segment.full_at >= limits.keep_s):
             break
         going.append(segment)
         used_bytes -= segment.size_bytes
     return going
-
-
-def remove_segment(folder: Path, number: int) -> None:
-    """Unlink a segment and what SQLite keeps beside it."""
-    path = segment_path(folder, number)
-    for suffix in ("-wal", "-shm", ""):
-        Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
 class Ballast:
@@ -73,28 +72,35 @@ class Ballast:
         """Take the space if it is there."""
         self._path = folder / "ballast"
         self._size_bytes = size_bytes
+        self._lock = threading.Lock()
         self.held = self._path.exists() and self._path.stat().st_size == size_bytes
         if not self.held:
             self.take()
 
     def take(self) -> bool:
         """Take the space again, if as much would still be free; return whether it is held."""
-        if not self.held and self._free_bytes() >= 2 * self._size_bytes:
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                os.posix_fallocate(fd, 0, self._size_bytes)
-                self.held = True
-            except OSError:
-                self._path.unlink()
-            finally:
-                os.close(fd)
-        return self.held
+        with self._lock:
+            if not self.held and self._free_bytes() >= 2 * self._size_bytes:
+                self.held = self._allocate()
+            return self.held
 
     def drop(self) -> bool:
         """Give the space up; return whether there was any."""
-        held, self.held = self.held, False
-        self._path.unlink(missing_ok=True)
-        return held
+        with self._lock:
+            held, self.held = self.held, False
+            self._path.unlink(missing_ok=True)
+            return held
+
+    def _allocate(self) -> bool:
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(fd, 0, self._size_bytes)
+        except OSError:
+            self._path.unlink()
+            return False
+        finally:
+            os.close(fd)
+        return True
 
     def _free_bytes(self) -> int:
         stat = os.statvfs(self._path.parent)

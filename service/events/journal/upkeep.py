@@ -1,155 +1,157 @@
-"""Opening a journal where it was left, and keeping it: open exchanges, sealed segments, removal."""
+"""Keeping a journal: closing full segments, removing those that are done, holding the ballast."""
 
+import logging
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Final
 
-from service.events.journal.groups import Group
+import apsw
+
+from service.errors import EventLogError
+from service.events.journal.groups import Group, groups_folder
+from service.events.journal.pending import Fault, Pending
 from service.events.journal.segment import (
-    Disk,
     OpenExchange,
-    SegmentReader,
     SegmentWriter,
-    segment_numbers,
+    remove_segment,
     segment_path,
 )
-from service.events.journal.space import Limits, SealedSegment, removable, remove_segment
-from service.events.log import Position, Record
+from service.events.journal.space import Ballast, FullSegment, Limits, removable
+
+_INTERVAL_S: Final = 1.0
+_log = logging.getLogger(__name__)
 
 
-class Placed(Protocol):
-    """A record that has its position."""
+class OpenExchanges:
+    """The exchanges of a journal that were opened and not closed."""
 
-    record: Record
-    position: Position | None
+    def __init__(self, left_open: Iterable[OpenExchange]) -> None:
+        """Start with those that a journal was left with."""
+        self._lock = threading.Lock()
+        self._open = {exchange.id: exchange for exchange in left_open}
 
+    def note(self, written: Iterable[Pending]) -> None:
+        """Follow what was written; each has its position."""
+        with self._lock:
+            for pending in written:
+                record, position = pending.record, pending.position
+                if record.kind == "opened" and position is not None:
+                    self._open[record.id] = OpenExchange(record.id, position, record.body)
+                elif record.kind == "closed":
+                    self._open.pop(record.id, None)
 
-def open_segment(folder: Path, disk: Disk) -> tuple[SegmentWriter, int, list[OpenExchange]]:
-    """Open the segment to write to, a new one if need be, with everything in it synced.
+    def list(self) -> list[OpenExchange]:
+        """List the exchanges that are open now."""
+        with self._lock:
+            return list(self._open.values())
 
-    Returns it with the journal's last offset (0: none yet) and the exchanges left open.
-    """
-    numbers = segment_numbers(folder) or [1]
-    segment = SegmentWriter(folder, numbers[-1], disk)
-    if not segment.is_prepared():
-        segment.prepare(_left_open(folder, numbers[:-1], disk))
-    elif segment.is_sealed():
-        left = segment.open_exchanges(folder.name)
-        segment.close()
-        segment = SegmentWriter(folder, numbers[-1] + 1, disk)
-        segment.prepare(left)
-    segment.settle()
-    last = segment.last_offset()
-    if last is None:
-        last = _last_sealed_offset(folder, segment.number, disk)
-    return segment, last, segment.open_exchanges(folder.name)
-
-
-def _left_open(folder: Path, numbers: Sequence[int], disk: Disk) -> list[OpenExchange]:
-    if not numbers:
-        return []
-    segment = SegmentWriter(folder, numbers[-1], disk)
-    try:
-        return segment.open_exchanges(folder.name)
-    finally:
-        segment.close()
-
-
-def _last_sealed_offset(folder: Path, before: int, disk: Disk) -> int:
-    sealed = sealed_segments(folder, before, disk)
-    return sealed[-1].last_offset if sealed else 0
-
-
-def sealed_segments(folder: Path, before: int, disk: Disk) -> list[SealedSegment]:
-    """List the sealed segments older than a segment's number."""
-    return [_sealed(folder, n, disk) for n in segment_numbers(folder) if n < before]
-
-
-def _sealed(folder: Path, number: int, disk: Disk) -> SealedSegment:
-    reader = SegmentReader(folder, number, disk)
-    try:
-        last_offset = reader.sealed_at()
-    finally:
-        reader.close()
-    stat = segment_path(folder, number).stat()
-    return SealedSegment(number, last_offset or 0, stat.st_size, stat.st_mtime)
+    def oldest_segment(self) -> int:
+        """Return the first segment in which one of them was opened; huge if there is none."""
+        return min((exchange.position.part for exchange in self.list()), default=2**63)
 
 
 class Upkeep:
-    """What a writer knows of its journal beside the open segment."""
+    """What goes on beside writing and syncing, in a thread of its own because it may be slow."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (it looks after all of a journal's parts)
         self,
         folder: Path,
         limits: Limits,
         groups: Sequence[str],
         *,
-        left_open: Iterable[OpenExchange],
-        sealed: Sequence[SealedSegment],
+        opened: OpenExchanges,
+        full: Sequence[FullSegment],
+        ballast: Ballast,
+        fault: Fault,
     ) -> None:
         """Start from what was found in the folder; `groups` are those that must acknowledge."""
         self._folder = folder
         self._limits = limits
-        self._groups = {name: Group(groups_folder(folder.parent), name) for name in groups}
-        self._open = {exchange.id: exchange for exchange in left_open}
-        self._lock = threading.Lock()
-        self._sealed = list(sealed)
-        self.sealed_bytes = sum(segment.size_bytes for segment in self._sealed)
+        self._groups = [Group(groups_folder(folder.parent), name) for name in groups]
+        self._opened = opened
+        self._full = list(full)
+        self._ballast = ballast
+        self._fault = fault
+        self._retired: list[tuple[SegmentWriter, int, int]] = []
+        self._kept_bytes = sum(segment.size_bytes for segment in self._full)
+        self.last_segment_bytes = 0
+        """The size of the segment that is written to, as its writer last saw it."""
+        self._stopping = False
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="journal-upkeep", daemon=True)
+        self._thread.start()
 
-    def note(self, placed: Iterable[Placed]) -> None:
-        """Follow which exchanges are open. Called by the write thread."""
-        for item in placed:
-            record, position = item.record, item.position
-            if record.kind == "opened" and position is not None:
-                with self._lock:
-                    self._open[record.id] = OpenExchange(record.id, position, record.body)
-            elif record.kind == "closed":
-                with self._lock:
-                    self._open.pop(record.id, None)
+    @property
+    def used_bytes(self) -> int:
+        """Return the size of all segments."""
+        return self._kept_bytes + self.last_segment_bytes
 
-    def open_exchanges(self) -> list[OpenExchange]:
-        """List the exchanges that are open now."""
-        with self._lock:
-            return list(self._open.values())
+    def retire(self, segment: SegmentWriter, last_offset: int) -> None:
+        """Take over a full segment, all of which is synced."""
+        size_bytes = segment.size_bytes()
+        self._kept_bytes += size_bytes
+        self._retired.append((segment, last_offset, size_bytes))
+        self._wake.set()
 
-    def retired(self, number: int, last_offset: int, now: float) -> None:
-        """Note a segment that was sealed and let go."""
-        size = segment_path(self._folder, number).stat().st_size
-        self._sealed.append(SealedSegment(number, last_offset, size, now))
-        self.sealed_bytes += size
+    def oldest_unacknowledged_s(self, now: float) -> float:
+        """Return the age of the oldest full segment that a group has yet to read, else 0."""
+        least = min(self._acknowledged(), default=0)
+        ages = [now - segment.full_at for segment in [*self._full] if segment.last_offset > least]
+        return max(ages, default=0.0)
 
-    def remove_acknowledged(self, used_bytes: int, now: float) -> None:
-        """Unlink the segments that nobody needs any more."""
+    def close(self) -> None:
+        """End the thread and let go of the segments that were retired. May be called twice."""
+        self._stopping = True
+        self._wake.set()
+        self._thread.join()
+        while self._retired:
+            self._retired.pop()[0].abandon()
+
+    def _run(self) -> None:
+        stopping = False
+        while not stopping:
+            self._wake.wait(_INTERVAL_S)
+            self._wake.clear()
+            stopping = self._stopping
+            try:
+                self._tend()
+            except apsw.FullError:
+                self._ballast.drop()
+            except apsw.Error as error:
+                self._fault.set(f"a full segment could not be closed: {error}")
+            except (EventLogError, OSError) as error:  # what is not removed now is removed later
+                _log.warning("the journal's upkeep failed: %s", error)
+
+    def _tend(self) -> None:
+        if self._fault.error is not None or not self._ballast.take():
+            return  # closing a segment needs room for a moment, and that is for the ends
+        while self._retired:
+            self._close(*self._retired[0])
+            del self._retired[0]
+        self._remove_acknowledged(time.time())
+
+    def _close(self, segment: SegmentWriter, last_offset: int, size_bytes: int) -> None:
+        segment.close()
+        size = segment_path(self._folder, segment.number).stat().st_size
+        self._full.append(FullSegment(segment.number, last_offset, size, time.time()))
+        self._kept_bytes += size - size_bytes
+
+    def _remove_acknowledged(self, now: float) -> None:
         going = removable(
-            self._sealed,
+            self._full,
             self._acknowledged(),
-            oldest_open_segment=self._oldest_open_segment(),
-            used_bytes=used_bytes,
+            oldest_open_segment=self._opened.oldest_segment(),
+            used_bytes=self.used_bytes,
             limits=self._limits,
             now=now,
         )
         for segment in going:
             remove_segment(self._folder, segment.number)
-            self._sealed.remove(segment)
-            self.sealed_bytes -= segment.size_bytes
+            self._full.remove(segment)
+            self._kept_bytes -= segment.size_bytes
 
-    def oldest_unacknowledged_s(self, now: float) -> float:
-        """Return the age of the oldest sealed segment that a group has yet to read, else 0."""
-        least = min(self._acknowledged().values(), default=0)
-        ages = [now - segment.sealed_at for segment in self._sealed if segment.last_offset > least]
-        return max(ages, default=0.0)
-
-    def _acknowledged(self) -> dict[str, int]:
-        log = self._folder.name
-        positions = {name: group.load().get(log) for name, group in self._groups.items()}
-        return {name: position.offset if position else 0 for name, position in positions.items()}
-
-    def _oldest_open_segment(self) -> int:
-        numbers = [exchange.position.part for exchange in self.open_exchanges()]
-        return min(numbers, default=2**63)
-
-
-def groups_folder(root: Path) -> Path:
-    """Return where consumer groups keep what they acknowledged, for a folder of journals."""
-    return root / "groups"
+    def _acknowledged(self) -> list[int]:
+        positions = [group.load().get(self._folder.name) for group in self._groups]
+        return [position.offset if position else 0 for position in positions]
