@@ -8,7 +8,7 @@ travel through pagers and chats, the evidence stays here.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -36,6 +36,21 @@ class Occurrence:
     exchange_id: str
     at: float
     score: float
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrences:
+    """What one alert is raised, or goes on, with."""
+
+    fingerprint: str
+    labels: Mapping[str, str]
+    count: int
+    first_at: float
+    last_at: float
+    last_exchange_id: str
+    score: float
+    """The highest."""
     threshold: float
 
 
@@ -98,6 +113,28 @@ def fingerprint(labels: Mapping[str, str]) -> str:
     """Return 32 hex digits that only these labels have."""
     canonical = json.dumps(sorted(labels.items()), separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+
+def gather(occurrences: Iterable[Occurrence]) -> list[Occurrences]:
+    """Put together what has the same labels, in the order in which the labels came first."""
+    groups: dict[str, list[Occurrence]] = {}
+    for occurrence in occurrences:
+        groups.setdefault(fingerprint(occurrence.labels), []).append(occurrence)
+    return [_sum_up(mark, group) for mark, group in groups.items()]
+
+
+def _sum_up(mark: str, group: Sequence[Occurrence]) -> Occurrences:
+    last = max(group, key=lambda occurrence: occurrence.at)
+    return Occurrences(
+        fingerprint=mark,
+        labels=last.labels,
+        count=len(group),
+        first_at=min(occurrence.at for occurrence in group),
+        last_at=last.at,
+        last_exchange_id=last.exchange_id,
+        score=max(occurrence.score for occurrence in group),
+        threshold=last.threshold,
+    )
 
 
 def is_quiet(last_at: float, hold_s: float, now: float) -> bool:

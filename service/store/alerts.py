@@ -7,38 +7,20 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping, case, delete, literal, select, update
 
-from service.core.alerts import Alert, Delivery, Occurrence, fingerprint
+from service.core.alerts import Alert, Delivery, Occurrence, Occurrences, gather
 from service.store.tables import FIRING, alert_deliveries, alerts
 from service.store.upsert import insert_into
 
 
-def raise_alert(connection: Connection, occurrence: Occurrence, now: float) -> None:
-    """Add an occurrence to the alert that fires for its labels, or begin one.
+def raise_alerts(connection: Connection, occurrences: Iterable[Occurrence], now: float) -> None:
+    """Add occurrences to the alerts that fire for their labels, or begin some.
 
     What is still owed of earlier alerts with these labels is dropped: an Alertmanager knows
     alerts by their labels, and would take the end of an old one for the end of this one.
     """
-    mark = fingerprint(occurrence.labels)
-    row = insert_into(connection, alerts).values(
-        fingerprint=mark,
-        labels=json.dumps(occurrence.labels, sort_keys=True),
-        count=1,
-        raised_at=now,
-        last_at=now,
-        first_exchange_at=occurrence.at,
-        last_exchange_at=occurrence.at,
-        last_exchange_id=occurrence.exchange_id,
-        score=occurrence.score,
-        threshold=occurrence.threshold,
-    )
-    connection.execute(
-        row.on_conflict_do_update(
-            index_elements=[alerts.c.fingerprint],
-            index_where=FIRING,
-            set_=_refreshed(row.excluded),
-        )
-    )
-    _drop_older_deliveries(connection, mark)
+    for found in gather(occurrences):
+        _raise_alert(connection, found, now)
+        _drop_older_deliveries(connection, found.fingerprint)
 
 
 def settle(connection: Connection, urls: Iterable[str], *, quiet_since: float, now: float) -> None:
@@ -108,11 +90,33 @@ def prune_alerts(connection: Connection, before: float) -> int:
 _UNFINISHED: Final = alert_deliveries.c.resolved_acked_at.is_(None)
 
 
+def _raise_alert(connection: Connection, found: Occurrences, now: float) -> None:
+    row = insert_into(connection, alerts).values(
+        fingerprint=found.fingerprint,
+        labels=json.dumps(found.labels, sort_keys=True),
+        count=found.count,
+        raised_at=now,
+        last_at=now,
+        first_exchange_at=found.first_at,
+        last_exchange_at=found.last_at,
+        last_exchange_id=found.last_exchange_id,
+        score=found.score,
+        threshold=found.threshold,
+    )
+    connection.execute(
+        row.on_conflict_do_update(
+            index_elements=[alerts.c.fingerprint],
+            index_where=FIRING,
+            set_=_refreshed(row.excluded),
+        )
+    )
+
+
 def _refreshed(new: Any) -> dict[Any, Any]:  # noqa: ANN401  (SQLAlchemy's `excluded`)
     old = alerts.c
     later = new.last_exchange_at >= old.last_exchange_at
     return {
-        old.count: old.count + 1,
+        old.count: old.count + new.count,
         old.last_at: new.last_at,
         old.first_exchange_at: case(
             (new.first_exchange_at < old.first_exchange_at, new.first_exchange_at),

@@ -1,15 +1,26 @@
 """Which verdicts had their effect: a record may come twice, its effect may not."""
 
+from collections.abc import Collection
+
 from sqlalchemy import Connection, delete
 
 from service.store.tables import effects
 from service.store.upsert import insert_into
 
 
-def claim_effect(connection: Connection, verdict_id: str, now: float) -> bool:
-    """Take the right to a verdict's effect, in the effect's transaction; False: it was had."""
-    values = insert_into(connection, effects).values(verdict_id=verdict_id, applied_at=now)
-    return connection.execute(values.on_conflict_do_nothing()).rowcount > 0
+def claim_effects(
+    connection: Connection, verdict_ids: Collection[str], now: float
+) -> frozenset[str]:
+    """Return the verdicts that had no effect yet, and keep that they have it now.
+
+    The effect belongs in the same transaction: then it is had exactly once.
+    """
+    if not verdict_ids:
+        return frozenset()
+    insert = insert_into(connection, effects).on_conflict_do_nothing()
+    rows = [{"verdict_id": verdict_id, "applied_at": now} for verdict_id in verdict_ids]
+    claimed = connection.execute(insert.returning(effects.c.verdict_id), rows)
+    return frozenset(claimed.scalars())
 
 
 def prune_effects(connection: Connection, before: float) -> int:

@@ -1,4 +1,4 @@
-"""Opening the store, and its transactions.
+"""Opening the store, an SQLite file, and its transactions.
 
 SQLite keeps a rollback journal, not a write-ahead log: several processes write, and before
 3.51.3 two writers could lose data in WAL mode when it is reset (Debian ships 3.40). Writers
@@ -45,18 +45,14 @@ class Store:
 
 
 def open_store(url: str) -> Store:
-    """Open the database, made first if it is new, and bring its tables up to date.
+    """Open the database of `sqlite:///PATH`, made if it is new, and bring its tables up to date.
 
     Any number of processes may do so at the same time.
 
     Raises:
         ConfigError: the database was made by a newer version of Watchgate.
     """
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        store = Store(_sqlite_engine(parsed))
-    else:
-        store = Store(create_engine(parsed))
+    store = Store(_sqlite_engine(make_url(url)))
     try:
         migrate(store)
     except BaseException:

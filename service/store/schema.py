@@ -1,4 +1,7 @@
-"""Bringing the tables up to date: Alembic, in one transaction, one process at a time."""
+"""Bringing the tables up to date: Alembic, in one transaction, one process at a time.
+
+SQLite's writers exclude each other; another database would need a lock of its own here.
+"""
 
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,8 +15,6 @@ HEAD: Final = "0001"
 """The newest migration. Known without Alembic, whose import would slow every command."""
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
-_LOCK: Final = 0x7761_7463_6867
-"""Ours among PostgreSQL's advisory locks: the letters "watchg"."""
 
 
 class Opens(Protocol):
@@ -38,7 +39,6 @@ def migrate(store: Opens) -> None:
         if _version(connection) == HEAD:
             return
     with store.begin() as connection:
-        _lock(connection)
         found = _version(connection)  # another process may have been faster
         if found is not None and found > HEAD:
             raise ConfigError(
@@ -53,12 +53,6 @@ def _version(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-
-
-def _lock(connection: Connection) -> None:
-    """SQLite's writers already exclude each other."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 
 def _upgrade(connection: Connection) -> None:

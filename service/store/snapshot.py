@@ -1,6 +1,6 @@
 """What gateways hold in memory, and how they learn that it is out of date."""
 
-from sqlalchemy import RowMapping, select
+from sqlalchemy import select
 
 from service.core.callers import Caller, KnownKey, Snapshot
 from service.store.engine import Store
@@ -19,11 +19,9 @@ def load_snapshot(store: Store, now: float) -> Snapshot:
     with store.read() as connection:
         rows = connection.execute(
             select(keys.c.digest, keys.c.id, keys.c.project, keys.c.expires_at, keys.c.revoked_at)
-        ).mappings()
-        callers = {row["digest"]: _known(row) for row in rows}
+        )
+        callers = {
+            digest: KnownKey(Caller(key_id, project, account=project), expires_at, revoked_at)
+            for digest, key_id, project, expires_at, revoked_at in rows
+        }
         return Snapshot(current_revision(connection), callers, now)
-
-
-def _known(row: RowMapping) -> KnownKey:
-    caller = Caller(row["id"], row["project"], account=row["project"])
-    return KnownKey(caller, row["expires_at"], row["revoked_at"])

@@ -1,6 +1,6 @@
 """The enforcer, in its first form: a verdict over an operating point that pages is an alert."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import Connection
@@ -9,8 +9,8 @@ from service.core.alerts import Occurrence, fingerprint, labels_of
 from service.errors import BadRecord
 from service.events.log import Received
 from service.events.schema import Verdict, to_event
-from service.store.alerts import prune_alerts, raise_alert
-from service.store.effects import claim_effect, prune_effects
+from service.store.alerts import prune_alerts, raise_alerts
+from service.store.effects import claim_effects, prune_effects
 from service.store.engine import Store
 
 PAGE: Final = "page"
@@ -43,12 +43,13 @@ class Enforcer:
             BadRecord: one of them is no verdict, and none of them had an effect.
         """
         verdicts = [_verdict(received) for received in batch]
+        pages = {verdict.id: occurrences_of(verdict) for verdict in verdicts if _pages(verdict)}
         now = self._clock()
         with self._store.begin() as connection:
-            actions = [act for verdict in verdicts for act in _apply(connection, verdict, now)]
+            raised = _raise_new(connection, pages, now)
             self._prune(connection, now)
-        for action in actions:
-            self._on_enforced(action)
+        for _ in range(raised):
+            self._on_enforced(PAGE)
 
     def handle_one(self, received: Received) -> None:
         """Apply one record, as `handle` does.
@@ -87,10 +88,15 @@ def _verdict(received: Received) -> Verdict:
     return event
 
 
-def _apply(connection: Connection, verdict: Verdict, now: float) -> Sequence[str]:
-    occurrences = occurrences_of(verdict)
-    if not occurrences or not claim_effect(connection, verdict.id, now):
-        return ()
-    for occurrence in occurrences:
-        raise_alert(connection, occurrence, now)
-    return [PAGE] * len(occurrences)
+def _pages(verdict: Verdict) -> bool:
+    return any(crossing.action == PAGE for crossing in verdict.crossed)
+
+
+def _raise_new(
+    connection: Connection, pages: Mapping[str, Sequence[Occurrence]], now: float
+) -> int:
+    """Raise what the verdicts page that had no effect yet; return how many occurrences."""
+    new = claim_effects(connection, pages.keys(), now)
+    occurrences = [one for verdict_id, found in pages.items() if verdict_id in new for one in found]
+    raise_alerts(connection, occurrences, now)
+    return len(occurrences)

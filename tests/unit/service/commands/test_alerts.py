@@ -7,7 +7,7 @@ import pytest
 from service.commands import alerts
 from service.core.alerts import Delivery, Occurrence, labels_of
 from service.store import open_store
-from service.store.alerts import raise_alert, save_deliveries, settle
+from service.store.alerts import raise_alerts, save_deliveries, settle
 
 NOW = 1_700_000_000.0
 URL = "http://127.0.0.1:9093"
@@ -24,11 +24,11 @@ def config(tmp_path: Path) -> Path:
     )
     store = open_store(f"sqlite:///{tmp_path}/var/watchgate.db")
     with store.begin() as connection:
-        raise_alert(connection, Occurrence(LABELS, "ex-1", NOW, 0.99, 0.97), NOW)
+        raise_alerts(connection, [Occurrence(LABELS, "ex-1", NOW, 0.99, 0.97)], NOW)
         settle(connection, [URL], quiet_since=NOW, now=NOW + 1)
         told = Delivery(1, URL, NOW, firing_acked_at=NOW, resolved_acked_at=NOW)
         save_deliveries(connection, [told])
-        raise_alert(connection, Occurrence(LABELS, "ex-2", NOW + 2, 0.98, 0.97), NOW + 2)
+        raise_alerts(connection, [Occurrence(LABELS, "ex-2", NOW + 2, 0.98, 0.97)], NOW + 2)
         settle(connection, [URL], quiet_since=NOW, now=NOW + 2)
     store.close()
     return path

