@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.alerts import Occurrence, fingerprint, labels_of
 from service.errors import BadRecord
@@ -22,6 +23,9 @@ PRUNE_EVERY_S: Final = 3600.0
 
 class Enforcer:
     """Handles records of the topic of verdicts; each verdict id has its effect once, ever."""
+
+    transient: tuple[type[Exception], ...] = (SQLAlchemyError,)
+    """What no record is to blame for: the store is away."""
 
     def __init__(
         self,
