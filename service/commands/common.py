@@ -69,8 +69,13 @@ def load_settings(args: argparse.Namespace) -> Settings:
     Raises:
         ConfigError: they are wrong, or there are none.
     """
+    return load(config_path(args))
+
+
+def config_path(args: argparse.Namespace) -> Path:
+    """Return the file that --config, the environment or the folder names."""
     named: Path | None = args.config
-    return load(named or Path(os.environ.get(CONFIG_VARIABLE) or "watchgate.yaml"))
+    return named or Path(os.environ.get(CONFIG_VARIABLE) or "watchgate.yaml")
 
 
 @contextmanager

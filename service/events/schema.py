@@ -9,9 +9,10 @@ from typing import Final, Literal
 import msgspec
 
 from service.errors import BadRecord
-from service.events.log import Record, Topic
+from service.events.log import Position, Record, Topic
 
 VERSION: Final = 1
+SERVED_UNKNOWN: Final = -1
 
 Outcome = Literal[
     "completed",
@@ -73,7 +74,7 @@ class Closed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="closed")
     opened_at: float
     served_number: int = 0
     """Counts the exchanges of which a byte was served since the process started, from 1;
-    0: none was. A hole in the numbers of one `boot` is an answer that was not recorded."""
+    0: none was; -1: unknown, the process died. A hole in the numbers of one `boot` is an answer that was not recorded."""
     boot: str = ""
     status: int | None = None
     finish_reasons: tuple[str, ...] = ()
@@ -174,3 +175,29 @@ def to_event(record: Record) -> AnyEvent:
     if event.v > VERSION:
         raise BadRecord("version", f"{event.v}, and this reads up to {VERSION}")
     return event
+
+
+def interrupted(opened_body: bytes, position: Position, now: float) -> Closed:
+    """Return the end of an exchange whose process died: what was released is not known.
+
+    Raises:
+        BadRecord: the body is no `opened`.
+    """
+    try:
+        opened = msgspec.json.decode(opened_body, type=Opened)
+    except msgspec.MsgspecError as error:
+        raise BadRecord("undecodable", str(error)) from None
+    return Closed(
+        exchange_id=opened.exchange_id,
+        at=now,
+        account=opened.account,
+        project=opened.project,
+        key=opened.key,
+        model=opened.model,
+        surface=opened.surface,
+        tier=opened.tier,
+        outcome="interrupted",
+        opened_at=opened.at,
+        served_number=SERVED_UNKNOWN,
+        receipt=Receipt(*position),
+    )

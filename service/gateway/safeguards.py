@@ -41,6 +41,10 @@ class SafeguardBoard:
         """Say whether at least one model may be served."""
         return any(reason is None for reason in self._inactive.values())
 
+    def reasons(self) -> list[tuple[str, str]]:
+        """List the models that are not served, each with the reason."""
+        return [(model, reason) for model, reason in self._inactive.items() if reason is not None]
+
     def update(self, facts: Facts) -> None:
         """Judge every model by new facts."""
         for name, model in self._models.items():

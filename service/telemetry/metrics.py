@@ -73,7 +73,7 @@ class Metrics:
         )  # fmt: skip
         self.overhead = make.histogram(
             "overhead_seconds",
-            "Time that is the gateway's own: before forwarding, and from the upstream's last byte on.",
+            "The gateway's own time: before forwarding, and from the upstream's last byte on.",
             _FAST_S, "phase",
         )  # fmt: skip
         self.time_to_first_token = make.histogram(
@@ -103,7 +103,7 @@ class Metrics:
         )
         self.coverage_gap = make.gauge(
             "coverage_gap_exchanges",
-            "Exchanges served and not recorded, or recorded and not screened within the tier's bound.",
+            "Exchanges served and not recorded, or not screened within the tier's bound.",
             "model", "kind", merge="livemax",
         )  # fmt: skip
         self.unscanned = make.counter(

