@@ -1,8 +1,9 @@
 """A real broker that speaks Kafka's protocol: noida-db, as a child process.
 
 It has groups, rebalances, topic settings and idempotent producers, but no TLS, SASL or cluster.
-It keeps what it has when it is stopped; killed with SIGKILL it forgets, so it is never killed
-while a test still needs its data.
+It keeps what it has when it is stopped, but for what it acknowledges while it stops, and killed
+with SIGKILL it forgets everything. No Kafka does that under acks=all, so clients reach it through
+a gate, which is shut before the broker is stopped: nothing is acknowledged to anyone then.
 """
 
 import contextlib
@@ -16,9 +17,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from tests.real_parts.tcp_gate import TcpGate
+
 START_S: Final = 30.0
 STOP_S: Final = 20.0
-_COMMAND: Final = ("noida-db", "start", "--only", "kafka")
+_HIDDEN_HOST: Final = "127.0.0.2"
+_COMMAND: Final = (
+    *("noida-db", "start", "--only", "kafka"),
+    *("--host", _HIDDEN_HOST, "--kafka-port"),
+)
 
 
 class KafkaBroker:
@@ -27,6 +34,7 @@ class KafkaBroker:
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
         self.port = free_port()
+        self._gate = TcpGate(("127.0.0.1", self.port), (_HIDDEN_HOST, self.port))
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -37,15 +45,21 @@ class KafkaBroker:
         """Start it, and return once it takes connections."""
         assert self._process is None
         self._process = subprocess.Popen(
-            [*_COMMAND, "--kafka-port", str(self.port), "--data-dir", str(self._data_dir)],
+            [*_COMMAND, str(self.port), "--data-dir", str(self._data_dir)],
             executable=_program(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         wait_until(self._accepts, START_S, "the broker takes connections")
+        self._gate.open()
+
+    def cut(self) -> None:
+        """Break all connections, whatever is under way on them; new ones are taken."""
+        self._gate.cut()
 
     def stop(self) -> None:
         """Stop it cleanly: what it acknowledged will be there after the next start."""
+        self._gate.shut()
         process, self._process = self._process, None
         if process is None:
             return
@@ -73,7 +87,7 @@ class KafkaBroker:
         assert self._process is not None
         code = self._process.poll()
         assert code is None, f"the broker ended with code {code} instead of starting"
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+        with contextlib.suppress(OSError), socket.create_connection((_HIDDEN_HOST, self.port), 1):
             return True
         return False
 

@@ -12,6 +12,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, T
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.errors import KafkaError, RetriableError
 from kafka.net.compat import KafkaNetClient
+from kafka.structs import MemberState
 
 from service.events.kafka.client import connect, ensure_topics
 from service.events.kafka.config import KafkaConfig
@@ -21,6 +22,8 @@ from service.events.log import Lag, Position, Received, Topic
 _log = logging.getLogger(__name__)
 _PAUSE_S: Final = 0.2
 """Between attempts to connect; each of them waits for the connection as well."""
+_STEP_S: Final = 0.01
+_JOIN_S: Final = 5.0
 _FETCH_BYTES: Final = 8 * 2**20
 """What one answer of a broker may hold, which bounds the reader's memory."""
 
@@ -72,16 +75,23 @@ class KafkaReader:
         return sum(partition.abandoned for partition in self._partitions.values())
 
     def poll(self, timeout_s: float) -> Sequence[Received]:
-        """Return the next records, at least one unless `timeout_s` passes first."""
-        deadline = time.monotonic() + timeout_s
+        """Return the next records, at least one unless `timeout_s` passes first.
+
+        It may take `connect_timeout_s` longer to find out that Kafka is away, and up to five
+        seconds while the group shares its partitions out: the library throws away an
+        answer to its wish to join that comes while nobody polls, and wishes again.
+        """
+        start = time.monotonic()
+        deadline, join_deadline = start + timeout_s, start + max(timeout_s, _JOIN_S)
         while True:
-            received = self._poll_once(max(0.0, deadline - time.monotonic()))
-            if received or time.monotonic() >= deadline:
+            received = self._poll_once(max(_STEP_S, deadline - time.monotonic()))
+            end = join_deadline if self._is_joining() else deadline
+            if received or time.monotonic() >= end:
                 return received
 
     def commit(self, positions: Iterable[Position]) -> None:
         """Acknowledge everything at or before these positions, as soon as Kafka takes it."""
-        self._forget_revoked()
+        self._forget_what_was_taken_away()
         for log, part, offset in positions:
             partition = self._partitions.get(TopicPartition(log, part))
             if partition is not None:
@@ -110,10 +120,15 @@ class KafkaReader:
         except KafkaError as error:
             self._recover(error, timeout_s)
             return []
-        self._forget_revoked()
+        self._forget_what_was_taken_away()
         received = [one for tp, batch in fetched.items() for one in self._take(tp, batch)]
         self._commit_acknowledged()
         return received
+
+    def _is_joining(self) -> bool:
+        if self._consumer is None or not self.connected:
+            return False
+        return self._consumer.group_metadata().state is not MemberState.STABLE
 
     def _take(self, tp: TopicPartition, batch: Iterable[Any]) -> list[Received]:
         topic = self._topics[tp.topic]
@@ -126,9 +141,9 @@ class KafkaReader:
         )
         return [one for one in taken if one is not None]
 
-    def _forget_revoked(self) -> None:
-        for tp in self._rebalances.take():
-            self._partitions.pop(tp, None)
+    def _forget_what_was_taken_away(self) -> None:
+        for owned in self._rebalances.take():
+            self._partitions = {tp: one for tp, one in self._partitions.items() if tp in owned}
 
     def _commit_acknowledged(self) -> None:
         due = {tp: at for tp, one in self._partitions.items() if (at := one.due()) is not None}
@@ -178,24 +193,27 @@ class KafkaReader:
 
 
 class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has no types
-    """Collects what was taken away. The library calls it from its I/O thread."""
+    """Collects what was left to us after each rebalance. The library's I/O thread calls it.
+
+    The library says "revoked" of every partition before a rebalance, and then goes on where it
+    was in those that it gets back, so what we know of them stays true.
+    """
 
     def __init__(self) -> None:
-        self._gone: SimpleQueue[TopicPartition] = SimpleQueue()
+        self._owned: SimpleQueue[frozenset[TopicPartition]] = SimpleQueue()
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        for tp in revoked:
-            self._gone.put(tp)
-
-    def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
-        self.on_partitions_revoked(lost)
-
-    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         pass
 
-    def take(self) -> Iterator[TopicPartition]:
-        while not self._gone.empty():
-            yield self._gone.get()
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self._owned.put(frozenset(assigned))
+
+    def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - all are
+        self._owned.put(frozenset())
+
+    def take(self) -> Iterator[frozenset[TopicPartition]]:
+        while not self._owned.empty():
+            yield self._owned.get()
 
 
 def _consumer(config: KafkaConfig, group: str) -> KafkaConsumer:

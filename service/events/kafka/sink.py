@@ -1,11 +1,13 @@
 """Sends records to Kafka, so that none is ever passed by a later one of its key."""
 
 import contextlib
+import time
 from collections.abc import Sequence
 from typing import Final
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaTimeoutError
+from kafka.errors import KafkaTimeoutError, UnknownError
+from kafka.future import Future
 
 from service.errors import ShipFailed
 from service.events.kafka import wire
@@ -74,12 +76,20 @@ class KafkaSink:
             producer.send(topics[message.topic], message.value, message.key, message.headers)
             for message in messages
         ]
-        producer.flush(self._config.attempt_timeout_s)
+        _await(producer, futures, time.monotonic() + self._config.attempt_timeout_s)
         for future in futures:
-            if not future.is_done:
-                raise KafkaTimeoutError("a message was not acknowledged in time")
             if future.failed():
                 raise future.exception
+
+
+def _await(producer: KafkaProducer, futures: Sequence[Future], deadline: float) -> None:
+    """Flush until every future is done: a batch that the library halves breaks off a flush."""
+    while not all(future.is_done for future in futures):
+        remaining_s = deadline - time.monotonic()
+        if remaining_s <= 0:
+            raise KafkaTimeoutError("a message was not acknowledged in time")
+        with contextlib.suppress(UnknownError):
+            producer.flush(remaining_s)
 
 
 def _producer(config: KafkaConfig) -> KafkaProducer:

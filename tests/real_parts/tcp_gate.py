@@ -1,0 +1,86 @@
+"""A TCP forwarder that can be shut: connections break at once and new ones are refused."""
+
+import contextlib
+import socket
+import struct
+import threading
+from typing import Final
+
+_CHUNK_BYTES: Final = 2**18
+_RESET: Final = struct.pack("ii", 1, 0)
+
+Address = tuple[str, int]
+
+
+class TcpGate:
+    """Forwards `listen` to `target` while it is open.
+
+    In what the target answers, its host is replaced by ours: some protocols say where to
+    connect next. Both hosts must have the same length, so that no length field changes.
+    """
+
+    def __init__(self, listen: Address, target: Address) -> None:
+        assert len(listen[0]) == len(target[0])
+        self._listen = listen
+        self._target = target
+        self._hosts = (target[0].encode(), listen[0].encode())
+        self._lock = threading.Lock()
+        self._listener: socket.socket | None = None
+        self._connections: set[socket.socket] = set()
+
+    def open(self) -> None:
+        if self._listener is None:
+            self._listener = socket.create_server(self._listen)
+            threading.Thread(target=self._accept, args=[self._listener], daemon=True).start()
+
+    def shut(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            _break(listener)
+        self.cut()
+
+    def cut(self) -> None:
+        """Break the connections that there are; new ones are let through."""
+        with self._lock:
+            connections, self._connections = self._connections, set()
+        for connection in connections:
+            _break(connection)
+
+    def _accept(self, listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                self._forward(client, listener)
+
+    def _forward(self, client: socket.socket, listener: socket.socket) -> None:
+        try:
+            server = socket.create_connection(self._target, timeout=5)
+        except OSError:
+            _break(client)
+            return
+        server.settimeout(None)
+        with self._lock:
+            if self._listener is not listener:  # it was shut meanwhile
+                _break(client)
+                _break(server)
+                return
+            self._connections |= {client, server}
+        for pair in ((client, server, False), (server, client, True)):
+            threading.Thread(target=self._pump, args=pair, daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, from_target: bool) -> None:
+        with contextlib.suppress(OSError):
+            while chunk := source.recv(_CHUNK_BYTES):
+                sink.sendall(chunk.replace(*self._hosts) if from_target else chunk)
+        with self._lock:
+            self._connections -= {source, sink}
+        _break(source)
+        _break(sink)
+
+
+def _break(connection: socket.socket) -> None:
+    """Close with a reset, and wake whoever waits on it."""
+    with contextlib.suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()
