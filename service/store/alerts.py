@@ -35,10 +35,16 @@ def settle(connection: Connection, urls: Iterable[str], *, quiet_since: float, n
 
 
 def due_deliveries(
-    connection: Connection, url: str, now: float
+    connection: Connection, url: str, *, now: float, resend_s: float
 ) -> Sequence[tuple[Alert, Delivery]]:
-    """Return what an Alertmanager is to be told now, the oldest alert first."""
-    due = (alert_deliveries.c.url == url) & (alert_deliveries.c.next_at <= now) & _UNFINISHED
+    """Return what an Alertmanager is to be told now, the oldest alert first.
+
+    A delivery further ahead than any is put off was dated by a clock that has been set back
+    since: it is due too.
+    """
+    next_at = alert_deliveries.c.next_at
+    now_or_misdated = (next_at <= now) | (next_at > now + resend_s)
+    due = (alert_deliveries.c.url == url) & now_or_misdated & _UNFINISHED
     query = (
         select(alerts, alert_deliveries)
         .join_from(alert_deliveries, alerts)

@@ -93,7 +93,9 @@ class AlertSender:
     def _serve(self, alertmanager: Alertmanager, now: float) -> float:
         """Post what is due for one Alertmanager; return the seconds until more is."""
         with self._store.read() as connection:
-            due = due_deliveries(connection, alertmanager.name, now)
+            due = due_deliveries(
+                connection, alertmanager.name, now=now, resend_s=self._pace.resend_s
+            )
         if due:
             self._deliver(alertmanager, due, now)
         with self._store.read() as connection:

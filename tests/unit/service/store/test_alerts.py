@@ -43,7 +43,7 @@ def listed(store: Store) -> list[Alert]:
 
 def due(store: Store, url: str, now: float) -> list[Delivery]:
     with store.read() as connection:
-        return [delivery for _, delivery in due_deliveries(connection, url, now)]
+        return [delivery for _, delivery in due_deliveries(connection, url, now=now, resend_s=30.0)]
 
 
 def test_occurrences_with_the_same_labels_are_one_alert(store: Store) -> None:

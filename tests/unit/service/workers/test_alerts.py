@@ -94,6 +94,15 @@ def test_an_alert_that_fires_is_sent_again_every_interval(store: Store, receiver
     assert [alert["labels"] for alert in alerts] == [LABELS]
 
 
+def test_a_clock_that_is_set_back_does_not_silence_the_sender(
+    store: Store, receiver: Receiver
+) -> None:
+    step(store, receiver.url, NOW + 86400)
+    step(store, receiver.url, NOW)
+    step(store, receiver.url, NOW + 29)
+    assert len(receiver.posts) == 2
+
+
 def test_the_end_is_sent_until_it_is_acknowledged_and_then_nothing_is(
     store: Store, receiver: Receiver
 ) -> None:
