@@ -20,15 +20,13 @@ _INVISIBLE = re.compile(
 )
 
 # Scripts written without spaces (Thai, Lao, Burmese, Khmer, Kana, Han): a character is a word.
-_ALONE = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-    "\U00020000-\U0003ffff]"
+_ALONE = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff"
 )
-
 # Elsewhere a word may hold marks that `\w` leaves out (combining, Hebrew, Arabic, Indic).
-_WORD = re.compile(
-    "[\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0963\u0966-\u0eff\u1000-\u109f\u1780-\u17ff\\w]+"
-)
+_MARKS = "\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0963\u0966-\u0dff"
+_WORD = re.compile(f"[{_ALONE}]|[^\\W{_ALONE}]+(?:[{_MARKS}]+[^\\W{_ALONE}]*)*")
 _ASCII_WORD = re.compile(rb"\w+")  # finds what _WORD finds in an ASCII text, twice as fast
 
 _MASK = BUCKETS - 1
@@ -50,7 +48,7 @@ def words(text: str) -> list[bytes]:
     """Return the words of a normalised text, in order, as UTF-8."""
     if text.isascii():
         return _ASCII_WORD.findall(text.encode())
-    return [word.encode() for word in _WORD.findall(_ALONE.sub(r" \g<0> ", text))]
+    return [word.encode() for word in _WORD.findall(text)]
 
 
 def buckets(text: str) -> set[int]:

@@ -23,11 +23,11 @@ SLICE_CHARS = 2_000
 OVERLAP_CHARS = 200
 """Neighbouring slices share this much, so that a phrase on a border is seen whole by one."""
 
-MAX_SLICES = 600
+MAX_SLICES = 300
 """Work is bounded: above `MAX_CHARS`, this many slices are spread evenly over the text."""
 
 MAX_CHARS = OVERLAP_CHARS + MAX_SLICES * (SLICE_CHARS - OVERLAP_CHARS)
-"""Up to here (1,080,200 characters) every character is scored; beyond, the text is sampled."""
+"""Up to here (540,200 characters) every character is scored; beyond, the text is sampled."""
 
 WORDLESS = 0.01
 """The probability given to a text without a word, such as the empty one: nothing speaks for it."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from detectors.api import Part
 from detectors.data import Row, cap_sources
@@ -67,7 +68,12 @@ class Problem:
 
 
 def train(rows: Sequence[Row], plan: Plan, progress: Progress) -> dict[Part, Trained]:
-    """Train one head a part."""
+    """Train one head a part, on one thread: threads add up in another order, and so differ."""
+    with threadpool_limits(1):
+        return _train(rows, plan, progress)
+
+
+def _train(rows: Sequence[Row], plan: Plan, progress: Progress) -> dict[Part, Trained]:
     heads = {}
     for part, chosen in {
         Part.PROMPT: prompt_rows(rows),

@@ -1,14 +1,16 @@
+from itertools import pairwise
 from math import exp, sqrt
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from detectors import lexical
 from detectors.api import Category, Part, Sample
+from detectors.errors import ArtefactError
 from detectors.features import BUCKETS, buckets
 from detectors.lexical import (
     MAX_CHARS,
@@ -96,6 +98,7 @@ def test_the_margin_is_the_sum_of_weights_over_the_root_of_their_number() -> Non
     assert head.probability(1.0) == pytest.approx(1 / (1 + exp(-1)))
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False))
 def test_any_margin_gives_a_probability(margin: float) -> None:
     assert 0 <= Head([], 0, slope=3, offset=1).probability(margin) <= 1
@@ -105,6 +108,7 @@ def test_a_text_without_words_gets_the_documented_probability(shipped: Lexical) 
     assert any_score(shipped, "") == any_score(shipped, "!!! 🙂") == WORDLESS
 
 
+@settings(deadline=None)
 @given(st.integers(0, 3 * SLICE_CHARS))
 def test_slices_cover_the_text_and_overlap(length: int) -> None:
     text = "".join(chr(0x4E00 + number) for number in range(length))
@@ -114,7 +118,7 @@ def test_slices_cover_the_text_and_overlap(length: int) -> None:
     assert all(len(part) <= SLICE_CHARS for part in parts)
     assert text.startswith(parts[0])
     assert text.endswith(parts[-1])
-    for here, following in zip(starts, starts[1:], strict=False):
+    for here, following in pairwise(starts):
         assert here + SLICE_CHARS - following >= OVERLAP_CHARS
 
 
@@ -127,5 +131,5 @@ def test_a_text_at_the_limit_is_covered_and_a_longer_one_takes_no_more_slices() 
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(lexical.artefacts.ArtefactError, match="cannot be read"):
+    with pytest.raises(ArtefactError, match="cannot be read"):
         lexical.load(tmp_path)

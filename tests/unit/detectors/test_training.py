@@ -1,0 +1,127 @@
+import random
+from collections.abc import Mapping
+from itertools import chain
+
+import numpy as np
+import pytest
+
+from detectors.api import Part
+from detectors.data import Row
+from detectors.errors import DataError
+from detectors.features import BUCKETS
+from detectors.training import (
+    Plan,
+    Trained,
+    answer_rows,
+    features,
+    platt,
+    prompt_rows,
+    source_weights,
+    train,
+)
+from detectors.validation import Labelled
+
+PLAN = Plan(rows_per_source=40, inverse_regularisations=(1.0, 10.0))
+WORDS = {
+    0: ["bake", "garden", "river", "novel", "sort", "violin", "recipe", "museum"],
+    1: ["forbiddenword", "badthing", "standin", "violationx", "labelled"],
+}
+
+
+def toy_rows(*, answers: bool) -> list[Row]:
+    """Harmless stand-ins: misuse is what holds words that were made up for it."""
+    rng = random.Random(7)  # noqa: S311 - a fixed toy set
+    return [
+        Row(
+            id=f"{source}-{number}",
+            text=text,
+            label=label,
+            source=source,
+            licence="MIT",
+            response=text if answers else None,
+        )
+        for source, label in [("calm", 0), ("quiet", 0), ("loud", 1), ("shrill", 1)]
+        for number in range(50)
+        for text in [" ".join(rng.choices(WORDS[0], k=8) + rng.choices(WORDS[label], k=4))]
+    ]
+
+
+ROWS = list(chain(toy_rows(answers=False), toy_rows(answers=True)))
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[Mapping[Part, Trained], list[str]]:
+    told: list[str] = []
+    return train(ROWS, PLAN, told.append), told
+
+
+def test_training_learns_and_calibrates_a_head_for_each_part(
+    trained: tuple[Mapping[Part, Trained], list[str]],
+) -> None:
+    heads, _ = trained
+
+    assert set(heads) == set(Part)
+    for head in heads.values():
+        assert head.weights.shape == (BUCKETS,)
+        assert head.quality[head.inverse_regularisation].auroc > 0.95
+        assert head.slope > 0
+
+
+def test_the_same_rows_in_any_order_give_the_same_model(
+    trained: tuple[Mapping[Part, Trained], list[str]],
+) -> None:
+    first, second = trained[0], train(ROWS[::-1], PLAN, lambda _: None)
+
+    for part in Part:
+        assert np.array_equal(first[part].weights, second[part].weights)
+        assert first[part].slope == second[part].slope
+        assert first[part].offset == second[part].offset
+
+
+def test_rows_of_one_label_cannot_train() -> None:
+    with pytest.raises(DataError, match="both labels"):
+        train([row for row in ROWS if row.label == 0], PLAN, lambda _: None)
+
+
+def test_progress_is_told(trained: tuple[Mapping[Part, Trained], list[str]]) -> None:
+    _, told = trained
+
+    assert "prompt: 160 rows of 4 sources" in told
+
+
+def test_long_benign_prose_teaches_the_answer_head_and_prompts_do_not() -> None:
+    prose = Row("1", "x" * 150, 0, "c4_demo", "ODC-BY")
+    short = Row("2", "x" * 149, 0, "c4_demo", "ODC-BY")
+    answer = Row("3", "question", 1, "any", "MIT", response="answer")
+
+    assert answer_rows([prose, short, answer], PLAN) == [prose, answer]
+    assert prompt_rows([prose, short, answer]) == [prose, short]
+
+
+def test_labels_weigh_the_same_and_sources_by_the_power_of_their_size() -> None:
+    rows = Labelled(
+        np.array([0] * 9 + [0] + [1] * 2), np.array(["big"] * 9 + ["one"] + ["bad"] * 2)
+    )
+
+    for power, ratio in ((0.0, 1), (0.5, 3), (1.0, 9)):
+        weights = source_weights(rows, power)
+        assert weights.sum() == pytest.approx(12)
+        assert weights[:10].sum() == pytest.approx(weights[10:].sum())
+        assert weights[:9].sum() / weights[9] == pytest.approx(ratio)
+
+
+def test_features_of_a_text_have_length_one_and_an_empty_text_has_none() -> None:
+    matrix = features(["one two three", "", "one"])
+
+    assert np.sqrt(matrix.multiply(matrix).sum(axis=1)).ravel().tolist()[0] == pytest.approx(
+        [1, 0, 1]
+    )
+
+
+def test_platt_finds_the_curve_that_made_the_labels() -> None:
+    margins = np.repeat([-2.0, 2.0], 100)
+    label = np.array([0] * 90 + [1] * 10 + [0] * 10 + [1] * 90)
+    slope, offset = platt(margins, Labelled(label, np.full(200, "one")), 0.5)
+
+    assert slope == pytest.approx(np.log(9) / 2, rel=1e-3)
+    assert offset == pytest.approx(0, abs=1e-3)
