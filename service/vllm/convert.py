@@ -78,6 +78,7 @@ def json_files(fields: Fields, reader: GGUFReader) -> dict[str, Fields]:
 
 
 def tensor_names(reader: GGUFReader) -> set[str]:
+    """Return the GGUF names of all tensors."""
     return {tensor.name for tensor in reader.tensors}
 
 
@@ -104,6 +105,7 @@ def model_config(fields: Fields, *, tied: bool) -> Fields:
 
 
 def special_ids(fields: Fields) -> Fields:
+    """Return the ids of begin, end and padding, as every config file wants them."""
     return {
         "bos_token_id": fields["tokenizer.ggml.bos_token_id"],
         "eos_token_id": fields["tokenizer.ggml.eos_token_id"],
@@ -112,6 +114,7 @@ def special_ids(fields: Fields) -> Fields:
 
 
 def tokenizer_config(fields: Fields) -> Fields:
+    """Return what transformers needs beside tokenizer.json to read it unchanged."""
     tokens = fields["tokenizer.ggml.tokens"]
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -139,6 +142,7 @@ def tokenizer(fields: Fields) -> Tokenizer:
 
 
 def control_tokens(fields: Fields) -> list[AddedToken]:
+    """Return the tokens with a meaning of their own, such as <|im_start|>."""
     kinds = zip(fields["tokenizer.ggml.tokens"], fields["tokenizer.ggml.token_type"], strict=True)
     return [AddedToken(token, special=True) for token, kind in kinds if kind == CONTROL_TOKEN]
 

