@@ -82,7 +82,7 @@ def source_table(
 
 def _cost(cost: Cost) -> list[str]:
     figures = (
-        f"{cost.single_us:.0f} µs for an English text of 500 characters alone, "
+        f"{cost.single_us:.0f} µs of one core for an English text of 500 characters alone, "
         f"{cost.batched_us:.0f} µs in a batch of 64\n(best of 15 rounds; {cost.machine})."
     )
     return ["## Cost\n", f"{figures}\n"]

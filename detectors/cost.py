@@ -20,7 +20,7 @@ _SENTENCES = (
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Microseconds for one English text of 500 characters, alone and in a batch of 64."""
+    """Processor microseconds for one English text of 500 characters, alone and in a batch of 64."""
 
     single_us: float
     batched_us: float
@@ -28,11 +28,11 @@ class Cost:
 
 
 def measure(detector: Detector) -> Cost:
-    """Take the best of 15 rounds: other work on the machine only ever adds time."""
+    """Take processor time, the best of 15 rounds: other work on the machine only ever adds."""
     samples = [Sample(_text(number), Part.PROMPT) for number in range(BATCH)]
     single = _best_us(lambda: [detector.score([sample]) for sample in samples]) / BATCH
     batched = _best_us(lambda: detector.score(samples)) / BATCH
-    return Cost(single, batched, f"{_processor()}, one core, Python {platform.python_version()}")
+    return Cost(single, batched, f"{_processor()}, Python {platform.python_version()}")
 
 
 def _text(number: int) -> str:
@@ -44,9 +44,9 @@ def _best_us(work: Callable[[], object], rounds: int = 15) -> float:
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     work()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def _processor() -> str:
