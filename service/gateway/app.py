@@ -20,7 +20,6 @@ class GatewayApp:
         self._pipeline = pipeline
         self._watch = watch
         self._watch_interval_s = watch_interval_s
-        self._watching: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one connection's request, or the server's life."""
@@ -29,11 +28,22 @@ class GatewayApp:
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
+    def check(self) -> None:
+        """Once a second, in a thread: look at the safeguards, bring the metrics up to date."""
+        self._watch.check()
+        self._pipeline.meters.flush()
+
+    async def _watch_on(self) -> None:
+        while True:
+            await asyncio.sleep(self._watch_interval_s)
+            await asyncio.to_thread(self.check)
+
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        await asyncio.to_thread(self._watch.check)
-        self._watching = asyncio.create_task(self._watch.run(self._watch_interval_s))
+        await asyncio.to_thread(self.check)
+        watching = asyncio.create_task(self._watch_on())
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        self._watching.cancel()
+        watching.cancel()
+        self._pipeline.meters.flush()
         await send({"type": "lifespan.shutdown.complete"})

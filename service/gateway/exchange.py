@@ -3,6 +3,9 @@
 import time
 from dataclasses import dataclass
 from itertools import count
+from typing import Self
+
+import msgspec
 
 from service.core.callers import Caller
 from service.core.surfaces.answers import AnswerReader
@@ -21,11 +24,23 @@ class ServedModel:
     upstream_model: str
     tier: Tier
     upstream: UpstreamClient
+    evidence: Durability
+    """The level that records reach before bytes are released."""
+    name_edit: tuple[bytes, bytes] | None
+    """The model's field in the upstream's answers and in ours; None: they are the same."""
 
-    @property
-    def evidence(self) -> Durability:
-        """The level that records reach before bytes are released."""
-        return Durability.SYNCED if self.tier.evidence == "synced" else Durability.WRITTEN
+    @classmethod
+    def of(cls, name: str, upstream_model: str, tier: Tier, upstream: UpstreamClient) -> Self:
+        """Make a model from what the settings say."""
+        level = Durability.SYNCED if tier.evidence == "synced" else Durability.WRITTEN
+        edit = (_model_field(upstream_model), _model_field(name))
+        return cls(
+            name, upstream_model, tier, upstream, level, None if name == upstream_model else edit
+        )
+
+
+def _model_field(name: str) -> bytes:
+    return b'"model":' + msgspec.json.encode(name)
 
 
 class ExchangeIds:

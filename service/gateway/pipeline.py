@@ -15,7 +15,7 @@ from typing import Final
 from service.core.surfaces.shape import Request, Surface, check_parameters, parse
 from service.errors import ClientGone, ModelNotFound, SafeguardInactive, WatchgateError
 from service.gateway import problems
-from service.gateway.asgi import Header, Receive, Scope, Send, header, read_body, send_whole
+from service.gateway.asgi import Fields, Header, Receive, Scope, Send, read_body, send_whole
 from service.gateway.auth import Authenticator
 from service.gateway.exchange import Exchange, ExchangeIds, ServedModel
 from service.gateway.meters import Meters
@@ -44,6 +44,7 @@ class Arrival:
     id: str
     at: float
     started: float
+    fields: Fields
     caller_request_id: str | None
     surface: str = "other"
     model: str = "other"
@@ -73,7 +74,7 @@ class Pipeline:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, whatever becomes of it."""
         arrival = self._arrive(scope)
-        self.meters.in_flight.inc()
+        self.meters.in_flight += 1
         try:
             await self._serve(arrival, scope, receive, send)
         except ClientGone:
@@ -81,22 +82,25 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001  (callers get an error object, never a traceback)
             await self._refuse(arrival, error, send)
         finally:
-            self.meters.in_flight.dec()
+            self.meters.in_flight -= 1
 
     async def _serve(self, arrival: Arrival, scope: Scope, receive: Receive, send: Send) -> None:
         target = route(scope)
-        caller = self.authenticator.authenticate(scope, arrival.at)
+        caller = self.authenticator.authenticate(arrival.fields, arrival.at)
         if isinstance(target, ModelList):
             await send_whole(send, 200, *target.answer(self.models, arrival.headers()))
             return
         arrival.surface = target.name
         limits = self.limits
         body = await read_body(
-            scope, receive, max_bytes=limits.max_body_bytes, timeout_s=limits.body_timeout_s
+            arrival.fields,
+            receive,
+            max_bytes=limits.max_body_bytes,
+            timeout_s=limits.body_timeout_s,
         )
         request = parse(body)
         model = self._authorise(arrival, request, target)
-        traceparent = header(scope, b"traceparent")
+        traceparent = arrival.fields.get(b"traceparent")
         exchange = Exchange(
             id=arrival.id,
             ids=self.ids,
@@ -110,14 +114,15 @@ class Pipeline:
             traceparent=traceparent.decode("latin-1") if traceparent else None,
             reader=target.answer_reader(),
         )
-        with self.tracer.exchange(model.name, target.name, exchange.traceparent) as trace:
-            passage = Passage(exchange, self.recorder, trace, limits.max_answer_bytes)
-            await passage.run(scope, send, arrival.headers())
+        trace = self.tracer.exchange(model.name, target.name, exchange.traceparent)
+        passage = Passage(exchange, self.recorder, trace, limits.max_answer_bytes)
+        await passage.run(scope, send, arrival.headers())
 
     def _arrive(self, scope: Scope) -> Arrival:
-        given = header(scope, b"x-request-id")
+        fields: Fields = dict(scope["headers"])
+        given = fields.get(b"x-request-id")
         caller_id = given.decode() if given and _CALLER_ID.fullmatch(given) else None
-        return Arrival(self.ids.next(), time.time(), time.perf_counter(), caller_id)
+        return Arrival(self.ids.next(), time.time(), time.perf_counter(), fields, caller_id)
 
     def _authorise(self, arrival: Arrival, request: Request, surface: Surface) -> ServedModel:
         """Find the model and see that it may be served, with these parameters."""

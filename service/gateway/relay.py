@@ -6,8 +6,6 @@ The last bytes wait until `closed` is recorded: `finish` is called, and returns,
 import time
 from collections.abc import Awaitable, Callable
 
-import msgspec
-
 from service.core.surfaces.shape import UNREADABLE
 from service.errors import UpstreamBroke
 from service.gateway.asgi import Header, Send, send_whole
@@ -35,9 +33,6 @@ class Relay:
         self._headers = headers
         self._finish = finish
         self._splitter = EventSplitter()
-        model = exchange.model
-        self._names = (_model_field(model.upstream_model), _model_field(model.name))
-        self._renames = model.upstream_model != model.name
 
     async def whole(self, answer: Answer, max_bytes: int) -> None:
         """Relay an answer that is not streamed."""
@@ -93,7 +88,8 @@ class Relay:
             raise UpstreamBroke("the answer is not of the API's shape") from None
 
     def _renamed(self, data: bytes) -> bytes:
-        return data.replace(*self._names, 1) if self._renames else data
+        names = self._exchange.model.name_edit
+        return data.replace(*names, 1) if names else data
 
     async def _release(self, answer: Answer, data: bytes) -> None:
         if not self.started:
@@ -119,7 +115,3 @@ def _content_type(answer: Answer) -> bytes:
         if name == b"content-type":
             return value
     return b"application/octet-stream"
-
-
-def _model_field(name: str) -> bytes:
-    return b'"model":' + msgspec.json.encode(name)

@@ -1,6 +1,5 @@
 """Which models may be served now: facts gathered once a second, looked up by each request."""
 
-import asyncio
 import logging
 import time
 from collections import deque
@@ -81,7 +80,7 @@ class AcknowledgementLag:
 
 
 class SafeguardWatch:
-    """Gathers the facts once a second, in a thread, and keeps the board and the keys up to date."""
+    """Gathers the facts, and keeps the board and the keys up to date."""
 
     def __init__(  # noqa: PLR0913  (what there is to watch)
         self,
@@ -108,12 +107,6 @@ class SafeguardWatch:
         self._clock = clock
         self._heard_at: float | None = None
         self._heartbeat: Heartbeat | None = None
-
-    async def run(self, interval_s: float) -> None:
-        """Check for ever."""
-        while True:
-            await asyncio.to_thread(self.check)
-            await asyncio.sleep(interval_s)
 
     def check(self) -> None:
         """Gather the facts once."""

@@ -4,8 +4,6 @@ The GenAI attribute names stand here alone: they are still changing.
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Protocol
 
 from opentelemetry import trace
@@ -53,15 +51,15 @@ class _SpanTrace(Trace):
             self._span.set_attribute(_OUTPUT_TOKENS, usage.completion_tokens or 0)
         if outcome != "completed":
             self._span.set_status(Status(StatusCode.ERROR, outcome))
+        self._span.end()
 
 
 class Tracer:
     """Makes traces that are only passed on."""
 
-    @contextmanager
-    def exchange(self, model: str, surface: str, traceparent: str | None) -> Iterator[Trace]:  # noqa: ARG002
-        """Cover an exchange."""
-        yield Trace(traceparent)
+    def exchange(self, model: str, surface: str, traceparent: str | None) -> Trace:  # noqa: ARG002
+        """Begin the trace of an exchange."""
+        return Trace(traceparent)
 
     def close(self) -> None:
         """Send what is still held."""
@@ -84,23 +82,20 @@ class SpanTracer(Tracer):
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("watchgate")
 
-    @contextmanager
-    def exchange(self, model: str, surface: str, traceparent: str | None) -> Iterator[Trace]:
-        """Cover an exchange with a span."""
+    def exchange(self, model: str, surface: str, traceparent: str | None) -> Trace:
+        """Begin the span of an exchange."""
         carrier = {"traceparent": traceparent} if traceparent else {}
         operation = _OPERATIONS.get(surface, surface)
         attributes = {_SYSTEM: "vllm", _OPERATION: operation, _MODEL: model}
-        with self._tracer.start_as_current_span(
+        span = self._tracer.start_span(
             f"{operation} {model}",
             context=_propagator.extract(carrier),
             kind=SpanKind.SERVER,
             attributes=attributes,
-            record_exception=False,
-            set_status_on_exception=False,
-        ) as span:
-            out: dict[str, str] = {}
-            _propagator.inject(out, trace.set_span_in_context(span))
-            yield _SpanTrace(span, out.get("traceparent"))
+        )
+        out: dict[str, str] = {}
+        _propagator.inject(out, trace.set_span_in_context(span))
+        return _SpanTrace(span, out.get("traceparent"))
 
     def close(self) -> None:
         """Send what is still held."""

@@ -47,7 +47,8 @@ def run_gateway(settings: Settings, ops: OpsAddress) -> int:
 
 async def _serve(settings: Settings, ops: OpsAddress) -> None:
     registry, metrics = make_metrics()
-    evidence = Evidence(asyncio.get_running_loop(), metrics.journal_append)
+    meters = Meters(metrics)
+    evidence = Evidence(asyncio.get_running_loop(), meters.appends)
     store = open_store(settings.store.url)
     with (
         contextlib.closing(store),
@@ -57,12 +58,13 @@ async def _serve(settings: Settings, ops: OpsAddress) -> None:
         upstreams = {u.name: _upstream(u) for u in settings.upstreams}
         models = _models(settings, upstreams)
         board = SafeguardBoard(models, metrics)
-        pipeline = _pipeline(settings, models, board, evidence, metrics)
+        pipeline = _pipeline(settings, models, board, evidence, meters)
         watch = _watch(settings, board, pipeline.authenticator, store, journal, metrics)
         app = GatewayApp(pipeline, watch, settings.store.poll_s)
         ops_app = make_ops_app(_readiness(journal, board, app), metrics_of(registry))
         serve_in_thread(ops_server(ops_app, ops))
         await _listen(settings, app)
+        evidence.flush()
         for upstream in upstreams.values():
             await upstream.close()
         pipeline.tracer.close()
@@ -94,9 +96,8 @@ def _pipeline(
     models: Mapping[str, ServedModel],
     board: SafeguardBoard,
     evidence: Evidence,
-    metrics: Metrics,
+    meters: Meters,
 ) -> Pipeline:
-    meters = Meters(metrics)
     for model in models:
         for surface in SURFACES:
             meters.declare(surface, model)
@@ -157,7 +158,7 @@ def _models(
     settings: Settings, upstreams: Mapping[str, UpstreamClient]
 ) -> Mapping[str, ServedModel]:
     return {
-        model.name: ServedModel(
+        model.name: ServedModel.of(
             model.name, model.upstream_model, TIERS[model.tier], upstreams[model.upstream]
         )
         for model in settings.models

@@ -112,8 +112,9 @@ class Journal:
             JournalFull: there is no room for another exchange; nothing was queued.
             JournalBroken: the journal has failed or was closed.
         """
+        self.check_room(record.size_bytes, ends=ends)
         pending = Pending(record, level, ends, waiter)
-        self._put([pending], record.size_bytes, ends=ends)
+        self.put([pending])
         return pending
 
     def append_all(self, records: Sequence[Record]) -> Sequence[Position]:
@@ -123,12 +124,32 @@ class Journal:
         if not pendings:
             return []
         pendings[-1].waiter = done
-        self._put(pendings, sum(record.size_bytes for record in records), ends=False)
+        self.check_room(sum(record.size_bytes for record in records), ends=False)
+        self.put(pendings)
         done.wait()
         for pending in pendings:
             if pending.error is not None:
                 raise pending.error
         return [pending.position for pending in pendings if pending.position is not None]
+
+    def put(self, pendings: Sequence[Pending]) -> None:
+        """Queue records as one group, whose room was checked by `check_room`.
+
+        Raises:
+            JournalBroken: the journal was closed; nothing was queued.
+        """
+        self._queue.put(pendings, sum(pending.record.size_bytes for pending in pendings))
+
+    def check_room(self, size_bytes: int, *, ends: bool) -> None:
+        """See that so much may be queued; what ends an exchange always may.
+
+        Raises:
+            JournalFull, JournalBroken: it may not.
+        """
+        if self._fault.error is not None:
+            self.check()
+        if not ends:
+            self._check_room(size_bytes)
 
     def check(self) -> None:
         """Raise JournalBroken if nothing can be appended any more."""
@@ -183,13 +204,6 @@ class Journal:
             self._closed = True
 
     # Room
-
-    def _put(self, pendings: Sequence[Pending], size_bytes: int, *, ends: bool) -> None:
-        if self._fault.error is not None:
-            self.check()
-        if not ends:
-            self._check_room(size_bytes)
-        self._queue.put(pendings, size_bytes)
 
     def _check_room(self, size_bytes: int) -> None:
         queued_bytes = self._queue.queued_bytes + size_bytes
