@@ -74,7 +74,8 @@ class Closed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="closed")
     opened_at: float
     served_number: int = 0
     """Counts the exchanges of which a byte was served since the process started, from 1;
-    0: none was; -1: unknown, the process died. A hole in the numbers of one `boot` is an answer that was not recorded."""
+    0: none was; -1: unknown, the process died. A hole in the numbers of one `boot` is an answer
+    that was not recorded."""
     boot: str = ""
     status: int | None = None
     finish_reasons: tuple[str, ...] = ()
