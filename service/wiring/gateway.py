@@ -26,6 +26,7 @@ from service.gateway.server import listening_socket, make_server
 from service.gateway.upstream import UpstreamClient, UpstreamTarget
 from service.settings import KafkaLog, Settings, Upstream
 from service.store import Store, load_pepper, open_store
+from service.store.keys import check_pepper
 from service.telemetry.metrics import Metrics
 from service.telemetry.ops import (
     OpsAddress,
@@ -58,8 +59,9 @@ async def _serve(settings: Settings, ops: OpsAddress) -> None:
         upstreams = {u.name: _upstream(u) for u in settings.upstreams}
         models = _models(settings, upstreams)
         board = SafeguardBoard(models, metrics)
-        pipeline = _pipeline(settings, models, board, evidence, meters)
-        watch = _watch(settings, board, pipeline.authenticator, store, journal, metrics)
+        authenticator = Authenticator(_pepper(settings, store), meters)
+        pipeline = _pipeline(settings, models, authenticator, board, evidence, meters)
+        watch = _watch(settings, board, authenticator, store, journal, metrics)
         app = GatewayApp(pipeline, watch, settings.store.poll_s)
         ops_app = make_ops_app(_readiness(journal, board, app), metrics_of(registry))
         serve_in_thread(ops_server(ops_app, ops))
@@ -91,9 +93,10 @@ async def _listen(settings: Settings, app: GatewayApp) -> None:
     await server.serve([socket])
 
 
-def _pipeline(
+def _pipeline(  # noqa: PLR0913, PLR0917  (one call, right above)
     settings: Settings,
     models: Mapping[str, ServedModel],
+    authenticator: Authenticator,
     board: SafeguardBoard,
     evidence: Evidence,
     meters: Meters,
@@ -101,11 +104,10 @@ def _pipeline(
     for model in models:
         for surface in SURFACES:
             meters.declare(surface, model)
-    secret = settings.auth.pepper.get_secret_value() if settings.auth.pepper else None
     gateway = settings.gateway
     return Pipeline(
         models=models,
-        authenticator=Authenticator(load_pepper(settings.data_dir, secret), meters),
+        authenticator=authenticator,
         board=board,
         recorder=Recorder(evidence, meters),
         ids=ExchangeIds(secrets.token_hex(8)),
@@ -113,6 +115,14 @@ def _pipeline(
         tracer=make_tracer("watchgate-gateway"),
         limits=Limits(gateway.max_body_bytes, gateway.max_answer_bytes, gateway.body_timeout_s),
     )
+
+
+def _pepper(settings: Settings, store: Store) -> bytes:
+    """Return the pepper, which must be the one that the store's keys were made under."""
+    secret = settings.auth.pepper.get_secret_value() if settings.auth.pepper else None
+    pepper = load_pepper(settings.data_dir, secret)
+    check_pepper(store, pepper)
+    return pepper
 
 
 def _watch(  # noqa: PLR0913, PLR0917  (one call, right above)
