@@ -15,6 +15,7 @@ from kafka.errors import (
 from kafka.net.compat import KafkaNetClient
 
 from service.events.kafka.config import KafkaConfig, KafkaSecurity
+from service.events.kafka.quiet import quieten
 
 _log = logging.getLogger(__name__)
 _TOLERATED: Final = (
@@ -35,7 +36,7 @@ def connect(kind: Callable[..., T], config: KafkaConfig, **settings: Any) -> T: 
     Raises:
         KafkaError: no broker answered in time.
     """
-    _quieten()
+    quieten()
     opened: list[KafkaNetClient] = []
 
     def open_client(**client_settings: Any) -> KafkaNetClient:  # noqa: ANN401
@@ -112,12 +113,3 @@ def _security(security: KafkaSecurity) -> dict[str, Any]:
         "ssl_keyfile": security.key_file,
     }
     return {name: value for name, value in settings.items() if value is not None}
-
-
-def _quieten() -> None:
-    """Keep the library's logger still.
-
-    At DEBUG it writes keys and values, which hold prompts; while a broker is away it writes
-    several errors a second. What matters is raised, counted and told by those who call it.
-    """
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)
