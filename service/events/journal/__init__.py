@@ -10,10 +10,20 @@
 Files are 0600 in folders of 0700.
 """
 
+from service.events.journal.lookup import find_exchange, read_topic
 from service.events.journal.pending import Pending
-from service.events.journal.reader import JournalReader, find_exchange
+from service.events.journal.reader import JournalReader
 from service.events.journal.slots import Slot, take_slot
 from service.events.journal.space import Limits
 from service.events.journal.writer import Journal
 
-__all__ = ["Journal", "JournalReader", "Limits", "Pending", "Slot", "find_exchange", "take_slot"]
+__all__ = [
+    "Journal",
+    "JournalReader",
+    "Limits",
+    "Pending",
+    "Slot",
+    "find_exchange",
+    "read_topic",
+    "take_slot",
+]

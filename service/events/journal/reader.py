@@ -142,16 +142,9 @@ class Cursor:
     def read(self, limit: int) -> list[Received]:
         """Return the next records of the topics, and pass over those of others."""
         synced = self._mark.get()
-        if synced <= self.position.offset:
-            return []
-        segment = self._segment or self._open(self.position.part)
-        received = segment.read(self.position.offset, synced, self._topics, limit)
-        if received:
-            self._last_returned = received[-1].position.offset
-        if len(received) == limit:
-            self.position = received[-1].position
-        else:
-            self._pass_over(segment, synced)
+        received: list[Received] = []
+        while not received and self.position.offset < synced:
+            received = self._read_segment(synced, limit)
         return received
 
     def count(self, topic: Topic) -> int:
@@ -176,6 +169,17 @@ class Cursor:
             self._segment = None
         self._mark.close()
 
+    def _read_segment(self, synced: int, limit: int) -> list[Received]:
+        segment = self._segment or self._open(self.position.part)
+        received = segment.read(self.position.offset, synced, self._topics, limit)
+        if received:
+            self._last_returned = received[-1].position.offset
+        if len(received) == limit:
+            self.position = received[-1].position
+        else:
+            self._pass_over(segment, synced)
+        return received
+
     def _open(self, number: int) -> SegmentReader:
         """Open a segment, or the oldest one after it if it is gone."""
         later = [n for n in segment_numbers(self._folder) if n >= number]
@@ -187,6 +191,7 @@ class Cursor:
 
     def _pass_over(self, segment: SegmentReader, synced: int) -> None:
         """Move on from what was read up to `synced`, to the next segment if this one is full."""
+        before = self.position.offset
         self.position = self.position._replace(offset=synced)
         if not segment_path(self._folder, segment.number + 1).exists():
             return
@@ -196,7 +201,8 @@ class Cursor:
             return
         segment.close()
         self._segment = following
-        self.position = Position(self.log, following.number, following.after_offset)
+        begin = max(before, following.after_offset)
+        self.position = Position(self.log, following.number, begin)
 
 
 @contextmanager
@@ -212,18 +218,6 @@ def _open_mark(path: Path) -> Mark | None:
         return Mark(path, writable=False)
     except (FileNotFoundError, ValueError):  # its writer is about to make it
         return None
-
-
-def find_exchange(root: Path, exchange_id: str, disk: Disk | None = None) -> Iterator[Received]:
-    """Return what the journals under a root hold of an exchange; reads every segment's ids."""
-    disk = disk or Disk()
-    for mark in sorted(root.glob("*/synced")):
-        for number in reversed(segment_numbers(mark.parent)):
-            reader = SegmentReader(mark.parent, number, disk)
-            try:
-                yield from reader.find(exchange_id)
-            finally:
-                reader.close()
 
 
 def _lock_group(folder: Path, group: str) -> int:

@@ -9,7 +9,6 @@ import apsw
 from service.errors import JournalBroken, JournalFull
 from service.events.journal.segment import (
     Disk,
-    SegmentReader,
     SegmentWriter,
     begin_segment,
     segment_numbers,
@@ -55,20 +54,16 @@ def open_segment(folder: Path, disk: Disk) -> SegmentWriter:
 
 
 def full_segments(folder: Path, last: SegmentWriter, disk: Disk) -> list[FullSegment]:
-    """List the segments before the last, oldest first: each ends where the next begins."""
+    """List the segments before the last, oldest first, and finish what a dead process left.
+
+    A segment ends where the next one begins.
+    """
     full: list[FullSegment] = []
     ends_at = last.after_offset
     for number in reversed([n for n in segment_numbers(folder) if n < last.number]):
-        _finish(folder, number, disk)
+        segment = SegmentWriter(folder, number, disk)
+        segment.close()
         stat = segment_path(folder, number).stat()
         full.insert(0, FullSegment(number, ends_at, stat.st_size, stat.st_mtime))
-        reader = SegmentReader(folder, number, disk)
-        ends_at = reader.after_offset
-        reader.close()
+        ends_at = segment.after_offset
     return full
-
-
-def _finish(folder: Path, number: int, disk: Disk) -> None:
-    """Close a full segment whose process died before it could."""
-    if Path(f"{segment_path(folder, number)}-wal").exists():
-        SegmentWriter(folder, number, disk).close()

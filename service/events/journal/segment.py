@@ -241,8 +241,9 @@ class SegmentReader:
         return [self._received(row) for row in rows]
 
     def find(self, exchange_id: str) -> Iterator[Received]:
-        """Return the records of an exchange, by reading the whole segment's ids."""
-        query = f"SELECT {_COLUMNS} FROM records WHERE id = ? ORDER BY offset"  # noqa: S608
+        """Return the records and verdicts of an exchange, by reading through the segment."""
+        of_exchange = "id = ?1 OR kind = 'verdict' AND body ->> 'exchange_id' = ?1"
+        query = f"SELECT {_COLUMNS} FROM records WHERE {of_exchange} ORDER BY offset"  # noqa: S608
         return (self._received(row) for row in self._db.execute(query, (exchange_id,)))
 
     def count(self, after: int, up_to: int, topic: Topic) -> int:

@@ -94,6 +94,7 @@ class Ballast:
     def _allocate(self) -> bool:
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
+            os.truncate(fd, self._size_bytes)
             os.posix_fallocate(fd, 0, self._size_bytes)
         except OSError:
             self._path.unlink()

@@ -1,0 +1,251 @@
+"""What a consumer group can count on."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from service.errors import EventLogError
+from service.events.journal import Journal, JournalReader
+from service.events.journal.groups import Group
+from service.events.journal.segment import remove_segment, segment_numbers
+from service.events.log import Position, Topic
+from tests.unit.service.events.journal.journals import (
+    LIMITS,
+    append,
+    closed,
+    eventually,
+    everything,
+    fill_segments,
+    ids,
+    opened,
+    read,
+    verdict,
+)
+
+ALL = tuple(Topic)
+
+
+def test_a_group_goes_on_after_what_it_acknowledged(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "gateway-0", limits=LIMITS)
+    journal.append_all([verdict(i) for i in range(10)])
+    reader = JournalReader(tmp_path, "screener", ALL)
+    received = read(reader, 10)
+    reader.commit([received[3].position])
+    reader.close()
+    again = JournalReader(tmp_path, "screener", ALL)
+    assert ids(read(again, 6)) == [f"verdict-{i}" for i in range(4, 10)]
+    again.close()
+    journal.close()
+
+
+def test_acknowledging_never_goes_backwards(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "gateway-0", limits=LIMITS)
+    journal.append_all([verdict(i) for i in range(10)])
+    journal.close()
+    reader = JournalReader(tmp_path, "screener", ALL)
+    received = read(reader, 10)
+    reader.commit([received[7].position, received[2].position])
+    reader.commit([received[0].position])
+    reader.close()
+    assert Group(tmp_path / "groups", "screener").load() == {
+        "gateway-0": Position("gateway-0", 1, 8)
+    }
+
+
+def test_groups_do_not_disturb_each_other(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "gateway-0", limits=LIMITS)
+    journal.append_all([verdict(1)])
+    for group in ("screener", "enforcer"):
+        reader = JournalReader(tmp_path, group, ALL)
+        reader.commit([read(reader, 1)[0].position])
+        reader.close()
+    journal.close()
+
+
+def test_a_second_reader_of_a_group_is_refused(tmp_path: Path) -> None:
+    first = JournalReader(tmp_path, "screener", ALL)
+    with pytest.raises(EventLogError, match="another process already reads"):
+        JournalReader(tmp_path, "screener", ALL)
+    first.close()
+    first.close()
+    JournalReader(tmp_path, "screener", ALL).close()
+
+
+def test_records_of_other_topics_are_passed_over_and_acknowledged_with_the_rest(
+    tmp_path: Path,
+) -> None:
+    journal = Journal(tmp_path / "gateway-0", limits=LIMITS)
+    journal.append_all([opened("a"), verdict(1), verdict(2)])
+    reader = JournalReader(tmp_path, "screener", [Topic.EXCHANGES])
+    received = read(reader, 1)
+    assert reader.poll(0) == []
+    reader.commit([received[0].position])
+    reader.close()
+    assert Group(tmp_path / "groups", "screener").load()["gateway-0"].offset == 3
+    journal.close()
+
+
+def test_what_was_returned_is_not_acknowledged_by_passing_over_what_follows(
+    tmp_path: Path,
+) -> None:
+    journal = Journal(tmp_path / "gateway-0", limits=LIMITS)
+    journal.append_all([opened("a"), opened("b"), verdict(1)])
+    reader = JournalReader(tmp_path, "screener", [Topic.EXCHANGES])
+    received = read(reader, 2)
+    assert reader.poll(0) == []
+    reader.commit([received[0].position])
+    reader.close()
+    assert Group(tmp_path / "groups", "screener").load()["gateway-0"].offset == 1
+    journal.close()
+
+
+def test_journals_that_appear_later_are_read_too(tmp_path: Path) -> None:
+    reader = JournalReader(tmp_path, "screener", ALL)
+    assert reader.poll(0) == []
+    for name in ("gateway-0", "gateway-1"):
+        journal = Journal(tmp_path / name, limits=LIMITS)
+        append(journal, opened(name))
+        journal.close()
+        assert ids(read(reader, 1)) == [name]
+    reader.close()
+
+
+def test_a_journal_whose_mark_is_not_whole_yet_is_read_once_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "gateway-0"
+    folder.mkdir()
+    (folder / "synced").touch()
+    reader = JournalReader(tmp_path, "screener", ALL)
+    assert reader.poll(0) == []
+    journal = Journal(folder, limits=LIMITS)
+    journal.append_all([verdict(1)])
+    assert ids(read(reader, 1)) == ["verdict-1"]
+    reader.close()
+    journal.close()
+
+
+def test_a_reader_whose_segments_are_gone_goes_on_with_the_oldest_there_is(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "gateway-0"
+    journal = Journal(folder, limits=LIMITS)
+    journal.append_all([verdict(10**6)])
+    reader = JournalReader(tmp_path, "late", ALL, batch_records=1)
+    reader.commit([read(reader, 1)[0].position])
+    reader.close()
+    fill_segments(journal, folder, 4)
+    journal.close()
+    left = [one.position for one in everything(tmp_path) if one.position.part > 2]
+    for number in (1, 2):
+        remove_segment(folder, number)
+    again = JournalReader(tmp_path, "late", ALL)
+    assert [one.position for one in read(again, len(left))] == left
+    again.close()
+
+
+def test_segments_that_are_all_gone_are_told(tmp_path: Path) -> None:
+    folder = tmp_path / "gateway-0"
+    journal = Journal(folder, limits=LIMITS)
+    journal.append_all([verdict(1)])
+    journal.close()
+    remove_segment(folder, 1)
+    reader = JournalReader(tmp_path, "screener", ALL)
+    with pytest.raises(EventLogError, match="gateway-0 from 0 on are gone"):
+        reader.poll(0)
+    reader.close()
+
+
+def test_a_damaged_segment_is_told_without_its_content(tmp_path: Path) -> None:
+    folder = tmp_path / "gateway-0"
+    journal = Journal(folder, limits=LIMITS)
+    journal.append_all([verdict(1)])
+    journal.close()
+    (folder / "00000001.db").write_bytes(b"no database" * 1000)
+    reader = JournalReader(tmp_path, "screener", ALL)
+    with pytest.raises(EventLogError, match="gateway-0 cannot be read"):
+        reader.poll(0)
+    with pytest.raises(EventLogError, match="gateway-0 cannot be read"):
+        reader.lag()
+    reader.close()
+
+
+def test_a_damaged_acknowledgement_is_told_and_keeps_every_segment(tmp_path: Path) -> None:
+    folder = tmp_path / "gateway-0"
+    (tmp_path / "groups").mkdir()
+    (tmp_path / "groups" / "screener.json").write_bytes(b'{"gateway-0": [1')
+    with pytest.raises(EventLogError, match=r"screener\.json is damaged"):
+        JournalReader(tmp_path, "screener", ALL)
+    journal = Journal(folder, limits=LIMITS, groups=["screener"])
+    fill_segments(journal, folder, 3)
+    journal.close()
+    assert segment_numbers(folder)[:3] == [1, 2, 3]
+    assert journal.synced == journal.written
+
+
+def test_lag_counts_what_is_synced_and_unread_per_topic(tmp_path: Path) -> None:
+    folder = tmp_path / "gateway-0"
+    journal = Journal(folder, limits=LIMITS)
+    journal.append_all([opened("a"), verdict(1), closed("a")])
+    fill_segments(journal, folder, 3)
+    reader = JournalReader(tmp_path, "screener", ALL, batch_records=2)
+    verdicts = journal.written - 2
+    assert reader.lag().records == {
+        Topic.EXCHANGES: 2,
+        Topic.VERDICTS: verdicts,
+        Topic.DEAD_LETTERS: 0,
+    }
+    read(reader, 1)
+    assert reader.lag().records[Topic.EXCHANGES] == 1
+    while reader.poll(0):
+        pass
+    assert set(reader.lag().records.values()) == {0}
+    reader.close()
+    journal.close()
+
+
+def test_poll_waits_for_a_record_and_no_longer_than_it_was_told(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "gateway-0", limits=LIMITS)
+    reader = JournalReader(tmp_path, "screener", ALL)
+    assert reader.poll(0.05) == []
+    thread = threading.Timer(0.1, lambda: journal.append_all([verdict(1)]))
+    thread.start()
+    assert ids(reader.poll(30.0)) == ["verdict-1"]
+    thread.join()
+    reader.close()
+    journal.close()
+
+
+def test_a_reader_needs_a_topic(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least one topic"):
+        JournalReader(tmp_path, "screener", [])
+
+
+_COMMIT_FOR_EVER = """
+import sys
+from pathlib import Path
+from service.events.journal.groups import Group
+from service.events.log import Position
+group = Group(Path(sys.argv[1]), "screener")
+n = group.load()["gateway-0"].offset if group.load() else 0
+while True:
+    n += 1
+    group.save({"gateway-0": Position("gateway-0", 1, n)})
+    print(n, flush=True)
+"""
+
+
+def test_what_a_killed_reader_had_acknowledged_stays_acknowledged(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _COMMIT_FOR_EVER, str(tmp_path)]
+    for kill_after in (1, 3, 10):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env=dict(os.environ)) as child:
+            assert child.stdout is not None
+            last = 0
+            for _ in range(kill_after):
+                last = int(child.stdout.readline())
+            child.kill()
+        offset = Group(tmp_path, "screener").load()["gateway-0"].offset
+        assert offset >= last
+    eventually(lambda: (tmp_path / "screener.json").stat().st_mode & 0o777 == 0o600, "0600")
