@@ -111,7 +111,7 @@ def use_of(name: str) -> str:
     >>> use_of("os.environ")
     'import os\\nprint(os.environ)\\n'
     """
-    module = name.split(".")[0]
+    module = name.split(".", maxsplit=1)[0]
     return f"import {module}\nprint({name})\n"
 
 

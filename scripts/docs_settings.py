@@ -1,0 +1,104 @@
+"""The tables of docs/settings.md."""
+
+import json
+from collections.abc import Iterator, Sequence
+from types import UnionType
+from typing import Any, Final, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from scripts.docs_tables import Table, code, sentence
+from service.settings import Settings
+
+_JSON_TYPES: Final = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true or false",
+    "null": "none",
+    "array": "list",
+}
+_BOUNDS: Final = {
+    "exclusiveMinimum": "over {}",
+    "minimum": "at least {}",
+    "maximum": "at most {}",
+}
+
+
+def settings() -> Sequence[Table | str]:
+    """Return a heading, the section's docstring and a table for each section."""
+    parts: list[Table | str] = []
+    for path, section in _sections("", Settings):
+        parts += [f"## {code(path)}" if path else "## Top level", sentence(section.__doc__)]
+        names = [name for name, field in section.model_fields.items() if not _is_one(field)]
+        if rows := [_row(path, section, name) for name in names]:
+            parts.append(Table(["key", "type", "default"], rows, words="what it is"))
+    return parts
+
+
+def _sections(path: str, section: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    yield path, section
+    for name, field in section.model_fields.items():
+        inner = list(_models(field.annotation))
+        for model in inner:
+            kind = model.model_fields.get("kind")
+            which = f" (kind: {get_args(kind.annotation)[0]})" if kind and len(inner) > 1 else ""
+            many = "[]" if get_origin(field.annotation) is tuple else ""
+            yield from _sections(_join(path, name) + many + which, model)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401  (any type)
+    """Yield the sections in a type: alone, optional, one of several, or in a list."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif get_origin(annotation) in {Union, UnionType, tuple}:
+        for argument in get_args(annotation):
+            yield from _models(argument)
+
+
+def _is_one(field: FieldInfo) -> bool:
+    """Say whether a key always holds exactly one section, which a table of its own describes."""
+    return any(_models(field.annotation)) and isinstance(field.default, BaseModel)
+
+
+def _row(path: str, section: type[BaseModel], name: str) -> list[str]:
+    field = section.model_fields[name]
+    schema = section.model_json_schema()
+    inner = list(_models(field.annotation))
+    type_ = _type(schema["properties"][name], schema.get("$defs", {})) if not inner else "section"
+    if inner and get_origin(field.annotation) is tuple:
+        type_ = "list of sections"
+    return [code(_join(path, name)), type_, _default(field)]
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path.split(' (', maxsplit=1)[0]}.{name}" if path else name
+
+
+def _type(schema: dict[str, Any], defs: dict[str, Any]) -> str:
+    if "$ref" in schema:
+        schema = defs[schema["$ref"].rsplit("/", 1)[-1]]
+    if "anyOf" in schema:
+        return " or ".join(_type(option, defs) for option in schema["anyOf"])
+    if "const" in schema:
+        return code(schema["const"])
+    if "enum" in schema:
+        return ", ".join(code(value) for value in schema["enum"])
+    if schema.get("type") == "array" and isinstance(schema.get("items"), dict):
+        return f"list of {_type(schema['items'], defs)}"
+    bounds = [words.format(schema[key]) for key, words in _BOUNDS.items() if key in schema]
+    return ", ".join([_name(schema), *bounds])
+
+
+def _name(schema: dict[str, Any]) -> str:
+    special = {"path": "path", "password": "secret"}
+    return special.get(schema.get("format", "")) or _JSON_TYPES[schema["type"]]
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default is PydanticUndefined:
+        return "required"
+    value = field.default
+    return "none" if value is None or value == () else code(json.dumps(value, default=str))
