@@ -11,6 +11,7 @@ from service.events.journal.segment import (
     Disk,
     SegmentWriter,
     begin_segment,
+    is_disk_full,
     segment_numbers,
     segment_path,
 )
@@ -29,13 +30,13 @@ def open_in(ballast: Ballast, action: Callable[[], _T]) -> _T:
     try:
         try:
             return action()
-        except apsw.FullError:
-            if not ballast.drop():
+        except (apsw.Error, OSError) as error:
+            if not (is_disk_full(error) and ballast.drop()):
                 raise
             return action()
-    except apsw.FullError:
-        raise JournalFull("the disk is full") from None
     except (apsw.Error, OSError) as error:
+        if is_disk_full(error):
+            raise JournalFull("the disk is full") from None
         raise JournalBroken(f"a segment cannot be opened: {error}") from None
 
 

@@ -8,11 +8,13 @@ A segment appears under its name complete with its tables, and only once everyth
 synced: that it is there says that the one before is full, and `after_offset` where that ended.
 """
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import apsw
 
@@ -45,6 +47,13 @@ _COLUMNS: Final = "offset, topic, key, kind, id, key_id, body, content"
 Row = tuple[int, str, bytes, str, str, str | None, bytes, bytes | None]
 
 
+def _size_bytes(path: str) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116  (called for every group)
+    except FileNotFoundError:
+        return 0
+
+
 def _sync_file(path: str) -> None:
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
@@ -68,6 +77,15 @@ class OpenExchange:
     id: str
     position: Position
     body: bytes
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Say whether an error of SQLite or of the system means that there is no room."""
+    if isinstance(error, apsw.IOError):  # the shared memory beside the log is a file, too
+        return error.extendedresult == apsw.SQLITE_IOERR_SHMSIZE
+    if isinstance(error, OSError):
+        return error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return isinstance(error, apsw.FullError)
 
 
 def segment_path(folder: Path, number: int) -> Path:
@@ -167,10 +185,7 @@ class SegmentWriter:
 
     def size_bytes(self) -> int:
         """Return the size of the file with its write-ahead log; cheap enough for every group."""
-        try:
-            return self._file_bytes + os.stat(self._wal_path).st_size  # noqa: PTH116
-        except FileNotFoundError:
-            return self._file_bytes
+        return self._file_bytes + _size_bytes(self._wal_path)
 
     def last_offset(self) -> int:
         """Return the highest offset, here or before."""
@@ -214,6 +229,16 @@ class SegmentWriter:
             self._db.set_busy_timeout(_BUSY_MS)
 
 
+def _to_read(folder: Path, number: int) -> str:
+    """Return the URI to read a segment by: one that is closed needs no lock and no file beside.
+
+    So it can be read on a full disk, and nothing is left lying beside it.
+    """
+    path = segment_path(folder, number)
+    closed = segment_path(folder, number + 1).exists() and not _size_bytes(f"{path}-wal")
+    return f"file:{quote(str(path))}{'?immutable=1' if closed else ''}"
+
+
 class SegmentReader:
     """A segment as another process (or thread) reads it, while it is written or after."""
 
@@ -225,8 +250,8 @@ class SegmentReader:
         """
         self.number = number
         self._log = folder.name
-        flags = apsw.SQLITE_OPEN_READONLY
-        self._db = apsw.Connection(str(segment_path(folder, number)), flags=flags, vfs=disk.vfs)
+        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+        self._db = apsw.Connection(_to_read(folder, number), flags=flags, vfs=disk.vfs)
         self._db.set_busy_timeout(_BUSY_MS)
         self.after_offset = int(self._db.execute("SELECT after_offset FROM segment").get)
 

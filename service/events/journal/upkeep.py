@@ -15,6 +15,7 @@ from service.events.journal.pending import Fault, Pending
 from service.events.journal.segment import (
     OpenExchange,
     SegmentWriter,
+    is_disk_full,
     remove_segment,
     segment_path,
 )
@@ -101,13 +102,22 @@ class Upkeep:
         ages = [now - segment.full_at for segment in [*self._full] if segment.last_offset > least]
         return max(ages, default=0.0)
 
-    def close(self) -> None:
-        """End the thread and let go of the segments that were retired. May be called twice."""
+    def close(self, last: SegmentWriter) -> None:
+        """End the thread and let every segment go, also the last one."""
         self._stopping = True
         self._wake.set()
         self._thread.join()
-        while self._retired:
-            self._retired.pop()[0].abandon()
+        for segment in [*(retired for retired, _, _ in self._retired), last]:
+            self._let_go(segment)
+
+    def _let_go(self, segment: SegmentWriter) -> None:
+        try:
+            if self._fault.error is None:
+                segment.close()
+                return
+        except apsw.Error as error:  # the next writer finishes it
+            _log.warning("a segment was closed without a checkpoint: %s", error)
+        segment.abandon()
 
     def _run(self) -> None:
         stopping = False
@@ -115,22 +125,26 @@ class Upkeep:
             self._wake.wait(_INTERVAL_S)
             self._wake.clear()
             stopping = self._stopping
-            try:
+            if self._fault.error is None:
                 self._tend()
-            except apsw.FullError:
-                self._ballast.drop()
-            except apsw.Error as error:
-                self._fault.set(f"a full segment could not be closed: {error}")
-            except (EventLogError, OSError) as error:  # what is not removed now is removed later
-                _log.warning("the journal's upkeep failed: %s", error)
 
     def _tend(self) -> None:
-        if self._fault.error is not None or not self._ballast.take():
-            return  # closing a segment needs room for a moment, and that is for the ends
+        try:
+            self._remove_acknowledged(time.time())
+            if self._ballast.take():  # closing needs room for a moment, and that is for the ends
+                self._close_retired()
+        except apsw.Error as error:
+            if is_disk_full(error):
+                self._ballast.drop()
+            else:
+                self._fault.set(f"a full segment could not be closed: {error}")
+        except (EventLogError, OSError) as error:  # what is not done now is done later
+            _log.warning("the journal's upkeep failed: %s", error)
+
+    def _close_retired(self) -> None:
         while self._retired:
             self._close(*self._retired[0])
             del self._retired[0]
-        self._remove_acknowledged(time.time())
 
     def _close(self, segment: SegmentWriter, last_offset: int, size_bytes: int) -> None:
         segment.close()

@@ -8,13 +8,10 @@ shared by all who came during the one before. The sync thread syncs at once when
 for it and otherwise every `sync_interval_s`.
 """
 
-import logging
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
-
-import apsw
 
 from service.errors import EventLogError, JournalBroken, JournalFull
 from service.events.journal.mark import Mark
@@ -32,6 +29,7 @@ from service.events.journal.segment import (
     OpenExchange,
     SegmentWriter,
     begin_segment,
+    is_disk_full,
     to_row,
 )
 from service.events.journal.space import Ballast, Limits
@@ -42,7 +40,6 @@ from service.events.log import Durability, Position, Record
 _WRITTEN: Final = Durability.WRITTEN
 _SYNCED: Final = Durability.SYNCED
 _DISK_FULL: Final = "the disk is full"
-_log = logging.getLogger(__name__)
 
 
 class Journal:
@@ -198,8 +195,7 @@ class Journal:
             self._queue.end()
             self._writer.join()
             self._syncer.close()
-            self._upkeep.close()
-            self._let_go()
+            self._upkeep.close(self._segment)
             self._mark.close()
             self._closed = True
 
@@ -228,9 +224,10 @@ class Journal:
             self._insert(group)
         except JournalBroken as error:
             self._fail(group, error)
-        except apsw.FullError:
-            self._commit_the_ends(group)
         except Exception as error:  # noqa: BLE001  (whatever it is, nobody may wait for ever)
+            if is_disk_full(error):
+                self._commit_the_ends(group)
+                return
             self._fail(group, self._fault.set(f"a write failed: {type(error).__name__}: {error}"))
         else:
             self._hand_over(group)
@@ -275,9 +272,10 @@ class Journal:
             return
         try:
             self._roll()
-        except apsw.FullError:
-            self._ballast.drop()
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001  (the write thread goes on, and refuses)
+            if is_disk_full(error):
+                self._ballast.drop()
+                return
             self._fault.set(f"a new segment could not be begun: {type(error).__name__}: {error}")
 
     def _roll(self) -> None:
@@ -290,15 +288,6 @@ class Journal:
         self._written = Position(self.log, number, last)
         self._upkeep.retire(old, last)
         self._upkeep.last_segment_bytes = self._segment.size_bytes()
-
-    def _let_go(self) -> None:
-        try:
-            if self._fault.error is None:
-                self._segment.close()
-                return
-        except apsw.Error as error:
-            _log.warning("%s was closed without a checkpoint: %s", self.log, error)
-        self._segment.abandon()
 
     def _fail(self, group: list[Pending], error: EventLogError) -> None:
         for pending in group:

@@ -31,7 +31,7 @@ from tests.unit.service.events.journal.journals import (
 
 LOG: Final = "gateway-0"
 GENERATIONS: Final = 4
-RUN_FOR_S: Final = 20.0
+RUN_FOR_S: Final = 6.0
 
 
 class Life:
