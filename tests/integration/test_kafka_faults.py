@@ -250,6 +250,30 @@ def test_an_outage_leaves_no_threads_behind(broker: KafkaBroker, config: KafkaCo
     sink.close()
 
 
+def test_an_acknowledgement_made_while_kafka_is_away_is_kept_until_it_is_back(
+    broker: KafkaBroker, config: KafkaConfig
+) -> None:
+    broker.start()
+    sink = KafkaSink(config)
+    sink.ship([received(number) for number in range(10)])
+    first = KafkaReader(config, "workers", TOPICS)
+    found = read(first, 10)
+    broker.isolate()
+    wait_until(lambda: not first.connected, 20, "the reader knows that Kafka is away")
+
+    first.commit([found[-1].position])
+
+    broker.reconnect()
+    wait_until(lambda: not first.poll(0.1) and first.connected, 20, "the reader is back")
+    first.poll(0.1)
+    first.close()
+    second = KafkaReader(config, "workers", TOPICS)
+    sink.ship([received(10)])
+    assert [one.record.id for one in read(second, 1)] == [received(10).record.id]
+    second.close()
+    sink.close()
+
+
 @pytest.mark.parametrize("pause_s", [0.0, 1.0], ids=["quick workers", "slow workers"])
 def test_readers_of_a_group_share_the_partitions_and_commit_their_own_only(
     broker: KafkaBroker, config: KafkaConfig, pause_s: float

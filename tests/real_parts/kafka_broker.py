@@ -57,6 +57,13 @@ class KafkaBroker:
         """Break all connections, whatever is under way on them; new ones are taken."""
         self._gate.cut()
 
+    def isolate(self) -> None:
+        """Let nobody reach it, while it goes on running, until `reconnect`."""
+        self._gate.shut()
+
+    def reconnect(self) -> None:
+        self._gate.open()
+
     def stop(self) -> None:
         """Stop it cleanly: what it acknowledged will be there after the next start."""
         self._gate.shut()

@@ -35,7 +35,8 @@ class KafkaReader:
     and `connected` is False. A position is committed only while this reader owns the partition
     and has read it since it got it, so one that was given to another reader is left to that
     one. An acknowledgement that Kafka does not take is kept and made again with the next
-    `poll` or `commit`; if the process ends before, those records are read again.
+    `poll` or `commit`; if the process ends or the partition goes before, those records are
+    read again.
 
     A message that is no envelope comes out as a record of kind "undecodable", its value as the
     body. `lag` counts a record that travels in parts by its parts.
