@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--groups", default="1,4,8,16,100")
     parser.add_argument("--records", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--sync-interval", type=float, default=0.02)
+    parser.add_argument("--sync-interval", type=float, default=0.05)
     parser.add_argument("--dir", default=None, help="a folder on the disk to be measured")
     args = parser.parse_args()
     groups = [int(part) for part in args.groups.split(",")]

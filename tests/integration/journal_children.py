@@ -127,7 +127,9 @@ def _finish(disk: SmallDisk, journal: Journal) -> None:
     disk.report["written"] = again.written
     again.close()
     reader = JournalReader(disk.root, "look", tuple(Topic))
-    offsets = [one.position.offset for one in iter(lambda: reader.poll(0), []) for one in one]
+    offsets: list[int] = []
+    while received := reader.poll(0):
+        offsets += [one.position.offset for one in received]
     disk.report["contiguous"] = offsets == list(range(offsets[0], offsets[-1] + 1))
     disk.report["last"] = offsets[-1]
     reader.close()

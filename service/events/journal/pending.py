@@ -76,7 +76,13 @@ class GroupQueue:
         self._ready = threading.Lock()
         """Free while there is something to take: cheaper than a condition."""
         self._ready.acquire()
-        self.queued_bytes = 0
+        self._waiting_bytes = 0
+        self._taken_bytes = 0
+
+    @property
+    def queued_bytes(self) -> int:
+        """Return the size of what waits and of the group that is being written."""
+        return self._waiting_bytes + self._taken_bytes
 
     def put(self, pendings: Sequence[Pending], size_bytes: int) -> None:
         """Add records at the end, which stay in one group.
@@ -89,7 +95,7 @@ class GroupQueue:
                 raise JournalBroken("the journal is closed")
             was_empty = not self._waiting
             self._waiting += pendings
-            self.queued_bytes += size_bytes
+            self._waiting_bytes += size_bytes
             if was_empty and pendings:
                 self._ready.release()
 
@@ -102,15 +108,15 @@ class GroupQueue:
                     self._ready.release()
 
     def next_group(self) -> list[Pending]:
-        """Wait for a record, and return it with those behind it; empty at the end."""
+        """Wait for a record, and return it with those behind it; empty at the end.
+
+        The group before is forgotten: it was decided.
+        """
+        self._taken_bytes = 0
         self._ready.acquire()
         with self._lock:
             group, self._waiting = self._waiting, []
+            self._taken_bytes, self._waiting_bytes = self._waiting_bytes, 0
             if self._ended:
                 self._ready.release()
             return group
-
-    def release(self, size_bytes: int) -> None:
-        """Forget the bytes of records that were decided."""
-        with self._lock:
-            self.queued_bytes -= size_bytes

@@ -82,7 +82,7 @@ class OpenExchange:
 def is_disk_full(error: BaseException) -> bool:
     """Say whether an error of SQLite or of the system means that there is no room."""
     if isinstance(error, apsw.IOError):  # the shared memory beside the log is a file, too
-        return error.extendedresult == apsw.SQLITE_IOERR_SHMSIZE
+        return getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHMSIZE
     if isinstance(error, OSError):
         return error.errno in {errno.ENOSPC, errno.EDQUOT}
     return isinstance(error, apsw.FullError)

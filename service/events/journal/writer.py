@@ -52,7 +52,7 @@ class Journal:
         limits: Limits,
         groups: Sequence[str] = (),
         announce: Announce = announce_nothing,
-        sync_interval_s: float = 0.02,
+        sync_interval_s: float = 0.05,
         disk: Disk | None = None,
     ) -> None:
         """Open the journal, whose folder the caller has locked, and start its threads.
@@ -214,9 +214,7 @@ class Journal:
 
     def _write_loop(self) -> None:
         while group := self._queue.next_group():
-            size_bytes = sum(pending.record.size_bytes for pending in group)
             self._commit(group)
-            self._queue.release(size_bytes)
 
     def _commit(self, group: list[Pending]) -> None:
         try:
