@@ -1,0 +1,57 @@
+# What developers and users run. A fresh Debian with Python 3.11, pip and gcc is enough.
+PYTHON ?= python3
+BIN := .venv/bin
+DATA ?= ../shared/data
+
+# make run: an OpenAI-compatible vLLM that is there already, and the model's name in it
+UPSTREAM ?=
+MODEL ?=
+
+# make test ARGS="-k journal -x"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run check lint unit test evaluate bench docs lock clean
+
+help:  ## show this
+	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /\1\t/' \
+		| while IFS="$$(printf '\t')" read -r name words; do printf '  make %-10s %s\n' "$$name" "$$words"; done
+
+setup:  ## make .venv with the watchgate command and everything but vLLM
+	@$(PYTHON) -m scripts.setup
+
+run: setup  ## set up and run everything on this machine (UPSTREAM=http://host:8000 MODEL=name: in front of that)
+	@$(BIN)/python -m scripts.run $(if $(UPSTREAM),--upstream "$(UPSTREAM)") $(if $(MODEL),--model "$(MODEL)")
+
+check: lint unit  ## the quick loop: lint, types, layers, sizes, unit tests
+
+lint: setup  ## lint, types, layers, sizes
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/lint-imports --no-logo > .cache/lint-imports.txt || { cat .cache/lint-imports.txt; exit 1; }
+	@$(BIN)/python -m scripts.check_sizes > .cache/sizes.txt || { cat .cache/sizes.txt; exit 1; }
+	@$(BIN)/mypy
+
+unit: setup  ## the unit tests
+	@$(BIN)/pytest -q tests/unit $(ARGS)
+
+test: lint  ## set up and run every test, with a real vLLM
+	@$(BIN)/watchgate vllm --prepare
+	@$(BIN)/python -m scripts.real_parts
+	@$(BIN)/python -m scripts.test_all $(ARGS)
+
+evaluate: setup  ## the detectors' quality against its floors (DATA=folder)
+	@if [ -d "$(DATA)" ]; then $(BIN)/watchgate detectors evaluate --data "$(DATA)"; \
+	else echo "make evaluate: there is no data in $(DATA), so nothing was evaluated; name a folder with DATA=" >&2; exit 1; fi
+
+bench: setup  ## what the gateway costs beside nginx and Envoy (about 4 minutes)
+	@$(BIN)/python -m load_tests.bench_gateway $(ARGS)
+
+docs: setup  ## write the tables of docs/ anew from the code
+	@$(BIN)/python -m scripts.make_docs
+
+lock: setup  ## pin the packages anew (requirements/main.txt and dev.txt)
+	@$(BIN)/python -m scripts.lock
+
+clean:  ## remove what was made, but for var/, where your data is
+	rm -rf .venv .venv-vllm .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* htmlcov

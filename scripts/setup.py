@@ -1,0 +1,79 @@
+"""Makes `.venv` with the `watchgate` command and everything but vLLM: `python3 -m scripts.setup`.
+
+Needs Python 3.11 with pip, and nothing else: neither Debian's python3-venv nor an old `.venv`.
+What is up to date is left alone, so a second call takes a fraction of a second.
+"""
+
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from service.vllm.home import VllmError, digest_of, is_stamped, only_one
+from service.vllm.install import counting
+from service.vllm.steps import run_step
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+LOCKS: Final = ("requirements/main.txt", "requirements/dev.txt")
+OLDEST: Final = (3, 11)
+
+
+def main() -> int:
+    """Make or complete the environment; return 1 with the reason if that fails."""
+    if sys.version_info < OLDEST:
+        say(f"Python 3.11 or later is needed, and this is {sys.version.split()[0]}")
+        say("name another: make PYTHON=python3.11 …")
+        return 1
+    try:
+        with only_one(ROOT / ".cache" / "setup.lock", say):
+            ensure_environment(ROOT, ROOT / ".venv")
+    except VllmError as error:  # of the steps: what they share has no other use for a name
+        say(str(error))
+        return 1
+    return 0
+
+
+def ensure_environment(root: Path, venv: Path) -> None:
+    """Install what the lock files name, then this package, where either is not up to date.
+
+    Raises:
+        VllmError: a step failed; the message ends with its last lines.
+    """
+    python = venv / "bin" / "python"
+    packages = digest_of(*(root / lock for lock in LOCKS), sys.version, str(venv))
+    if not (python.exists() and is_stamped(venv / "packages-stamp", packages)):
+        shutil.rmtree(venv, ignore_errors=True)
+        # --without-pip: Debian keeps what `venv` needs for a pip in a package of its own
+        run_step("making .venv", [sys.executable, "-m", "venv", "--without-pip", str(venv)], say)
+        _install(root, python)
+        (venv / "packages-stamp").write_text(packages, encoding="utf-8")
+    itself = digest_of(root / "pyproject.toml", packages, str(root))
+    if not is_stamped(venv / "itself-stamp", itself):
+        options = ["--quiet", "--no-build-isolation", "--no-deps", "--editable", str(root)]
+        run_step("installing watchgate", [*_pip(python), *options], say)
+        (venv / "itself-stamp").write_text(itself, encoding="utf-8")
+
+
+def _install(root: Path, python: Path) -> None:
+    locks = [root / lock for lock in LOCKS]
+    total = sum(lock.read_text(encoding="utf-8").count("==") for lock in locks)
+    options = [word for lock in locks for word in ("-r", str(lock))]
+    command = [*_pip(python), "--require-hashes", "--progress-bar", "off", *options]
+    run_step(f"installing {total} packages (a minute or two)", command, say, counting(total))
+
+
+def _pip(python: Path) -> Sequence[str]:
+    """Use this Python's pip for the environment's packages."""
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check"]
+    return [*pip, "install"]
+
+
+def say(line: str) -> None:
+    """Write a line of progress to stderr."""
+    sys.stderr.write(f"setup: {line}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
