@@ -14,6 +14,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "screener": "service.commands.processes",
     "enforcer": "service.commands.processes",
     "shipper": "service.commands.processes",
+    "console": "service.commands.processes",
     "check-config": "service.commands.check_config",
     "keys": "service.commands.keys",
     "alerts": "service.commands.alerts",

@@ -2,6 +2,8 @@
 
     WatchgateError
     ├── ConfigError            the settings are wrong: one line, with the key's path
+    ├── CannotListen           an address is taken, or not of this machine
+    ├── AlreadyRunning         another process holds what only one may
     ├── EventLogError
     │   ├── JournalFull        no room to keep another exchange: refuse it
     │   ├── JournalBroken      a write or sync failed: nothing more is promised
@@ -35,6 +37,14 @@ class WatchgateError(Exception):
 
 class ConfigError(WatchgateError):
     """A setting is wrong; the message starts with the path of its key."""
+
+
+class CannotListen(WatchgateError):
+    """An address is taken, or not of this machine; the message starts with the setting's path."""
+
+
+class AlreadyRunning(WatchgateError):
+    """Another process holds what only one may; the message names it."""
 
 
 class EventLogError(WatchgateError):

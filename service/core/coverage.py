@@ -2,13 +2,16 @@
 
 Reconciled over distinct exchange ids, from the log alone: it does not matter in which order
 events come, or how often. An exchange is *settled* when it is covered or when nothing of it was
-served; an unsettled one past its deadline is a *gap*.
+served; an unsettled one past its deadline is a *gap*, until later events cover it after all.
 """
 
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
+
+from detectors.api import Part
+from service.core.served_numbers import ServedNumbers
 
 UNRECORDED: Final = "unrecorded"
 UNSCREENED: Final = "unscreened"
@@ -25,7 +28,8 @@ class Bounds:
     open_s: float
     """From `opened` to `closed`: longer than any answer may take."""
     remembered: int = 100_000
-    """How many settled exchanges are remembered, so that a repeated event does not open one."""
+    """How many settled exchanges are remembered, so that a repeated event does not open one,
+    and how many gaps, so that late events close them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,117 +44,177 @@ class CoverageGap:
 @dataclass(slots=True)
 class _Exchange:
     model: str
+    turn: int
+    """In which its first event was read."""
+    due: float
     opened: bool = False
     closed: bool = False
-    served: bool = False
-    screened: bool = False
-    failed: bool = False
-    due: float = 0.0
+    served: bool | None = False
+    screened: frozenset[Part] = frozenset()
+    gap: GapKind | None = None
+    restored: bool = False
+
+    @property
+    def settled(self) -> bool:
+        covered = self.opened and len(self.screened) == len(Part)
+        return self.closed and (covered or self.served is False)
 
 
 class Coverage:
-    """The exchanges that are not settled. One instance reads all events of the log."""
+    """The exchanges that are not settled. One instance reads all events of the log.
+
+    Events are read in *turns*, so that a reader that starts again can start where it must: see
+    `cut`. Times are Unix seconds.
+    """
 
     def __init__(self, bounds: Bounds) -> None:
         """Know of nothing."""
         self._bounds = bounds
+        self._turn = 0
         self._unsettled: dict[str, _Exchange] = {}
+        self._gaps: OrderedDict[str, _Exchange] = OrderedDict()
         self._settled: OrderedDict[str, None] = OrderedDict()
-        self._served: dict[str, _ServedNumbers] = {}
+        self._torn: list[tuple[int, int]] = []
+        self._numbers = ServedNumbers(bounds.open_s)
+        self._covered: Counter[str] = Counter()
+        self._filled: list[CoverageGap] = []
+
+    # What is read
+
+    def begin_turn(self) -> int:
+        """Say that a new batch of events follows; return its number."""
+        self._turn += 1
+        return self._turn
 
     def opened(self, exchange_id: str, model: str, at: float) -> None:
         """Take note of an `opened`."""
-        exchange = self._exchange(exchange_id, model)
-        if exchange is not None:
-            exchange.opened = True
-            exchange.due = exchange.due or at + self._bounds.open_s
-            self._settle(exchange_id, exchange)
+        exchange = self._find(exchange_id, model, at)
+        if exchange is None:
+            return
+        if not exchange.opened and exchange.turn < self._turn:
+            self._torn.append((exchange.turn, self._turn))
+        if not exchange.closed:
+            exchange.due = at + self._bounds.open_s
+        exchange.opened = True
+        self._settle(exchange_id, exchange)
 
-    def closed(self, exchange_id: str, model: str, at: float, tier: int, *, served: bool) -> None:
-        """Take note of a `closed`."""
-        exchange = self._exchange(exchange_id, model)
-        if exchange is not None:
-            exchange.closed, exchange.served = True, served
-            exchange.due = at + self._bounds.unscreened_s[tier]
-            self._settle(exchange_id, exchange)
-
-    def verdict(
-        self, exchange_id: str, model: str, at: float, *, completes: bool, failed: bool
+    def closed(  # noqa: PLR0913  (what a `closed` says of the exchange)
+        self,
+        exchange_id: str,
+        model: str,
+        at: float,
+        tier: int,
+        *,
+        served: bool | None,
+        carried: bool = False,
     ) -> None:
-        """Take note of a verdict; `failed`: it says that text could not be scored."""
-        exchange = self._exchange(exchange_id, model)
-        if exchange is not None:
-            exchange.screened |= completes
-            exchange.failed |= failed
-            exchange.due = exchange.due or at + self._bounds.open_s
+        """Take note of a `closed`; `served` is None where nobody knows.
+
+        `carried`: its `opened` was acknowledged before this reader started, which tells that
+        the exchange was settled then.
+        """
+        exchange = self._find(exchange_id, model, at)
+        if exchange is None:
+            return
+        exchange.closed, exchange.served = True, served
+        exchange.due = at + self._bounds.unscreened_s[tier]
+        if carried and not exchange.opened and exchange.gap is None:
+            self._remember(exchange_id)
+        else:
             self._settle(exchange_id, exchange)
 
-    def released(self, boot: str, number: int, model: str, at: float) -> None:
-        """Take note of an exchange's number among those of which a byte was released."""
-        self._served.setdefault(boot, _ServedNumbers(number)).add(number, model, at)
+    def screened(self, exchange_id: str, model: str, at: float, part: Part) -> None:
+        """Take note of the verdict that completes a part of an exchange."""
+        exchange = self._find(exchange_id, model, at)
+        if exchange is not None:
+            exchange.screened |= frozenset(Part) if exchange.restored else {part}
+            self._settle(exchange_id, exchange)
 
-    def is_settled(self, exchange_id: str) -> bool:
-        """Say whether nothing more is expected of an exchange."""
-        return exchange_id not in self._unsettled
+    def released(
+        self, boot: str, number: int, model: str, at: float, carried: bool = False
+    ) -> None:
+        """Take note of an exchange's number among those of which a byte was released."""
+        self._numbers.add(boot, number, model, at, carried=carried)
+
+    def restore(self, exchange_id: str, model: str, kind: str) -> None:
+        """Know of a gap that an earlier instance found: the next verdict on it fills it.
+
+        Which of its parts lacked a verdict was not kept.
+        """
+        exchange = _Exchange(model, turn=0, due=0.0, served=None, restored=True)
+        exchange.gap = UNSCREENED if kind == UNSCREENED else UNRECORDED
+        exchange.opened = exchange.closed = kind == UNSCREENED
+        self._gaps[exchange_id] = exchange
+
+    # What is told
 
     def gaps(self, now: float) -> list[CoverageGap]:
-        """Return the gaps that have opened, each once: they count as settled from then on."""
+        """Return the gaps that have opened, each once."""
         late = [(id_, x) for id_, x in self._unsettled.items() if x.due <= now]
-        for exchange_id, _ in late:
-            self._forget(exchange_id)
-        # a verdict alone is a repeat from long ago: there was an exchange to have it
-        seen = [(id_, x) for id_, x in late if x.opened or x.closed]
-        gaps = [CoverageGap(id_, exchange.model, _kind(exchange)) for id_, exchange in seen]
-        for boot, numbers in self._served.items():
-            for number, model in numbers.missing(now - self._bounds.open_s):
-                gaps.append(CoverageGap(f"{boot}#{number}", model, UNRECORDED))
-        return gaps
+        found = [gap for id_, x in late if (gap := self._give_up(id_, x))]
+        missing = self._numbers.missing(now)
+        return found + [CoverageGap(id_, model, UNRECORDED) for id_, model in missing]
 
-    def _exchange(self, exchange_id: str, model: str) -> _Exchange | None:
+    def take_filled(self) -> list[CoverageGap]:
+        """Return the gaps that were covered after all, each once."""
+        filled, self._filled = self._filled, []
+        return filled
+
+    def take_covered(self) -> Mapping[str, int]:
+        """Count the exchanges, by model, that were served and are covered, each once."""
+        covered, self._covered = self._covered, Counter()
+        return covered
+
+    def cut(self) -> int:
+        """Return the last turn that need not be read again: what is left is judged the same.
+
+        A new instance that reads all turns after it, with `carried` told, finds the same gaps.
+        A cut that parted a verdict from the later `opened` of its exchange would make a gap of
+        it: no turn is one that does.
+        """
+        oldest = next(iter(self._unsettled.values()), None)
+        cut = (oldest.turn if oldest else self._turn + 1) - 1
+        for first, last in sorted(self._torn, key=lambda span: -span[1]):
+            if first <= cut < last:
+                cut = first - 1
+        self._torn = [span for span in self._torn if span[1] > cut]
+        return cut
+
+    def _find(self, exchange_id: str, model: str, at: float) -> _Exchange | None:
         if exchange_id in self._settled:
             return None
-        return self._unsettled.setdefault(exchange_id, _Exchange(model))
+        if (gap := self._gaps.get(exchange_id)) is not None:
+            return gap
+        new = _Exchange(model, self._turn, at + self._bounds.open_s)
+        return self._unsettled.setdefault(exchange_id, new)
 
     def _settle(self, exchange_id: str, exchange: _Exchange) -> None:
-        covered = exchange.opened and exchange.screened and not exchange.failed
-        if exchange.closed and (covered or not exchange.served):
-            self._forget(exchange_id)
+        if not exchange.settled:
+            return
+        if exchange.served:
+            self._covered[exchange.model] += 1
+        if exchange.gap is not None:
+            self._filled.append(CoverageGap(exchange_id, exchange.model, exchange.gap))
+        self._remember(exchange_id)
 
-    def _forget(self, exchange_id: str) -> None:
-        del self._unsettled[exchange_id]
+    def _remember(self, exchange_id: str) -> None:
+        self._unsettled.pop(exchange_id, None)
+        self._gaps.pop(exchange_id, None)
         self._settled[exchange_id] = None
         if len(self._settled) > self._bounds.remembered:
             self._settled.popitem(last=False)
 
-
-def _kind(exchange: _Exchange) -> GapKind:
-    return UNSCREENED if exchange.opened and exchange.closed else UNRECORDED
-
-
-class _ServedNumbers:
-    """The numbers of one process's served exchanges: a hole is an answer without a record."""
-
-    def __init__(self, first: int) -> None:
-        """Start at the first that is read: what came before was reconciled before."""
-        self._next = first
-        self._beyond: dict[int, tuple[str, float]] = {}
-
-    def add(self, number: int, model: str, at: float) -> None:
-        if number >= self._next:
-            self._beyond[number] = (model, at)
-            self._close_up()
-
-    def missing(self, before: float) -> Iterator[tuple[int, str]]:
-        """Yield each number that is missing before one of before that time, once."""
-        while self._beyond:
-            first = min(self._beyond)
-            model, at = self._beyond[first]
-            if at > before:
-                return
-            yield from ((number, model) for number in range(self._next, first))
-            self._next = first
-            self._close_up()
-
-    def _close_up(self) -> None:
-        while self._beyond.pop(self._next, None):
-            self._next += 1
+    def _give_up(self, exchange_id: str, exchange: _Exchange) -> CoverageGap | None:
+        """Take an exchange past its deadline for a gap."""
+        if not (exchange.opened or exchange.closed):
+            # a verdict alone repeats what is long past: there was an exchange to have it
+            self._remember(exchange_id)
+            return None
+        del self._unsettled[exchange_id]
+        exchange.gap = UNSCREENED if exchange.opened and exchange.closed else UNRECORDED
+        if not exchange.closed:
+            self._numbers.explain(exchange_id)
+        self._gaps[exchange_id] = exchange
+        if len(self._gaps) > self._bounds.remembered:
+            self._gaps.popitem(last=False)
+        return CoverageGap(exchange_id, exchange.model, exchange.gap)

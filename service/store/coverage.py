@@ -1,6 +1,6 @@
 """Coverage gaps: exchanges that were served and not recorded, or recorded and not screened."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, select, update
@@ -16,6 +16,14 @@ class Gap:
     exchange_id: str
     kind: str
     model: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenGap:
+    """A gap that is open, and since when, in Unix seconds."""
+
+    gap: Gap
+    since: float
 
 
 def open_gaps(connection: Connection, gaps: Iterable[Gap], now: float) -> int:
@@ -39,6 +47,18 @@ def close_gaps(connection: Connection, kind: str, exchange_ids: Iterable[str], n
             update(coverage_gaps).where(this).values(closed_at=now)
         ).rowcount
     return closed
+
+
+def list_gaps(connection: Connection, limit: int = 100_000) -> Sequence[OpenGap]:
+    """Return the open gaps, the latest first, and no more than `limit`."""
+    gap = coverage_gaps.c
+    query = (
+        select(gap.exchange_id, gap.kind, gap.model, gap.first_seen_at)
+        .where(gap.closed_at.is_(None))
+        .order_by(gap.first_seen_at.desc(), gap.exchange_id)
+        .limit(limit)
+    )
+    return [OpenGap(Gap(*row[:3]), row[3]) for row in connection.execute(query)]
 
 
 def count_gaps(connection: Connection) -> Mapping[tuple[str, str], int]:

@@ -1,14 +1,12 @@
 """The pepper: the secret under which keys are digested."""
 
-import os
-import secrets
 from pathlib import Path
 from typing import Final
 
 from service.errors import ConfigError
+from service.store.secret_file import secret_in
 
 MIN_BYTES: Final = 16
-_MADE_BYTES: Final = 32
 
 
 def load_pepper(data_dir: Path, configured: str | None) -> bytes:
@@ -21,38 +19,9 @@ def load_pepper(data_dir: Path, configured: str | None) -> bytes:
         return _long_enough(configured.encode(), "auth.pepper")
     path = data_dir / "pepper"
     try:
-        if not path.exists():
-            _make(path)
-        return _long_enough(path.read_bytes().strip(), str(path))
+        return _long_enough(secret_in(path), str(path))
     except OSError as error:
         raise ConfigError(f"auth.pepper: {path}: {error.strerror}") from None
-
-
-def _make(path: Path) -> None:
-    """Write a new pepper whole, under another name, then link it unless somebody was faster."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".pepper-{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(_MADE_BYTES) + "\n")
-            file.flush()
-            os.fsync(descriptor)
-        _link_first(draft, path)
-    finally:
-        draft.unlink()
-
-
-def _link_first(draft: Path, path: Path) -> None:
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        return
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _long_enough(pepper: bytes, where: str) -> bytes:

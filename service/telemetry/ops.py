@@ -1,14 +1,19 @@
 """Health, readiness and metrics of one process, for ops: never reachable by callers."""
 
+import os
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from service.errors import CannotListen
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,30 +64,53 @@ class OpsAddress:
     socket: str | None = None
 
 
-def ops_server(app: FastAPI, address: OpsAddress) -> uvicorn.Server:
-    """Return a server that is not started and leaves signals to others."""
-    config = uvicorn.Config(
-        app,
-        host=address.host,
-        port=address.port,
-        uds=address.socket,
-        log_config=None,
-        access_log=False,
-        lifespan="off",
-        ws="none",
-    )
-    return _QuietServer(config)
+def ops_server(app: FastAPI, address: OpsAddress) -> "OpsServer":
+    """Return a server that holds its address and is not started; it leaves signals to others.
+
+    Raises:
+        CannotListen: the address is taken.
+    """
+    listener = listen_on(address.socket or (address.host, address.port), "ops")
+    return OpsServer(app, listener)
 
 
-class _QuietServer(uvicorn.Server):
-    """A server beside the process's own work, which handles the signals."""
+class OpsServer(uvicorn.Server):
+    """A server beside the process's own work."""
 
-    def install_signal_handlers(self) -> None:
-        """Leave them."""
+    def __init__(self, app: FastAPI, listener: socket.socket) -> None:
+        """Take a socket that is bound."""
+        super().__init__(
+            uvicorn.Config(
+                app, loop="asyncio", log_config=None, access_log=False, lifespan="off", ws="none"
+            )
+        )
+        self.listener = listener
 
 
-def serve_in_thread(server: uvicorn.Server) -> threading.Thread:
+def serve_in_thread(server: OpsServer) -> threading.Thread:
     """Serve until the process ends."""
-    thread = threading.Thread(target=server.run, name="ops", daemon=True)
+    thread = threading.Thread(
+        target=lambda: server.run(sockets=[server.listener]), name="ops", daemon=True
+    )
     thread.start()
     return thread
+
+
+def listen_on(
+    address: str | tuple[str, int], setting: str, *, reuse_port: bool = False
+) -> socket.socket:
+    """Bind a socket file, or host and port, before anything depends on it.
+
+    Raises:
+        CannotListen: it is taken, or not of this machine; named by its setting.
+    """
+    try:
+        if isinstance(address, str):
+            Path(address).unlink(missing_ok=True)
+            return socket.create_server(address, family=socket.AF_UNIX)
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        return socket.create_server(address, family=family, reuse_port=reuse_port)
+    except OSError as error:
+        shown = address if isinstance(address, str) else f"{address[0]}:{address[1]}"
+        why = os.strerror(error.errno or 0)
+        raise CannotListen(f"{setting}.port: cannot listen on {shown}: {why}") from None

@@ -22,7 +22,7 @@ from service.gateway.meters import Meters
 from service.gateway.passage import Recorder
 from service.gateway.pipeline import Limits, Pipeline
 from service.gateway.safeguards import SafeguardBoard, SafeguardWatch
-from service.gateway.server import listening_socket, make_server
+from service.gateway.server import make_server
 from service.gateway.upstream import UpstreamClient, UpstreamTarget
 from service.settings import KafkaLog, Settings, Upstream
 from service.store import Store, load_pepper, open_store
@@ -31,6 +31,7 @@ from service.telemetry.metrics import Metrics
 from service.telemetry.ops import (
     OpsAddress,
     Reason,
+    listen_on,
     make_ops_app,
     metrics_of,
     ops_server,
@@ -88,9 +89,10 @@ async def _listen(settings: Settings, app: GatewayApp) -> None:
         tls_key=gateway.tls.key_file if gateway.tls else None,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)  # uvicorn raises them again once it has drained
-    socket = listening_socket(gateway.host, gateway.port, reuse_port=gateway.workers > 1)
-    await server.serve([socket])
+        # for the moments before uvicorn listens to them, and after: it raises them again
+        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
+    address = (gateway.host, gateway.port)
+    await server.serve([listen_on(address, "gateway", reuse_port=gateway.workers > 1)])
 
 
 def _pipeline(  # noqa: PLR0913, PLR0917  (one call, right above)

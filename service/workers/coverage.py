@@ -1,122 +1,176 @@
 """The reconciler: reads exchanges and verdicts, and keeps the gaps between them in the store.
 
-Its state comes from the log alone. A position is acknowledged only once every exchange read
-before it is settled or kept as a gap, so that a new process reads again what the last one held
-in memory.
+Its state comes from the log alone. A position is acknowledged only once every exchange that was
+first read before it is settled or kept as a gap, so that a new process reads again what the last
+one held in memory.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from service.core.coverage import UNSCREENED, Coverage, CoverageGap
-from service.core.screening import FAILED_SCANS
-from service.errors import BadRecord
+from detectors.api import Part
+from service.core.coverage import UNRECORDED, UNSCREENED, Coverage, CoverageGap
 from service.events.log import EventReader, Lag, Position, Received
-from service.events.schema import Closed, Opened, Verdict, to_event
-from service.store.coverage import Gap, close_gaps, count_gaps, open_gaps, prune_gaps
+from service.events.schema import AnyEvent, Closed, Opened, to_event
+from service.store.coverage import Gap, close_gaps, count_gaps, list_gaps, open_gaps, prune_gaps
 from service.store.engine import Store
 from service.telemetry.metrics import Metrics
 
 _KEEP_CLOSED_S: Final = 30 * 86400.0
 _CHECK_S: Final = 1.0
+_KINDS: Final = (UNRECORDED, UNSCREENED)
 
 
 class Reconciler:
     """Handles records of all topics that say what became of an exchange."""
 
-    transient: tuple[type[Exception], ...] = (SQLAlchemyError,)
+    transient: tuple[type[Exception], ...] = (OperationalError, InterfaceError, PoolTimeoutError)
 
     def __init__(
-        self, coverage: Coverage, store: Store, metrics: Metrics, clock: Callable[[], float]
+        self,
+        coverage: Coverage,
+        store: Store,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        *,
+        arrival_s: float,
     ) -> None:
-        """Keep the parts."""
+        """Know the gaps that the store holds.
+
+        `arrival_s` is the longest from an exchange's beginning to its `opened` in the log.
+        """
         self._coverage = coverage
         self._store = store
         self._metrics = metrics
         self._clock = clock
+        self._arrival_s = arrival_s
         self._next_check = 0.0
+        self._read_to = 0.0
+        self._began: dict[tuple[str, int], float] = {}
         self._reported: set[tuple[str, str]] = set()
         self._unsaved: list[CoverageGap] = []
+        self._filled: list[CoverageGap] = []
+        self._cut = 0
+        self.turn = 0
+        """The number of the batch that was handled last."""
+        with store.read() as connection:
+            for open_gap in list_gaps(connection):
+                gap = open_gap.gap
+                coverage.restore(gap.exchange_id, gap.model, gap.kind)
 
     def handle(self, batch: Sequence[Received]) -> None:
-        """Take note of a batch, and close the gaps that its verdicts fill."""
-        filled = [id_ for received in batch if (id_ := self._note(received))]
-        if filled:
-            with self._store.begin() as connection:
-                close_gaps(connection, UNSCREENED, filled, self._clock())
+        """Take note of a batch, and close the gaps that it fills."""
+        self.turn = self._coverage.begin_turn()
+        events = [(received.position, to_event(received.record)) for received in batch]
+        for position, event in events:
+            self._note(position, event)
+        ends = {(position.log, position.part): event.at for position, event in events}
+        self._read_to = min(ends.values(), default=self._read_to)
+        self._filled += self._coverage.take_filled()
+        self._close_filled()
 
-    def settled(self, exchange_id: str) -> bool:
-        """Say whether nothing more is expected of an exchange, and its gap, if any, is kept."""
-        return not self._unsaved and self._coverage.is_settled(exchange_id)
+    def cut(self) -> int:
+        """Return the last turn that may be acknowledged: what was read by then is kept."""
+        if not self._unsaved and not self._filled:
+            self._cut = self._coverage.cut()
+        return self._cut
 
-    def check(self) -> None:
-        """Once a second, keep the gaps that have opened and report all that are open."""
+    def check(self, records: Sequence[Received]) -> None:
+        """Once a second, keep the gaps that have opened and report all that are open.
+
+        Called after each turn with what was read in it. Deadlines are told by how far the log
+        was read: who catches up after an outage does not take what it has yet to read for lost.
+        """
         now = self._clock()
-        if now < self._next_check:
+        if now < self._next_check <= now + _CHECK_S:
             return
         self._next_check = now + _CHECK_S
-        self._unsaved += self._coverage.gaps(now)
-        with self._store.begin() as connection:
-            open_gaps(connection, map(_stored, self._unsaved), now)
-            prune_gaps(connection, now - _KEEP_CLOSED_S)
+        for model, count in self._coverage.take_covered().items():
+            self._metrics.screened.labels(model).inc(count)
+        self._unsaved += self._coverage.gaps(min(now, self._read_to) if records else now)
+        self._keep(now)
+
+    def declare(self, models: Iterable[str]) -> None:
+        """Report these models even while they have no gap."""
+        names = list(models)
+        self._reported |= {(name, kind) for name in names for kind in _KINDS}
+        for name in names:
+            self._metrics.screened.labels(name)
+
+    def _note(self, position: Position, event: AnyEvent) -> None:
+        coverage, id_, model, at = self._coverage, event.exchange_id, event.model, event.at
+        began = self._began.setdefault((position.log, position.part), at)
+        if isinstance(event, Opened):
+            coverage.opened(id_, model, at)
+        elif isinstance(event, Closed):
+            # its `opened` stands before it in this log: if not after the first that was read,
+            # then before that
+            carried = event.opened_at <= began + self._arrival_s
+            number = event.served_number
+            served = number > 0 if number >= 0 else None
+            coverage.closed(id_, model, at, event.tier, served=served, carried=carried)
+            if served:
+                coverage.released(event.boot, number, model, at, carried)
+        elif event.completes:
+            coverage.screened(id_, model, at, Part(event.part))
+
+    def _keep(self, now: float) -> None:
+        if self._unsaved:
+            with self._store.begin() as connection:
+                open_gaps(connection, map(_stored, self._unsaved), now)
+                prune_gaps(connection, now - _KEEP_CLOSED_S)
+            self._unsaved.clear()
+        with self._store.read() as connection:
             counts = dict(count_gaps(connection))
-        self._unsaved.clear()
         self._reported |= set(counts)
         for model, kind in self._reported:
             self._metrics.coverage_gap.labels(model, kind).set(counts.get((model, kind), 0))
 
-    def declare(self, models: Iterable[str], kinds: Iterable[str]) -> None:
-        """Report these even while they have no gap."""
-        self._reported |= {(model, kind) for model in models for kind in kinds}
-
-    def _note(self, received: Received) -> str | None:
-        """Take note of an event; return the exchange if a late verdict may fill its gap."""
-        event = to_event(received.record)
-        coverage, id_, model, at = self._coverage, event.exchange_id, event.model, event.at
-        if isinstance(event, Opened):
-            coverage.opened(id_, model, at)
-        elif isinstance(event, Closed):
-            coverage.closed(id_, model, at, event.tier, served=event.served_number != 0)
-            if event.served_number > 0:
-                coverage.released(event.boot, event.served_number, model, at)
-        else:
-            return self._note_verdict(event)
-        return None
-
-    def _note_verdict(self, event: Verdict) -> str | None:
-        failed = event.unscanned in FAILED_SCANS
-        late = self._coverage.is_settled(event.exchange_id)
-        self._coverage.verdict(
-            event.exchange_id, event.model, event.at, completes=event.completes, failed=failed
-        )
-        return event.exchange_id if late and event.completes else None
+    def _close_filled(self) -> None:
+        if not self._filled:
+            return
+        now = self._clock()
+        self._unsaved = [gap for gap in self._unsaved if gap not in self._filled]
+        with self._store.begin() as connection:
+            for kind in _KINDS:
+                ids = [gap.exchange_id for gap in self._filled if gap.kind == kind]
+                close_gaps(connection, kind, ids, now)
+        self._filled.clear()
 
 
 class SettlingReader:
-    """An `EventReader` that holds acknowledgements back until the exchanges are settled."""
+    """An `EventReader` that holds acknowledgements back until the exchanges are settled.
 
-    def __init__(self, reader: EventReader, settled: Callable[[str], bool]) -> None:
-        """Read from another reader."""
+    It remembers the last positions of each turn, not of each record: a stream that goes on for
+    half an hour holds back all that was read in the meantime.
+    """
+
+    def __init__(
+        self, reader: EventReader, turn: Callable[[], int], cut: Callable[[], int]
+    ) -> None:
+        """Read from another reader; `turn` and `cut` are the reconciler's."""
         self._reader = reader
-        self._settled = settled
-        self._held: dict[tuple[str, int], deque[tuple[Position, str]]] = {}
+        self._turn = turn
+        self._cut = cut
+        self._held: deque[tuple[int, Sequence[Position]]] = deque()
 
     def poll(self, timeout_s: float) -> Sequence[Received]:
         """Return the next records; see `EventReader`."""
-        records = self._reader.poll(timeout_s)
-        for received in records:
-            position = received.position
-            held = self._held.setdefault((position.log, position.part), deque())
-            held.append((position, _exchange_id(received)))
-        return records
+        return self._reader.poll(timeout_s)
 
-    def commit(self, positions: Iterable[Position]) -> None:  # noqa: ARG002  (it knows better)
-        """Acknowledge what is settled, up to the first record that is not."""
-        ready = [last for held in self._held.values() if (last := self._pop_settled(held))]
-        self._reader.commit(ready)
+    def commit(self, positions: Iterable[Position]) -> None:
+        """Acknowledge what is settled; these positions are of the turns up to now."""
+        if held := list(positions):
+            self._held.append((self._turn(), held))
+        cut = self._cut()
+        ready: dict[tuple[str, int], Position] = {}
+        while self._held and self._held[0][0] <= cut:
+            ready |= {(p.log, p.part): p for p in self._held.popleft()[1]}
+        self._reader.commit(ready.values())
 
     def close(self) -> None:
         """Stop reading."""
@@ -125,19 +179,6 @@ class SettlingReader:
     def lag(self) -> Lag:
         """Count what is synced and not yet read."""
         return self._reader.lag()
-
-    def _pop_settled(self, held: deque[tuple[Position, str]]) -> Position | None:
-        last: Position | None = None
-        while held and self._settled(held[0][1]):
-            last, _ = held.popleft()
-        return last
-
-
-def _exchange_id(received: Received) -> str:
-    try:
-        return to_event(received.record).exchange_id
-    except BadRecord:
-        return ""
 
 
 def _stored(gap: CoverageGap) -> Gap:

@@ -7,18 +7,23 @@ with the reason and its position, and the loop goes on; what only fails for now 
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Final, Protocol
 
 import msgspec
 
 from service.errors import BadRecord, JournalFull
-from service.events.log import EventReader, EventWriter, Received, Record, Topic
+from service.events.log import EventReader, EventWriter, Position, Received, Record, Topic
 from service.events.schema import DeadLetter, Original
 from service.events.shipper import last_positions, pause_s
 
 _log = logging.getLogger(__name__)
 _POLL_S: Final = 0.5
+_COMMIT_S: Final = 0.25
+"""While there is always something to read, so often it is acknowledged: each time costs syncs."""
+HANDLER_FAILED: Final = "handler_failed"
 _ATTEMPTS: Final = 3
 """How often one record may fail in a way that nobody foresaw before it is a dead letter."""
 
@@ -40,10 +45,10 @@ class Handler(Protocol):
 
 
 class Watcher(Protocol):
-    """Is told what happens, to count it and to give signs of life."""
+    """Is told what happens, to count it."""
 
-    def on_handled(self, records: Sequence[Received]) -> None:
-        """These are done and committed; called with none when there was nothing to read."""
+    def on_turn(self, done: Sequence[Received]) -> None:
+        """A turn of the loop has ended; these records are done, none if there were none."""
         ...
 
     def on_dead_letter(self, topic: Topic, reason: str) -> None:
@@ -75,64 +80,85 @@ class Loop:
         self._dead_letters = dead_letters
         self._watcher = watcher
         self._clock = clock
+        self._uncommitted: dict[tuple[str, int], Position] = {}
+        self._next_commit = 0.0
 
     def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set; a batch in hand is finished or left for the next run."""
+        """Work until `stop` is set; of a batch in hand the rest is left for the next run.
+
+        Raises:
+            EventLogError: the log can be neither read nor written; what was not acknowledged
+                is read again by the next run.
+        """
         while not stop.is_set():
             records = self._reader.poll(_POLL_S)
-            if not records or self._handle(records, stop):
-                self._reader.commit(last_positions(records))
-                self._watcher.on_handled(records)
+            done = self._handle(records, stop)
+            self._uncommitted |= {(p.log, p.part): p for p in last_positions(done)}
+            if not records or time.monotonic() >= self._next_commit:
+                self._commit()
+            self._watcher.on_turn(done)
+        self._commit()
 
-    def _handle(self, records: Sequence[Received], stop: threading.Event) -> bool:
-        """Handle a batch, if need be one by one; say whether all of it is done."""
+    def _commit(self) -> None:
+        self._reader.commit(self._uncommitted.values())
+        self._uncommitted = {}
+        self._next_commit = time.monotonic() + _COMMIT_S
+
+    def _handle(self, records: Sequence[Received], stop: threading.Event) -> Sequence[Received]:
+        """Handle a batch, if need be one by one; return how much of it is done."""
+        if not records:
+            return records
         try:
-            return self._attempt(records, stop)
+            return records if self._attempt(records, stop) else ()
         except Exception:  # noqa: BLE001  (each record is tried alone, and told what it did)
-            return all(self._handle_alone(received, stop) for received in records)
+            return [*takewhile(lambda received: self._handle_alone(received, stop), records)]
 
     def _attempt(self, records: Sequence[Received], stop: threading.Event) -> bool:
         """Handle records, waiting out what passes; False: told to stop before it had passed."""
-        failures = 0
-        while not stop.is_set():
-            try:
-                self._handler.handle(records)
-            except self._handler.transient as error:
-                self._watcher.on_pause(error)
-                stop.wait(pause_s(failures, 0.5))
-                failures += 1
-            else:
-                return True
-        return False
+        return self._wait_out(lambda: self._handler.handle(records), self._handler.transient, stop)
 
     def _handle_alone(self, received: Received, stop: threading.Event) -> bool:
         reason = ""
-        for _ in range(_ATTEMPTS):
+        for failures in range(_ATTEMPTS):
             try:
                 return self._attempt([received], stop)
             except BadRecord as error:
                 reason = error.reason
                 break
             except Exception as error:  # noqa: BLE001  (a worker must outlive any one record)
-                reason = "handler_failed"
+                reason = HANDLER_FAILED
                 _log.warning(
                     "a record failed",
                     extra={"error": type(error).__name__, "position": received.position},
                 )
+                stop.wait(pause_s(failures, 0.5))
         return self._put_aside(received, reason, stop)
 
     def _put_aside(self, received: Received, reason: str, stop: threading.Event) -> bool:
         letter = dead_letter(received, self._group, reason, self._clock())
+        aside = self._wait_out(
+            lambda: self._dead_letters.append_all([letter]), (JournalFull,), stop
+        )
+        if aside:
+            self._watcher.on_dead_letter(received.record.topic, reason)
+        return aside
+
+    def _wait_out(
+        self,
+        action: Callable[[], object],
+        transient: tuple[type[Exception], ...],
+        stop: threading.Event,
+    ) -> bool:
+        """Act again until it does not fail for now; False: told to stop before that."""
         failures = 0
         while not stop.is_set():
             try:
-                self._dead_letters.append_all([letter])
-            except JournalFull as error:
+                action()
+            except transient as error:
                 self._watcher.on_pause(error)
                 stop.wait(pause_s(failures, 0.5))
                 failures += 1
             else:
-                self._watcher.on_dead_letter(received.record.topic, reason)
                 return True
         return False
 

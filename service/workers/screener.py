@@ -4,57 +4,36 @@ Prompts are scored when an exchange opens, answers when it closes. Whatever cann
 gets a verdict that says so: "unscanned" is an outcome of its own.
 """
 
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
-from detectors.api import Category, Detector, Part, Sample
+from detectors.api import Category, Detector, Sample
 from service.core.screening import (
     DETECTOR_ERROR,
-    ENCRYPTED,
     FAILED_SCANS,
-    INTERRUPTED,
     NO_DETECTOR,
-    UNREADABLE_CONTENT,
     Point,
     crossed,
     gravest,
     text_digest,
     verdict_id,
 )
-from service.core.surfaces import SURFACES
-from service.core.surfaces.answers import answer_text
-from service.core.surfaces.shape import UNREADABLE, prompt_text
-from service.errors import BadRecord, JournalFull
-from service.events.log import EventWriter, Received, Record
-from service.events.schema import (
-    SERVED_UNKNOWN,
-    Closed,
-    Crossing,
-    Opened,
-    Verdict,
-    to_event,
-    to_record,
-)
+from service.errors import JournalFull
+from service.events.log import EventWriter, Received
+from service.events.schema import Crossing, Verdict, to_record
 from service.telemetry.metrics import Metrics
+from service.workers.items import Item, read_item
 
-_GATEWAY_ITSELF: Final = "gateway"
+_log = logging.getLogger(__name__)
+_NOBODY: Final = "none"
 """Stands where a verdict would name a detector and none looked."""
 
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A part of an exchange to be scored."""
-
-    event: Opened | Closed
-    part: Part
-    text: str
-    unscanned: Sequence[str]
-    """What of the part is not in the text, or why there is no text."""
+Scores = Mapping[Category, float]
 
 
 class Screener:
@@ -89,7 +68,7 @@ class Screener:
         """Return the verdicts on all items, those of one item together and in order."""
         of_item: dict[int, list[Verdict]] = defaultdict(list)
         for detector in self._detectors:
-            mine = [i for i, x in enumerate(items) if x.part in detector.parts and _has_text(x)]
+            mine = [i for i, x in enumerate(items) if x.part in detector.parts and x.has_text]
             scores = self._score(detector, [items[i] for i in mine])
             for i, scored in zip(mine, scores, strict=True):
                 of_item[i].append(self._verdict(items[i], detector, scored))
@@ -98,27 +77,29 @@ class Screener:
             verdicts += self._completed(item, of_item[i])
         return verdicts
 
-    def _score(
-        self, detector: Detector, items: Sequence[Item]
-    ) -> Sequence[Mapping[Category, float] | None]:
+    def _score(self, detector: Detector, items: Sequence[Item]) -> Sequence[Scores | None]:
         """Score a batch, or if that fails each item alone; None: the detector failed on it."""
-        if not items:
-            return []
+        scored = self._try_score(detector, items) if items else []
+        if scored is not None:
+            return scored
+        if len(items) == 1:
+            return [None]
+        return [scores for item in items for scores in self._score(detector, [item])]
+
+    def _try_score(self, detector: Detector, items: Sequence[Item]) -> Sequence[Scores] | None:
         started = time.perf_counter()
         try:
-            return detector.score([Sample(item.text, item.part) for item in items])
-        except Exception:  # noqa: BLE001  (a detector's failure is an outcome, whatever it raised)
+            scored = detector.score([Sample(item.text, item.part) for item in items])
+            check_scores(scored, len(items))
+        except Exception as error:  # noqa: BLE001  (a detector's failure is an outcome)
+            _log.warning("%s failed", detector.name, extra={"error": type(error).__name__})
             self._metrics.detector_errors.labels(detector.name).inc()
-            if len(items) == 1:
-                return [None]
-            return [scores for item in items for scores in self._score(detector, [item])]
-        finally:
-            seconds = time.perf_counter() - started
-            self._metrics.detector_seconds.labels(detector.name).observe(seconds)
+            return None
+        seconds = time.perf_counter() - started
+        self._metrics.detector_seconds.labels(detector.name).observe(seconds)
+        return scored
 
-    def _verdict(
-        self, item: Item, detector: Detector, scores: Mapping[Category, float] | None
-    ) -> Verdict:
+    def _verdict(self, item: Item, detector: Detector, scores: Scores | None) -> Verdict:
         if scores is None:
             return self._unscanned(item, DETECTOR_ERROR, detector.name, detector.version)
         event = item.event
@@ -142,12 +123,12 @@ class Screener:
         )
 
     def _completed(self, item: Item, verdicts: list[Verdict]) -> list[Verdict]:
-        """Add what was not scanned, and mark the last verdict of an exchange."""
+        """Add what was not scanned, and mark the last verdict of a part that is covered."""
         reasons = list(item.unscanned)
-        if not verdicts and _has_text(item):
+        if not verdicts and item.has_text:
             reasons.append(NO_DETECTOR)
-        verdicts += [self._unscanned(item, reason, _GATEWAY_ITSELF, "1") for reason in reasons]
-        if isinstance(item.event, Closed) and not _any_failed(verdicts):
+        verdicts += [self._unscanned(item, reason, _NOBODY, "1") for reason in reasons]
+        if not any(verdict.unscanned in FAILED_SCANS for verdict in verdicts):
             verdicts[-1] = msgspec.structs.replace(verdicts[-1], completes=True)
         return verdicts
 
@@ -193,48 +174,11 @@ class Screener:
             metrics.score.labels(verdict.detector, category).observe(score)
             actions = [c.action for c in verdict.crossed if c.category == category]
             metrics.verdicts.labels(verdict.detector, category, gravest(actions)).inc()
-        if verdict.completes:
-            metrics.screened.labels(verdict.model).inc()
 
 
-def read_item(record: Record) -> Item | None:
-    """Return what a record of an exchange asks to be scored; None: nothing of it was served.
-
-    Raises:
-        BadRecord: it is no event of an exchange.
-    """
-    event = to_event(record)
-    if isinstance(event, Opened):
-        return _read_prompt(event, record)
-    if isinstance(event, Closed):
-        return _read_answer(event, record) if event.served_number else None
-    raise BadRecord("not_an_exchange", f"this is {record.kind!r}")
-
-
-def _read_prompt(event: Opened, record: Record) -> Item:
-    if record.key_id is not None:
-        return Item(event, Part.PROMPT, "", [ENCRYPTED])
-    try:
-        prompt = prompt_text(SURFACES[event.surface], record.content or b"")
-    except (*UNREADABLE, KeyError):
-        return Item(event, Part.PROMPT, "", [UNREADABLE_CONTENT])
-    return Item(event, Part.PROMPT, prompt.text, sorted(prompt.unscanned))
-
-
-def _read_answer(event: Closed, record: Record) -> Item:
-    if event.served_number == SERVED_UNKNOWN:
-        return Item(event, Part.ANSWER, "", [INTERRUPTED])
-    if record.key_id is not None:
-        return Item(event, Part.ANSWER, "", [ENCRYPTED])
-    try:
-        return Item(event, Part.ANSWER, answer_text(record.content or b""), [])
-    except UNREADABLE:
-        return Item(event, Part.ANSWER, "", [UNREADABLE_CONTENT])
-
-
-def _has_text(item: Item) -> bool:
-    return not (FAILED_SCANS | {INTERRUPTED}).intersection(item.unscanned)
-
-
-def _any_failed(verdicts: Sequence[Verdict]) -> bool:
-    return any(verdict.unscanned in FAILED_SCANS for verdict in verdicts)
+def check_scores(scored: Sequence[Scores], count: int) -> None:
+    """Raise ValueError unless these are probabilities for so many samples: NaN crosses nothing."""
+    if len(scored) != count:
+        raise ValueError("a mapping of scores is needed for each sample")
+    if not all(0.0 <= score <= 1.0 for scores in scored for score in scores.values()):
+        raise ValueError("scores are probabilities, from 0 to 1")

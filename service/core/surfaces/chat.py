@@ -100,7 +100,15 @@ CHAT: Final = Surface(
             "verbosity",
         }
     ),
-    prompt_fields=("messages", "tools", "functions", "response_format"),
+    prompt_fields=(
+        "messages",
+        "tools",
+        "functions",
+        "response_format",
+        "chat_template_kwargs",
+        "chat_template",
+        "documents",
+    ),
     check_prompt=_check_prompt,
     answer_reader=AnswerReader,
 )

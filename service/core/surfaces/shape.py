@@ -1,6 +1,6 @@
 """What surfaces share: reading a request's fields, its text, and the edits of the contract."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,6 +23,9 @@ UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 MAX_CHOICES: Final = 8
 """The most answers (`n`, `best_of`) that one request may ask for from tier 1 on."""
+
+MAX_DEPTH: Final = 200
+"""How deep a prompt's JSON may be nested: decoders give up at several hundred levels."""
 
 _TEMPLATE_FIELDS: Final = frozenset(
     {
@@ -99,10 +102,40 @@ def check_parameters(request: Request, surface: Surface, *, strict: bool) -> Non
         engine = field in _ENGINE_FIELDS or (strict and field in _TEMPLATE_FIELDS)
         if engine or (strict and field not in surface.parameters):
             raise InvalidRequest(f"The parameter {field!r} is not accepted.", param=field)
+    _check_depth(request, surface)
     surface.check_prompt(request.fields)
     if strict:
         _check_choices(request.fields)
         _check_template_kwargs(request.fields)
+
+
+def _check_depth(request: Request, surface: Surface) -> None:
+    """Refuse what is nested so deeply that not everyone who has to read it could."""
+    if request.body.count(b"[") + request.body.count(b"{") <= MAX_DEPTH:
+        return
+    for name in surface.prompt_fields:
+        if name in request.fields and not _is_shallow(request.fields[name]):
+            raise InvalidRequest(
+                f"The field {name!r} must be JSON, nested at most {MAX_DEPTH} deep.", param=name
+            )
+
+
+def _is_shallow(raw: msgspec.Raw) -> bool:
+    try:
+        level = [msgspec.json.decode(raw)]
+    except UNREADABLE:
+        return False
+    for _ in range(MAX_DEPTH):
+        level = [inner for value in level for inner in _children(value)]
+        if not level:
+            return True
+    return False
+
+
+def _children(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _check_choices(fields: Fields) -> None:
@@ -145,60 +178,3 @@ def _decode(decoder: msgspec.json.Decoder[Any], fields: Fields, name: str, expec
         return decoder.decode(raw)
     except UNREADABLE:
         raise InvalidRequest(f"The field {name!r} must be {expected}.", param=name) from None
-
-
-@dataclass(frozen=True, slots=True)
-class PromptText:
-    """The text that a model was given."""
-
-    text: str
-    unscanned: frozenset[str]
-    """What is in the prompt and is not text: "image", "audio", "file"."""
-
-
-_NOT_TEXT: Final[Mapping[str, str]] = {
-    "image_url": "image",
-    "input_image": "image",
-    "image_embeds": "image",
-    "video_url": "image",
-    "input_audio": "audio",
-    "audio_url": "audio",
-    "file": "file",
-    "input_file": "file",
-}
-_STRUCTURE: Final = frozenset(
-    {"role", "type", "image_url", "input_audio", "video_url", "audio_url"}
-)
-
-
-def prompt_text(surface: Surface, body: bytes) -> PromptText:
-    """Collect every text of a recorded body that reaches the model, whatever it is nested in.
-
-    Only the names of roles and types, and what is no text, are left out: nothing hides in a
-    field that we did not think of.
-    """
-    fields = msgspec.json.decode(body)
-    texts: list[str] = []
-    unscanned: set[str] = set()
-    for name in surface.prompt_fields:
-        for kind, value in _leaves(fields.get(name)):
-            if kind == "text":
-                texts.append(value)
-            else:
-                unscanned.add(value)
-    return PromptText("\n".join(texts), frozenset(unscanned))
-
-
-def _leaves(root: object) -> Iterator[tuple[str, str]]:
-    """Yield the texts below a JSON value in order, however deep, and what is no text."""
-    stack = [root]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, str):
-            yield "text", value
-        elif isinstance(value, list):
-            stack.extend(reversed(value))
-        elif isinstance(value, dict):
-            if reason := _NOT_TEXT.get(str(value.get("type"))):
-                yield "unscanned", reason
-            stack.extend(value[key] for key in reversed(value) if key not in _STRUCTURE)

@@ -1,0 +1,153 @@
+"""What the worker processes share: store, metrics, ops port, threads and a clean stop."""
+
+import contextlib
+import logging
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from typing import Self
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.events.journal import Journal
+from service.events.log import EventReader, Received, Topic
+from service.settings import Settings
+from service.store import Store, open_store
+from service.telemetry.metrics import Metrics
+from service.telemetry.ops import (
+    OpsAddress,
+    Reason,
+    make_ops_app,
+    metrics_of,
+    ops_server,
+    serve_in_thread,
+)
+from service.wiring.parts import clock, make_metrics, own_journal, reader_of
+from service.workers.loop import Handler, Loop
+from service.workers.progress import Progress, Pulse
+
+_log = logging.getLogger(__name__)
+
+Tick = Callable[[Sequence[Received]], None]
+Run = Callable[[threading.Event], None]
+
+
+class Worker:
+    """One worker process."""
+
+    def __init__(self, role: str, settings: Settings, ops: OpsAddress) -> None:
+        """Open the store; nothing runs yet."""
+        self._role = role
+        self._settings = settings
+        self._ops = ops
+        self._registry, self.metrics = make_metrics()
+        self._stop = threading.Event()
+        self._running = False
+        self._failed = False
+        self._threads: list[threading.Thread] = []
+        self._resources = contextlib.ExitStack()
+        self.store: Store = open_store(settings.store.url)
+        self._resources.callback(self.store.close)
+        self._pulse = Pulse(self.store, clock)
+        self.add(self._pulse.run)
+
+    def __enter__(self) -> Self:
+        """Answer on the ops port, and listen to signals."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop.set())
+        app = make_ops_app(self._readiness, metrics_of(self._registry))
+        serve_in_thread(ops_server(app, self._ops))
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close what was opened."""
+        self._resources.close()
+
+    def journal(self) -> contextlib.AbstractContextManager[Journal]:
+        """Open the journal that this worker appends to."""
+        return own_journal(self._settings, self._role)
+
+    def watched(self, group: str, reader: EventReader) -> Progress:
+        """Give signs of life of a group that reads, and close its reader in the end."""
+        self._resources.callback(reader.close)
+        lag = self.metrics.lag_records
+        progress = Progress(reader, clock, lambda topic, n: lag.labels(group, topic).set(n))
+        self._pulse.add(group, progress)
+        return progress
+
+    def loop(  # noqa: PLR0913  (what a loop is made of)
+        self,
+        group: str,
+        topics: Sequence[Topic],
+        handler: Handler,
+        journal: Journal,
+        *,
+        wrap: Callable[[EventReader], EventReader] = lambda reader: reader,
+        tick: Tick = lambda _records: None,
+    ) -> None:
+        """Add a loop over what a group has to read."""
+        reader = self.watched(group, reader_of(self._settings, group, topics))
+        loop = Loop(
+            group=group,
+            reader=wrap(reader),
+            handler=handler,
+            dead_letters=journal,
+            watcher=LoopWatcher(group, self.metrics, tick),
+            clock=clock,
+        )
+        self.add(loop.run)
+
+    def add(self, run: Run) -> None:
+        """Add something that runs in a thread of its own until the stop is set."""
+        self._threads.append(threading.Thread(target=self._guard, args=(run,), daemon=True))
+
+    def run(self) -> int:
+        """Run all threads until told to stop, or until one of them fails: then 1."""
+        for thread in self._threads:
+            thread.start()
+        self._running = True
+        while not self._stop.wait(1.0):
+            pass
+        for thread in self._threads:
+            thread.join()
+        return 1 if self._failed else 0
+
+    def _guard(self, run: Run) -> None:
+        try:
+            run(self._stop)
+        except Exception as error:  # noqa: BLE001  (a dead thread must end the process)
+            extra = {"error": type(error).__name__, "detail": str(error)}
+            _log.error("the %s failed", self._role, extra=extra)
+            self._failed = True
+            self._stop.set()
+
+    def _readiness(self) -> list[Reason]:
+        if self._stop.is_set():
+            return [Reason("stopping", f"the {self._role} is stopping")]
+        return [] if self._running else [Reason("starting", f"the {self._role} is starting")]
+
+
+class LoopWatcher:
+    """Counts what a loop does, and lets something else happen after each turn."""
+
+    def __init__(self, group: str, metrics: Metrics, tick: Tick) -> None:
+        """Count nothing yet."""
+        self._group = group
+        self._metrics = metrics
+        self._tick = tick
+
+    def on_turn(self, done: Sequence[Received]) -> None:
+        """Tick; a store that is away is used again later."""
+        try:
+            self._tick(done)
+        except SQLAlchemyError as error:
+            _log.warning("the store cannot be used: %s", type(error).__name__)
+
+    def on_dead_letter(self, topic: Topic, reason: str) -> None:
+        """Count a record that was put aside."""
+        _log.error("a record was put aside", extra={"group": self._group, "reason": reason})
+        self._metrics.dead_letters.labels(topic, reason).inc()
+
+    def on_pause(self, error: Exception) -> None:
+        """Tell that a batch waits."""
+        _log.warning("%s waits: %s", self._group, type(error).__name__)

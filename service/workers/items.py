@@ -1,0 +1,65 @@
+"""What a record of an exchange asks to be scored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from detectors.api import Part
+from service.core.screening import ENCRYPTED, FAILED_SCANS, INTERRUPTED, UNREADABLE_CONTENT
+from service.core.surfaces import SURFACES
+from service.core.surfaces.answers import answer_text
+from service.core.surfaces.prompts import prompt_text
+from service.core.surfaces.shape import UNREADABLE
+from service.errors import BadRecord
+from service.events.log import Record
+from service.events.schema import SERVED_UNKNOWN, Closed, Opened, to_event
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A part of an exchange to be scored."""
+
+    event: Opened | Closed
+    part: Part
+    text: str
+    unscanned: Sequence[str] = ()
+    """What of the part is not in the text, or why there is no text."""
+
+    @property
+    def has_text(self) -> bool:
+        """Say whether there is a text to score; it may be empty."""
+        return not (FAILED_SCANS | {INTERRUPTED}).intersection(self.unscanned)
+
+
+def read_item(record: Record) -> Item | None:
+    """Return what a record of an exchange asks to be scored; None: nothing of it was served.
+
+    Raises:
+        BadRecord: it is no event of an exchange.
+    """
+    event = to_event(record)
+    if isinstance(event, Opened):
+        return _read_prompt(event, record)
+    if isinstance(event, Closed):
+        return _read_answer(event, record) if event.served_number else None
+    raise BadRecord("not_an_exchange", f"this is {record.kind!r}")
+
+
+def _read_prompt(event: Opened, record: Record) -> Item:
+    if record.key_id is not None:
+        return Item(event, Part.PROMPT, "", [ENCRYPTED])
+    try:
+        prompt = prompt_text(SURFACES[event.surface], record.content or b"")
+    except (*UNREADABLE, KeyError):
+        return Item(event, Part.PROMPT, "", [UNREADABLE_CONTENT])
+    return Item(event, Part.PROMPT, prompt.text, sorted(prompt.unscanned))
+
+
+def _read_answer(event: Closed, record: Record) -> Item:
+    if event.served_number == SERVED_UNKNOWN:
+        return Item(event, Part.ANSWER, "", [INTERRUPTED])
+    if record.key_id is not None:
+        return Item(event, Part.ANSWER, "", [ENCRYPTED])
+    try:
+        return Item(event, Part.ANSWER, answer_text(record.content or b""))
+    except UNREADABLE:
+        return Item(event, Part.ANSWER, "", [UNREADABLE_CONTENT])
