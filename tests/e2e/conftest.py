@@ -1,0 +1,22 @@
+"""What stands behind the gateway where a test needs no real model."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from load_tests.processes import child, compiled, listens
+from tests.real_parts.kafka_broker import free_port, wait_until
+
+MOCK_START_S = 30.0
+
+
+@pytest.fixture(scope="session")
+def mock_vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Base URL of a fast stand-in for vLLM.
+
+    A model called `mock-200-300` streams 300 events, one every 200 ms.
+    """
+    port = free_port()
+    with child([compiled("mock"), port], log=tmp_path_factory.mktemp("mock") / "mock.log"):
+        wait_until(lambda: listens(port), MOCK_START_S, "the mock takes connections")
+        yield f"http://127.0.0.1:{port}"

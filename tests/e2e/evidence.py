@@ -1,0 +1,110 @@
+"""What the event log holds, set against what callers saw."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from typing import Any, Final
+
+from service.events.kafka.reader import KafkaReader
+from service.events.log import Received, Topic
+from service.events.schema import AnyEvent, Verdict, to_event
+from service.settings import KafkaLog, load
+from service.wiring.parts import kafka_config
+from tests.real_parts.kafka_broker import KafkaBroker, wait_until
+from tests.real_parts.watchgate import Watchgate
+
+CATCH_UP_S: Final = 120.0
+Identity = tuple[str, str]
+"""Kind and id of a record: its repetitions have the same."""
+
+
+def kafka_log(broker: KafkaBroker) -> dict[str, Any]:
+    """Return the settings of an event log on this broker."""
+    return {"kind": "kafka", "bootstrap_servers": [broker.address], "partitions": 3}
+
+
+class KafkaContents:
+    """What the topics of an installation hold; reads on with every question."""
+
+    def __init__(self, watchgate: Watchgate) -> None:
+        log = load(watchgate.config).event_log
+        assert isinstance(log, KafkaLog)
+        self._reader = KafkaReader(kafka_config(log), "test", tuple(Topic))
+        self._records: list[Received] = []
+
+    def records(self) -> Sequence[Received]:
+        """Return all records so far, in the order of each account."""
+        while more := self._reader.poll(0.5):
+            self._records += more
+        return self._records
+
+    def __enter__(self) -> "KafkaContents":
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        with closing(self._reader):
+            pass
+
+
+def events_of(records: Iterable[Received]) -> Mapping[str, list[AnyEvent]]:
+    """Return the events of each exchange."""
+    found: dict[str, list[AnyEvent]] = defaultdict(list)
+    for received in records:
+        event = to_event(received.record)
+        found[event.exchange_id].append(event)
+    return found
+
+
+def screened(records: Iterable[Received]) -> set[str]:
+    """Return the exchanges whose last verdict is there."""
+    events = (to_event(received.record) for received in records if is_verdict(received))
+    return {e.exchange_id for e in events if isinstance(e, Verdict) and e.completes}
+
+
+def is_verdict(received: Received) -> bool:
+    """Say whether a record is a verdict."""
+    return received.record.topic is Topic.VERDICTS
+
+
+def firsts(records: Iterable[Received], topic: Topic) -> Mapping[bytes, list[Identity]]:
+    """Return the first occurrences of a topic's records for each account, in order."""
+    found: dict[bytes, dict[Identity, None]] = defaultdict(dict)
+    for received in records:
+        record = received.record
+        if record.topic is topic:
+            found[record.key][record.kind, record.id] = None
+    return {key: list(identities) for key, identities in found.items()}
+
+
+def assert_shipped_whole_and_in_order(watchgate: Watchgate, kafka: KafkaContents) -> None:
+    """Kafka holds what the journals hold: everything, first occurrences in order."""
+    for topic in (Topic.EXCHANGES, Topic.VERDICTS):
+        written = firsts(watchgate.topic(topic), topic)
+        assert firsts(kafka.records(), topic) == written
+
+
+def assert_counted_alike(watchgate: Watchgate, served: int) -> None:
+    """So many exchanges were served, as many recorded and screened, and there is no gap."""
+
+    def counts() -> list[float]:
+        samples = watchgate.metrics()
+        assert samples.has("coverage_gap_exchanges")
+        assert samples.total("coverage_gap_exchanges") == 0
+        return [samples.total(f"exchanges_{what}_total") for what in ("served", "recorded", "screened")]
+
+    wait_until(lambda: counts() == [served] * 3, CATCH_UP_S, f"{served} exchanges are screened")
+
+
+def assert_each_alerted_once(watchgate: Watchgate, misused: int) -> None:
+    """Each verdict that pages had its effect once: the alerts count them."""
+
+    def counted() -> int:
+        return sum(alert["count"] for alert in watchgate.alerts())
+
+    wait_until(lambda: counted() >= misused, CATCH_UP_S, f"{misused} misuses are in the alerts")
+    wait_until(lambda: _enforcer_lag(watchgate) == 0, CATCH_UP_S, "the enforcer has read all")
+    assert counted() == misused
+
+
+def _enforcer_lag(watchgate: Watchgate) -> float:
+    return watchgate.metrics().total("consumer_lag_records", group="enforcer")

@@ -1,0 +1,152 @@
+"""Processes die without warning while requests come: nothing that was said is lost."""
+
+import random
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from service.events.log import Topic
+from service.events.schema import Closed, Opened, Verdict, to_event
+from tests.e2e.evidence import (
+    CATCH_UP_S,
+    KafkaContents,
+    assert_counted_alike,
+    assert_each_alerted_once,
+    assert_shipped_whole_and_in_order,
+    events_of,
+    kafka_log,
+    screened,
+)
+from tests.e2e.traffic import request, traffic
+from tests.real_parts.kafka_broker import KafkaBroker, wait_until
+from tests.real_parts.serving import RawClient
+from tests.real_parts.watchgate import START_S, Watchgate
+
+PROJECTS = [f"project-{number}" for number in range(5)]
+SLOW = {"name": "slow", "upstream": "local", "upstream_model": "mock-200-300", "tier": 1}
+FAST = {"name": "smollm2", "upstream": "local", "tier": 1}
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[KafkaBroker]:
+    with KafkaBroker(tmp_path / "broker") as broker:
+        yield broker
+
+
+def kill_and_await(watchgate: Watchgate, role: str) -> None:
+    """Kill a process, and return once another stands in its place."""
+    killed = watchgate.pid(role)
+    watchgate.kill(role)
+
+    def is_back() -> bool:
+        with suppress(ProcessLookupError):
+            return watchgate.pid(role) != killed
+        return False
+
+    wait_until(is_back, START_S, f"there is a {role} again")
+
+
+def test_a_gateway_killed_in_mid_stream_leaves_evidence_and_is_started_again(
+    mock_vllm: str, tmp_path: Path
+) -> None:
+    watchgate = Watchgate(tmp_path / "watchgate", mock_vllm, models=[SLOW, FAST])
+    key = watchgate.create_key("acme")
+    with watchgate:
+        with RawClient(watchgate.port) as client:
+            client.send(request(key, "Tell me a long story.", model="slow", stream=True))
+            head = client.read_until(b"\r\n\r\n").decode()
+            client.read_until(b"data: ")
+            watchgate.kill("gateway")
+            left = client.rest()
+        receipt = head.split("x-watchgate-receipt: ")[1].split("\r\n")[0]
+        assert b"[DONE]" not in left
+        opened = watchgate.records(receipt)[0]
+        assert isinstance(to_event(opened.record), Opened)
+        assert b"Tell me a long story." in (opened.record.content or b"")
+
+        watchgate.wait_ready()
+        wait_until(
+            lambda: receipt in screened(watchgate.records(receipt)), CATCH_UP_S, "it is screened"
+        )
+        events = events_of(watchgate.records(receipt))[receipt]
+        closed = [event for event in events if isinstance(event, Closed)]
+        assert [event.outcome for event in closed] == ["interrupted"]
+        verdicts = {event.part: event for event in events if isinstance(event, Verdict)}
+        assert verdicts["prompt"].unscanned is None
+        assert verdicts["answer"].unscanned == "interrupted"
+        with RawClient(watchgate.port) as client:
+            client.send(request(key, "And now?"))
+            assert client.answer()[0] == 200
+        assert watchgate.metrics().total("coverage_gap_exchanges") == 0
+
+
+def test_workers_killed_at_random_moments_lose_nothing_and_repeat_no_effect(
+    mock_vllm: str, tmp_path: Path
+) -> None:
+    watchgate = Watchgate(tmp_path / "watchgate", mock_vllm)
+    keys = {project: watchgate.create_key(project) for project in PROJECTS}
+    chance = random.Random(7)  # noqa: S311  (a test)
+    with watchgate, traffic(watchgate.port, keys, per_second=8, misuse_every=5) as seen:
+        for role in ("screener", "enforcer", "screener", "enforcer"):
+            seen.wait_for(chance.randrange(40, 120))
+            kill_and_await(watchgate, role)
+        seen.wait_for(100)
+        seen.stop()
+        seen.assert_all_served()
+        receipts = {answer.receipt for answer in seen.all}
+        wait_until(
+            lambda: receipts <= screened(watchgate.topic(Topic.VERDICTS)), CATCH_UP_S, "verdicts"
+        )
+        assert_each_alerted_once(watchgate, seen.misused())
+        assert watchgate.metrics().total("coverage_gap_exchanges") == 0
+
+
+def test_a_shipper_and_a_screener_killed_at_random_moments_lose_nothing_on_the_way_through_kafka(
+    mock_vllm: str, tmp_path: Path, broker: KafkaBroker
+) -> None:
+    watchgate = Watchgate(tmp_path / "watchgate", mock_vllm, event_log=kafka_log(broker))
+    keys = {project: watchgate.create_key(project) for project in PROJECTS}
+    chance = random.Random(11)  # noqa: S311  (a test)
+    with (
+        watchgate,
+        KafkaContents(watchgate) as kafka,
+        traffic(watchgate.port, keys, per_second=8, misuse_every=5) as seen,
+    ):
+        for role in ("shipper", "screener", "shipper", "screener", "shipper"):
+            seen.wait_for(chance.randrange(40, 120))
+            kill_and_await(watchgate, role)
+        seen.wait_for(100)
+        seen.stop()
+        seen.assert_all_served()
+        receipts = {answer.receipt for answer in seen.all}
+        wait_until(lambda: receipts <= screened(kafka.records()), CATCH_UP_S, "verdicts in Kafka")
+        assert_shipped_whole_and_in_order(watchgate, kafka)
+        assert_each_alerted_once(watchgate, seen.misused())
+        assert watchgate.metrics().total("coverage_gap_exchanges") == 0
+
+
+def test_a_broker_stopped_and_started_under_traffic_loses_nothing(
+    mock_vllm: str, tmp_path: Path, broker: KafkaBroker
+) -> None:
+    watchgate = Watchgate(tmp_path / "watchgate", mock_vllm, event_log=kafka_log(broker))
+    keys = {project: watchgate.create_key(project) for project in PROJECTS}
+    with (
+        watchgate,
+        KafkaContents(watchgate) as kafka,
+        traffic(watchgate.port, keys, per_second=8, misuse_every=5) as seen,
+    ):
+        for pause in (50, 150):
+            seen.wait_for(100)
+            broker.stop()
+            seen.wait_for(pause)
+            broker.start()
+        seen.wait_for(100)
+        seen.stop()
+        seen.assert_all_served()
+        receipts = {answer.receipt for answer in seen.all}
+        wait_until(lambda: receipts <= screened(kafka.records()), CATCH_UP_S, "verdicts in Kafka")
+        assert_shipped_whole_and_in_order(watchgate, kafka)
+        assert_each_alerted_once(watchgate, seen.misused())
+        assert_counted_alike(watchgate, len(receipts))
