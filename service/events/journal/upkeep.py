@@ -31,7 +31,7 @@ class OpenExchanges:
     def __init__(self, left_open: Iterable[OpenExchange]) -> None:
         """Start with those that a journal was left with."""
         self._lock = threading.Lock()
-        self._open = {exchange.id: exchange for exchange in left_open}
+        self._open = {one.id: (one.position, one.body) for one in left_open}
 
     def note(self, written: Iterable[Pending]) -> None:
         """Follow what was written; each has its position."""
@@ -39,18 +39,21 @@ class OpenExchanges:
             for pending in written:
                 record, position = pending.record, pending.position
                 if record.kind == "opened" and position is not None:
-                    self._open[record.id] = OpenExchange(record.id, position, record.body)
+                    self._open[record.id] = (position, record.body)
                 elif record.kind == "closed":
                     self._open.pop(record.id, None)
 
     def list(self) -> list[OpenExchange]:
         """List the exchanges that are open now."""
         with self._lock:
-            return list(self._open.values())
+            return [
+                OpenExchange(id_, *place_and_body) for id_, place_and_body in self._open.items()
+            ]
 
     def oldest_segment(self) -> int:
         """Return the first segment in which one of them was opened; huge if there is none."""
-        return min((exchange.position.part for exchange in self.list()), default=2**63)
+        with self._lock:
+            return min((position.part for position, _ in self._open.values()), default=2**63)
 
 
 class Upkeep:

@@ -209,6 +209,26 @@ def test_the_disk_of_these_tests_does_forget(tmp_path: Path) -> None:
     assert set(found) == {0, 1}
 
 
+def test_what_a_killed_process_had_only_written_is_synced_before_readers_may_see_it(
+    tmp_path: Path,
+) -> None:
+    disk = LossyDisk()
+    folder = tmp_path / "before" / LOG
+    dead = Journal(folder, limits=LIMITS, sync_interval_s=3600.0, disk=disk.disk)
+    append(dead, verdict(1), verdict(2))
+    assert dead.synced == 0
+    again = Journal(folder, limits=LIMITS, sync_interval_s=3600.0, disk=disk.disk)
+    assert again.synced == 2
+    for seed in range(10):
+        after = tmp_path / f"after-{seed}" / LOG
+        disk.lose_power(folder, after, random.Random(seed))  # noqa: S311
+        third = Journal(after, limits=LIMITS, disk=LossyDisk().disk)
+        assert third.written == 2
+        third.close()
+    again.close()
+    dead.close()
+
+
 def test_a_mark_that_is_behind_what_the_disk_kept_is_set_right(tmp_path: Path) -> None:
     folder = tmp_path / LOG
     journal = Journal(folder, limits=LIMITS)

@@ -11,6 +11,7 @@ import pytest
 from service.errors import EventLogError
 from service.events.journal import Journal, JournalReader
 from service.events.journal.groups import Group
+from service.events.journal.mark import Mark
 from service.events.journal.segment import remove_segment, segment_numbers
 from service.events.log import Position, Topic
 from tests.unit.service.events.journal.journals import (
@@ -144,6 +145,22 @@ def test_a_reader_whose_segments_are_gone_goes_on_with_the_oldest_there_is(
     again = JournalReader(tmp_path, "late", ALL)
     assert [one.position for one in read(again, len(left))] == left
     again.close()
+
+
+def test_a_reader_stays_in_a_full_segment_until_it_has_read_all_of_it(tmp_path: Path) -> None:
+    folder = tmp_path / "gateway-0"
+    journal = Journal(folder, limits=LIMITS)
+    fill_segments(journal, folder, 3)
+    journal.close()
+    mark = Mark(folder / "synced", writable=True)
+    reader = JournalReader(tmp_path, "screener", ALL)
+    seen: list[int] = []
+    for synced in range(1, journal.written + 1):  # the mark may lag behind the next segment
+        mark.set(synced)
+        seen += [one.position.offset for one in reader.poll(0)]
+        assert seen == list(range(1, synced + 1))
+    mark.close()
+    reader.close()
 
 
 def test_segments_that_are_all_gone_are_told(tmp_path: Path) -> None:
