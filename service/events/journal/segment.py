@@ -267,7 +267,8 @@ class SegmentReader:
 
     def find(self, exchange_id: str) -> Iterator[Received]:
         """Return the records and verdicts of an exchange, by reading through the segment."""
-        of_exchange = "id = ?1 OR kind = 'verdict' AND body ->> 'exchange_id' = ?1"
+        of_exchange = """id = ?1 OR kind = 'verdict' AND ?1 =
+            CASE WHEN json_valid(CAST(body AS TEXT)) THEN body ->> 'exchange_id' END"""
         query = f"SELECT {_COLUMNS} FROM records WHERE {of_exchange} ORDER BY offset"  # noqa: S608
         return (self._received(row) for row in self._db.execute(query, (exchange_id,)))
 

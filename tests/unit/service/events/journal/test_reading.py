@@ -4,12 +4,13 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from service.errors import EventLogError
-from service.events.journal import Journal, JournalReader
+from service.events.journal import Journal, JournalReader, find_exchange
 from service.events.journal.groups import Group
 from service.events.journal.mark import Mark
 from service.events.journal.segment import remove_segment, segment_numbers
@@ -221,6 +222,17 @@ def test_lag_counts_what_is_synced_and_unread_per_topic(tmp_path: Path) -> None:
     assert set(reader.lag().records.values()) == {0}
     reader.close()
     journal.close()
+
+
+def test_an_exchange_is_found_with_its_verdicts_beside_records_that_are_no_json(
+    tmp_path: Path,
+) -> None:
+    journal = Journal(tmp_path / "gateway-0", limits=LIMITS)
+    of_a = replace(verdict(1), body=b'{"exchange_id":"a"}')
+    no_json = replace(verdict(2), body=b"no JSON")
+    journal.append_all([opened("a"), opened("b"), no_json, of_a, verdict(3), closed("a")])
+    journal.close()
+    assert [one.record for one in find_exchange(tmp_path, "a")] == [opened("a"), of_a, closed("a")]
 
 
 def test_poll_waits_for_a_record_and_no_longer_than_it_was_told(tmp_path: Path) -> None:
