@@ -25,7 +25,8 @@
     │   ├── UpstreamUnavailable
     │   ├── UpstreamTimeout
     │   └── UpstreamBroke      in the middle of an answer
-    └── ClientGone             the caller hung up
+    ├── ClientGone             the caller hung up
+    └── Interrupted            the gateway stops before the answer is complete
 
 No message ever holds the text of a prompt or of an answer.
 """
@@ -113,6 +114,11 @@ class NotFound(Refusal):
 class MethodNotAllowed(Refusal):
     """The path exists, for another method."""
 
+    def __init__(self, message: str, *, allow: str) -> None:
+        """Keep the message, and the method that the path is there for."""
+        super().__init__(message)
+        self.allow = allow
+
 
 class InvalidRequest(Refusal):
     """The body is not what the surface takes."""
@@ -148,3 +154,7 @@ class UpstreamBroke(UpstreamError):
 
 class ClientGone(WatchgateError):
     """The caller closed the connection before the answer was complete."""
+
+
+class Interrupted(WatchgateError):
+    """The gateway stopped before the answer was complete."""

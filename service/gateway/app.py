@@ -5,10 +5,14 @@ the same code inside FastAPI costs 60 to 700 µs, as measured with one middlewar
 """
 
 import asyncio
+import contextlib
+import logging
 
 from service.gateway.asgi import Receive, Scope, Send
 from service.gateway.pipeline import Pipeline
 from service.gateway.safeguards import SafeguardWatch
+
+_log = logging.getLogger(__name__)
 
 
 class GatewayApp:
@@ -16,10 +20,10 @@ class GatewayApp:
 
     def __init__(self, pipeline: Pipeline, watch: SafeguardWatch, watch_interval_s: float) -> None:
         """Start nothing: the server's lifespan does."""
-        self.draining = False
         self._pipeline = pipeline
         self._watch = watch
         self._watch_interval_s = watch_interval_s
+        self._stopping = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one connection's request, or the server's life."""
@@ -30,13 +34,18 @@ class GatewayApp:
 
     def check(self) -> None:
         """Once a second, in a thread: look at the safeguards, bring the metrics up to date."""
-        self._watch.check()
-        self._pipeline.meters.flush()
+        for step in (self._watch.check, self._pipeline.meters.flush):
+            try:
+                step()
+            except Exception as error:  # noqa: BLE001  (the board knows how old its facts are)
+                name, kind = step.__qualname__, type(error).__name__
+                _log.error("%s failed: %s", name, kind)
 
     async def _watch_on(self) -> None:
-        while True:
-            await asyncio.sleep(self._watch_interval_s)
+        while not self._stopping.is_set():
             await asyncio.to_thread(self.check)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), self._watch_interval_s)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -44,6 +53,6 @@ class GatewayApp:
         watching = asyncio.create_task(self._watch_on())
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        watching.cancel()
-        self._pipeline.meters.flush()
+        self._stopping.set()
+        await watching
         await send({"type": "lifespan.shutdown.complete"})

@@ -25,7 +25,7 @@ async def read_body(fields: Fields, receive: Receive, *, max_bytes: int, timeout
     length = fields.get(b"content-length")
     if length is not None and int(length) > max_bytes:
         raise _too_large(max_bytes)
-    if fields.get(b"content-encoding") not in {None, b"identity"}:
+    if fields.get(b"content-encoding", b"identity").lower() != b"identity":
         raise InvalidRequest("A compressed body is not accepted: send it as it is.")
     timer = _Timer(timeout_s)
     try:
@@ -78,12 +78,6 @@ def _too_large(max_bytes: int) -> RequestTooLarge:
 
 async def send_whole(send: Send, status: int, headers: Iterable[Header], body: bytes) -> None:
     """Send an answer whose body is known."""
-    length = (b"content-length", str(len(body)).encode())
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [*headers, length],
-        }
-    )
+    framed = [*headers, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": framed})
     await send({"type": "http.response.body", "body": body})

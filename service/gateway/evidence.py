@@ -3,22 +3,31 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final
 
-from service.errors import JournalBroken
+from service.errors import EventLogError, JournalBroken
 from service.events.journal import Journal, Pending
 from service.events.log import Durability, Position, Record
 from service.telemetry.tally import HistogramTally
+
+_DRAIN_STEP_S: Final = 0.002
+
+OnDecided = Callable[[EventLogError | None], None]
+"""Told, on the loop, that a record is kept (None), or why it is not."""
 
 
 class _Waiter:
     """Who waits for a record, and since when."""
 
-    __slots__ = ("future", "since")
+    __slots__ = ("future", "on_decided", "since")
 
-    def __init__(self, future: asyncio.Future[Position], since: float) -> None:
+    def __init__(
+        self, future: asyncio.Future[Position], since: float, on_decided: OnDecided | None
+    ) -> None:
         self.future = future
         self.since = since
+        self.on_decided = on_decided
 
 
 class Evidence:
@@ -34,6 +43,8 @@ class Evidence:
         self._seconds = seconds
         self._journal: Journal | None = None
         self._round: list[Pending] = []
+        self.undecided = 0
+        """How many records are on their way."""
 
     def attach(self, journal: Journal) -> None:
         """Write to this journal from now on."""
@@ -46,18 +57,24 @@ class Evidence:
             raise RuntimeError("no journal is attached")
         return self._journal
 
-    def append(self, record: Record, level: Durability, *, ends: bool) -> asyncio.Future[Position]:
+    def append(
+        self, record: Record, level: Durability, *, ends: bool, on_decided: OnDecided | None = None
+    ) -> asyncio.Future[Position]:
         """Queue a record; the future is done once it has reached the level.
 
+        `on_decided` is told once that is decided, also if the future was cancelled.
+
         Raises:
-            JournalFull, JournalBroken: at once; or the future fails with them.
+            JournalFull, JournalBroken: at once, unless `ends`; or the future fails with them.
         """
-        self.journal.check_room(record.size_bytes, ends=ends)
+        if not ends:
+            self.journal.check_room(record.size_bytes, ends=False)
         future: asyncio.Future[Position] = self._loop.create_future()
-        waiter = _Waiter(future, time.perf_counter())
+        waiter = _Waiter(future, time.perf_counter(), on_decided)
         if not self._round:
             self._loop.call_soon(self.flush)
         self._round.append(Pending(record, level, ends, waiter))
+        self.undecided += 1
         return future
 
     def flush(self) -> None:
@@ -77,17 +94,29 @@ class Evidence:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(self._resolve, decided)
 
+    async def drain(self, timeout_s: float) -> None:
+        """Wait, if not for too long, until nothing is undecided."""
+        end = self._loop.time() + timeout_s
+        while self.undecided and self._loop.time() < end:  # noqa: ASYNC110  (an event costs each request)
+            await asyncio.sleep(_DRAIN_STEP_S)
+
     def _resolve(self, decided: Sequence[Pending]) -> None:
         now = time.perf_counter()
         for pending in decided:
             waiter = pending.waiter
-            if not isinstance(waiter, _Waiter):
-                continue
-            self._seconds.observe(now - waiter.since)
-            if waiter.future.done():
-                continue
-            if pending.error is not None:
-                waiter.future.set_exception(pending.error)
-                waiter.future.exception()  # its owner may have gone: that is no surprise
-            else:
-                waiter.future.set_result(pending.position)  # type: ignore[arg-type]
+            if isinstance(waiter, _Waiter):  # else it was appended past this object
+                self.undecided -= 1
+                self._seconds.observe(now - waiter.since)
+                _settle(waiter, pending)
+
+
+def _settle(waiter: _Waiter, pending: Pending) -> None:
+    future, error = waiter.future, pending.error
+    if not future.done():
+        if error is None:
+            future.set_result(pending.position)  # type: ignore[arg-type]  # it has one
+        else:
+            future.set_exception(error)
+            future.exception()  # its owner may have gone: that is no surprise
+    if waiter.on_decided is not None:
+        waiter.on_decided(error)

@@ -51,6 +51,7 @@ class ExchangeIds:
         self.boot = boot
         self._numbers = count(1)
         self._served = count(1)
+        self._given_back: list[int] = []
 
     def next(self) -> str:
         """Return a new exchange id, `ex-` and 24 hexadecimal digits."""
@@ -58,7 +59,11 @@ class ExchangeIds:
 
     def next_served(self) -> int:
         """Count an exchange of which a byte is about to be released."""
-        return next(self._served)
+        return self._given_back.pop() if self._given_back else next(self._served)
+
+    def give_back(self, number: int) -> None:
+        """Let the next exchange have a number: of its own nothing was released or recorded."""
+        self._given_back.append(number)
 
 
 @dataclass(slots=True)
@@ -75,6 +80,7 @@ class Exchange:
     request: Request
     caller_request_id: str | None
     traceparent: str | None
+    """Of the gateway's own span if it makes one, else as the caller gave it."""
     reader: AnswerReader
     status: int | None = None
     served_number: int = 0

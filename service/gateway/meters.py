@@ -45,13 +45,16 @@ class Meters:
         """Count a request without a valid key."""
         self._metrics.auth_failures.labels(reason).inc()
 
-    def refused(self, surface: str, model: str, code: str) -> None:
-        """Count a request that was not let in, or whose exchange ended before an answer."""
-        self._request(surface, model, code).total += 1
+    def request(self, surface: str, model: str, outcome: str) -> None:
+        """Count a request that never became an exchange: refused, or not for a model."""
+        self._request(surface, model, outcome).total += 1
 
-    def recorded(self, exchange: Exchange) -> None:
-        """Count a served exchange of which both records have reached the journal."""
-        self._of(exchange.surface.name, exchange.model.name).recorded.total += 1
+    def served(self, exchange: Exchange, *, recorded: bool) -> None:
+        """Count an exchange of which a byte was released, and whether all of it is recorded."""
+        of = self._of(exchange.surface.name, exchange.model.name)
+        of.served.total += 1
+        if recorded:
+            of.recorded.total += 1
 
     def ended(self, exchange: Exchange, outcome: str) -> None:
         """Count an exchange that ended."""
@@ -59,13 +62,11 @@ class Meters:
         of = self._of(surface, model)
         self._request(surface, model, outcome).total += 1
         of.duration.observe(exchange.elapsed_s())
-        if exchange.first_byte_s is not None:
-            of.served.total += 1
-            if exchange.request.stream:
-                of.first_token.observe(exchange.first_byte_s)
+        if exchange.request.stream and exchange.first_byte_s is not None:
+            of.first_token.observe(exchange.first_byte_s)
         if (usage := exchange.reader.usage) is not None:
-            of.prompt_tokens.total += usage.prompt_tokens
-            of.completion_tokens.total += usage.completion_tokens or 0
+            of.prompt_tokens.total += max(0, usage.prompt_tokens)
+            of.completion_tokens.total += max(0, usage.completion_tokens or 0)
 
     def _of(self, surface: str, model: str) -> _ModelMeters:
         of = self._models.get((surface, model))

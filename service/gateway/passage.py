@@ -6,13 +6,14 @@ that the model's tier names, the last only after `closed` has.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Final
 
 from service.core.surfaces.shape import to_upstream
 from service.errors import (
     EventLogError,
+    Interrupted,
     UpstreamBroke,
     UpstreamTimeout,
     UpstreamUnavailable,
@@ -24,21 +25,13 @@ from service.gateway.asgi import Header, Scope, Send
 from service.gateway.evidence import Evidence
 from service.gateway.exchange import Exchange
 from service.gateway.http_answer import Answer
+from service.gateway.http_protocol import ON_DISCONNECT
 from service.gateway.meters import Meters
-from service.gateway.relay import Relay, is_stream
+from service.gateway.relay import OK, Relay, is_stream
 from service.telemetry.tracing import Trace
-
-ON_DISCONNECT: Final = "watchgate.on_disconnect"
-"""The ASGI extension of server.py: registers what is called when the caller hangs up."""
 
 _RELAYED_REFUSALS: Final = frozenset({400, 413, 422, 429})
 """Statuses by which the upstream speaks to the caller; others speak of our own set-up."""
-_OK: Final = 200
-_OUTCOMES: Final[dict[type[Exception], Outcome]] = {
-    UpstreamUnavailable: "upstream_unavailable",
-    UpstreamTimeout: "upstream_timeout",
-    UpstreamBroke: "upstream_broke",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,63 +46,69 @@ class Passage:
     """One exchange's way to the upstream and back."""
 
     def __init__(
-        self, exchange: Exchange, recorder: Recorder, trace: Trace, max_answer_bytes: int
+        self,
+        exchange: Exchange,
+        recorder: Recorder,
+        trace: Trace,
+        send: Send,
+        headers: list[Header],
     ) -> None:
         """Do nothing yet."""
         self._exchange = exchange
-        self._recorder = recorder
+        self._evidence = recorder.evidence
+        self._meters = recorder.meters
         self._trace = trace
-        self._max_answer_bytes = max_answer_bytes
+        self._send = send
+        self._headers = headers
+        self._relay = Relay(exchange, send, headers, self._finish)
+        self._task: asyncio.Task[object] | None = None
         self._answer: Answer | None = None
         self._closed = False
         self._hung_up = False
 
-    async def run(self, scope: Scope, send: Send, headers: list[Header]) -> None:
-        """Bring the request to the upstream and the answer to the caller.
-
-        Raises:
-            UpstreamError, EventLogError: before anything was sent; else the stream tells.
-        """
-        opened = self._record_opened()
-        relay = Relay(self._exchange, send, headers, self._finish)
-        self._watch(scope)
+    async def run(self, scope: Scope, max_answer_bytes: int) -> None:
+        """Bring the request to the upstream and the answer, or an error, to the caller."""
         try:
-            answer = await self._forward()
-            self._exchange.position = await opened
-            if is_stream(answer):
-                await relay.stream(answer, self._max_answer_bytes)
-            else:
-                await relay.whole(answer, self._max_answer_bytes)
-            self._recorder.meters.after.observe(time.perf_counter() - relay.upstream_done)
+            outcome: str = await self._pass(scope, max_answer_bytes)
         except asyncio.CancelledError:
-            self._give_up("client_gone" if self._hung_up else "interrupted")
-            if not self._hung_up:
-                raise
-        except Exception as error:
-            self._give_up(_OUTCOMES.get(type(error), "interrupted"))
-            if not relay.started:
-                raise
-            await send({"type": "http.response.body", "body": problems.error_event(error)})
+            if self._hung_up:
+                outcome = self._give_up("client_gone")
+            else:
+                outcome = await self._fail(Interrupted("the gateway is stopping"))
+        except Exception as error:  # noqa: BLE001  (callers get an error object, never a traceback)
+            outcome = await self._fail(error)
+        self._trace.end(outcome, self._exchange.reader.usage)
+        self._meters.ended(self._exchange, outcome)
+
+    async def _pass(self, scope: Scope, max_answer_bytes: int) -> Outcome:
+        """Do all that an exchange is, and return how it ended."""
+        opened = self._record_opened()
+        self._watch(scope)
+        answer = await self._forward()
+        self._exchange.position = await opened
+        relay = self._relay
+        if is_stream(answer):
+            await relay.stream(answer, max_answer_bytes)
+        else:
+            await relay.whole(answer, max_answer_bytes)
+        self._meters.after.observe(time.perf_counter() - relay.upstream_done)
+        return self._outcome()
 
     def _record_opened(self) -> asyncio.Future[Position]:
         exchange = self._exchange
         record = to_record(exchange.opened(), exchange.request.body)
-        return self._recorder.evidence.append(record, exchange.model.evidence, ends=False)
+        return self._evidence.append(record, exchange.model.evidence, ends=False)
 
     def _watch(self, scope: Scope) -> None:
         """Cancel this task, and with it the upstream's work, when the caller hangs up."""
-        register = scope.get("extensions", {}).get(ON_DISCONNECT)
-        task = asyncio.current_task()
-        if register is not None and task is not None:
-            register(self._hang_up(task))
+        if (register := scope["extensions"].get(ON_DISCONNECT)) is not None:
+            self._task = asyncio.current_task()
+            register(self._hang_up)
 
-    def _hang_up(self, task: asyncio.Task[object]) -> Callable[[], None]:
-        def hang_up() -> None:
-            if not self._closed:
-                self._hung_up = True
-                task.cancel()
-
-        return hang_up
+    def _hang_up(self) -> None:
+        if not self._closed and self._task is not None:
+            self._hung_up = True
+            self._task.cancel()
 
     async def _forward(self) -> Answer:
         exchange = self._exchange
@@ -118,45 +117,78 @@ class Passage:
             (b"content-type", b"application/json"),
             (b"x-request-id", exchange.id.encode()),
         ]
-        if self._trace.traceparent is not None:
-            headers.append((b"traceparent", self._trace.traceparent.encode("latin-1")))
-        self._recorder.meters.before.observe(exchange.elapsed_s())
+        if exchange.traceparent is not None:
+            headers.append((b"traceparent", exchange.traceparent.encode()))
+        self._meters.before.observe(exchange.elapsed_s())
         path = exchange.surface.path.encode()
-        answer = await exchange.model.upstream.send(b"POST", path, headers, body)
-        self._answer = answer
+        self._answer = answer = await exchange.model.upstream.send(b"POST", path, headers, body)
         exchange.status = answer.status
-        if answer.status != _OK and answer.status not in _RELAYED_REFUSALS:
+        if answer.status != OK and answer.status not in _RELAYED_REFUSALS:
             raise UpstreamUnavailable(f"the upstream answered with status {answer.status}")
         return answer
 
-    async def _finish(self) -> None:
-        """Record "closed" and wait for it: only then may the last bytes go."""
-        refused = self._exchange.status != _OK
-        await self._close("refused_by_upstream" if refused else "completed")
+    def _outcome(self) -> Outcome:
+        return "completed" if self._exchange.status == OK else "refused_by_upstream"
 
-    def _give_up(self, outcome: Outcome) -> None:
+    def _finish(self) -> Awaitable[object]:
+        """Record "closed"; only once this is done may the last bytes go."""
+        return self._close(self._outcome())
+
+    async def _fail(self, error: Exception) -> str:
+        """Record that the exchange failed, tell the caller, and return how it is counted."""
+        if isinstance(error, EventLogError):
+            self._closed = True  # there is no `opened` to end, or no way to end it
+        self._give_up(_outcome_of(error))
+        problems.log_unforeseen(error, self._exchange.id)
+        if self._relay.started:
+            event = problems.error_event(error)
+            await self._send({"type": "http.response.body", "body": event})
+        else:
+            await problems.send_error(self._send, error, self._headers)
+        return _counted_as(error)
+
+    def _give_up(self, outcome: Outcome) -> Outcome:
         if self._answer is not None:
             self._answer.abort()
         if not self._closed:
             self._close(outcome)
+        return outcome
 
     def _close(self, outcome: Outcome) -> asyncio.Future[Position]:
-        """Record and count how the exchange ended, once."""
+        """Record how the exchange ended, once."""
         self._closed = True
-        exchange, evidence = self._exchange, self._recorder.evidence
-        self._trace.end(outcome, exchange.reader.usage)
+        exchange = self._exchange
         record = to_record(exchange.closed(outcome), exchange.reader.content())
-        self._recorder.meters.ended(exchange, outcome)
-        try:
-            position = evidence.append(record, exchange.model.evidence, ends=True)
-        except EventLogError as error:
-            position = asyncio.get_running_loop().create_future()
-            position.set_exception(error)
-            position.exception()
-        if exchange.first_byte_s is not None:
-            position.add_done_callback(self._count_recorded)
-        return position
+        return self._evidence.append(
+            record, exchange.model.evidence, ends=True, on_decided=self._count_served
+        )
 
-    def _count_recorded(self, position: asyncio.Future[Position]) -> None:
-        if not position.cancelled() and position.exception() is None:
-            self._recorder.meters.recorded(self._exchange)
+    def _count_served(self, error: EventLogError | None) -> None:
+        """Count an exchange that was served once the fate of its last record is known."""
+        exchange = self._exchange
+        if not exchange.served_number:
+            return
+        if error is None:
+            self._meters.served(exchange, recorded=True)
+        elif self._relay.started:
+            self._meters.served(exchange, recorded=False)
+        else:  # nothing was released: without this its number would tell of an unrecorded answer
+            exchange.ids.give_back(exchange.served_number)
+
+
+def _outcome_of(error: Exception) -> Outcome:
+    match error:
+        case UpstreamUnavailable():
+            return "upstream_unavailable"
+        case UpstreamTimeout():
+            return "upstream_timeout"
+        case UpstreamBroke():
+            return "upstream_broke"
+        case _:
+            return "interrupted"
+
+
+def _counted_as(error: Exception) -> str:
+    """An outcome, or the code that the caller gets where that says more."""
+    outcome = _outcome_of(error)
+    return problems.problem_of(error).code if outcome == "interrupted" else outcome

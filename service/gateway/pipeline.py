@@ -5,7 +5,7 @@ receive → authenticate → authorise → record "opened" → forward → relay
 SQL or Kafka, or blocks the event loop.
 """
 
-import logging
+import asyncio
 import re
 import time
 from collections.abc import Mapping
@@ -13,19 +13,21 @@ from dataclasses import dataclass
 from typing import Final
 
 from service.core.surfaces.shape import Request, Surface, check_parameters, parse
-from service.errors import ClientGone, ModelNotFound, SafeguardInactive, WatchgateError
+from service.errors import ClientGone, Interrupted, ModelNotFound, SafeguardInactive
 from service.gateway import problems
 from service.gateway.asgi import Fields, Header, Receive, Scope, Send, read_body, send_whole
 from service.gateway.auth import Authenticator
 from service.gateway.exchange import Exchange, ExchangeIds, ServedModel
 from service.gateway.meters import Meters
 from service.gateway.passage import Passage, Recorder
+from service.gateway.relay import OK
 from service.gateway.routes import ModelList, route
 from service.gateway.safeguards import SafeguardBoard
 from service.telemetry.tracing import Tracer
 
-_log = logging.getLogger(__name__)
 _CALLER_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_TRACEPARENT: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+"""https://www.w3.org/TR/trace-context/, versions that look like the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,9 @@ class Pipeline:
         try:
             await self._serve(arrival, scope, receive, send)
         except ClientGone:
-            self.meters.refused(arrival.surface, arrival.model, "client_gone")
+            self.meters.request(arrival.surface, arrival.model, "client_gone")
+        except asyncio.CancelledError:
+            await self._refuse(arrival, Interrupted("the gateway is stopping"), send)
         except Exception as error:  # noqa: BLE001  (callers get an error object, never a traceback)
             await self._refuse(arrival, error, send)
         finally:
@@ -88,7 +92,9 @@ class Pipeline:
         target = route(scope)
         caller = self.authenticator.authenticate(arrival.fields, arrival.at)
         if isinstance(target, ModelList):
-            await send_whole(send, 200, *target.answer(self.models, arrival.headers()))
+            arrival.surface = "models"
+            await send_whole(send, OK, *target.answer(self.models, arrival.headers()))
+            self.meters.request(arrival.surface, arrival.model, "completed")
             return
         arrival.surface = target.name
         limits = self.limits
@@ -100,7 +106,7 @@ class Pipeline:
         )
         request = parse(body)
         model = self._authorise(arrival, request, target)
-        traceparent = arrival.fields.get(b"traceparent")
+        trace = self.tracer.exchange(model.name, target.name, _traceparent(arrival.fields))
         exchange = Exchange(
             id=arrival.id,
             ids=self.ids,
@@ -111,12 +117,11 @@ class Pipeline:
             model=model,
             request=request,
             caller_request_id=arrival.caller_request_id,
-            traceparent=traceparent.decode("latin-1") if traceparent else None,
+            traceparent=trace.traceparent,
             reader=target.answer_reader(),
         )
-        trace = self.tracer.exchange(model.name, target.name, exchange.traceparent)
-        passage = Passage(exchange, self.recorder, trace, limits.max_answer_bytes)
-        await passage.run(scope, send, arrival.headers())
+        passage = Passage(exchange, self.recorder, trace, send, arrival.headers())
+        await passage.run(scope, limits.max_answer_bytes)
 
     def _arrive(self, scope: Scope) -> Arrival:
         fields: Fields = dict(scope["headers"])
@@ -130,16 +135,19 @@ class Pipeline:
         if model is None:
             raise ModelNotFound(f"There is no model {request.model[:128]!r}.", param="model")
         arrival.model = model.name
-        if (reason := self.board.inactive(model.name)) is not None:
+        if (reason := self.board.inactive(model.name, arrival.started)) is not None:
             raise SafeguardInactive(reason)
         check_parameters(request, surface, strict=model.tier.strict_parameters)
         return model
 
     async def _refuse(self, arrival: Arrival, error: Exception, send: Send) -> None:
-        problem = problems.problem_of(error)
-        if not isinstance(error, WatchgateError):
-            kind = type(error).__name__  # its words might hold what a caller wrote
-            _log.error("a request failed", extra={"exchange_id": arrival.id, "error": kind})
-        self.meters.refused(arrival.surface, arrival.model, problem.code)
-        headers = [*arrival.headers(), *problems.error_headers(error)]
-        await send_whole(send, problem.status, headers, problems.error_body(error))
+        problems.log_unforeseen(error, arrival.id)
+        code = problems.problem_of(error).code
+        self.meters.request(arrival.surface, arrival.model, code)
+        await problems.send_error(send, error, arrival.headers())
+
+
+def _traceparent(fields: Fields) -> str | None:
+    """Return the caller's trace; what is not of the standard's form begins none."""
+    given = fields.get(b"traceparent")
+    return given.decode() if given is not None and _TRACEPARENT.fullmatch(given) else None

@@ -1,11 +1,13 @@
 """Errors as callers see them: the one place that knows status codes and error objects."""
 
+import logging
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
 from service.errors import (
+    Interrupted,
     InvalidApiKey,
     InvalidRequest,
     JournalBroken,
@@ -24,6 +26,9 @@ from service.errors import (
     UpstreamUnavailable,
     WatchgateError,
 )
+from service.gateway.asgi import Header, Send, send_whole
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,8 @@ class Problem:
     message: str = ""
     """Told in place of the error's own words, where those are for operators."""
     retry_after_s: int | None = None
+    challenge: bytes | None = None
+    """How to authenticate: `www-authenticate`."""
 
 
 _INVALID: Final = "invalid_request_error"
@@ -43,7 +50,9 @@ _SERVER: Final = "server_error"
 _EVIDENCE: Final = "The safeguard 'evidence' is not active: the exchange cannot be recorded."
 
 PROBLEMS: Final[dict[type[WatchgateError], Problem]] = {
-    InvalidApiKey: Problem(401, "invalid_api_key", "authentication_error"),
+    InvalidApiKey: Problem(
+        401, "invalid_api_key", "authentication_error", challenge=b'Bearer realm="watchgate"'
+    ),
     ModelNotAllowed: Problem(403, "model_not_allowed", "permission_error"),
     SurfaceNotAllowed: Problem(403, "surface_not_allowed", "permission_error"),
     ModelNotFound: Problem(404, "model_not_found", _INVALID),
@@ -55,6 +64,9 @@ PROBLEMS: Final[dict[type[WatchgateError], Problem]] = {
     SafeguardInactive: Problem(503, "safeguard_inactive", _SERVER, retry_after_s=5),
     JournalFull: Problem(503, "safeguard_inactive", _SERVER, _EVIDENCE, retry_after_s=5),
     JournalBroken: Problem(503, "safeguard_inactive", _SERVER, _EVIDENCE, retry_after_s=30),
+    Interrupted: Problem(
+        503, "interrupted", _SERVER, "The gateway is stopping: try again.", retry_after_s=1
+    ),
     UpstreamUnavailable: Problem(
         502, "upstream_unavailable", _SERVER, "The model's server could not be reached."
     ),
@@ -70,7 +82,8 @@ _INTERNAL: Final = Problem(500, "internal_error", _SERVER, "The gateway failed."
 
 def problem_of(error: BaseException) -> Problem:
     """Return how an error is told; what nobody foresaw is an internal error without details."""
-    return PROBLEMS.get(type(error), _INTERNAL)  # type: ignore[arg-type]
+    kinds = (PROBLEMS.get(kind) for kind in type(error).__mro__)
+    return next((problem for problem in kinds if problem is not None), _INTERNAL)
 
 
 def error_body(error: BaseException) -> bytes:
@@ -93,12 +106,35 @@ def error_event(error: BaseException) -> bytes:
     return b"data: " + error_body(error) + b"\n\n"
 
 
-def error_headers(error: BaseException) -> list[tuple[bytes, bytes]]:
+def error_headers(error: BaseException) -> list[Header]:
     """Return the headers that go with an error's body."""
     problem = problem_of(error)
     headers = [(b"content-type", b"application/json")]
     if problem.retry_after_s is not None:
-        headers.append((b"retry-after", str(problem.retry_after_s).encode()))
-    if problem.status == PROBLEMS[InvalidApiKey].status:
-        headers.append((b"www-authenticate", b"Bearer"))
+        headers.append((b"retry-after", b"%d" % problem.retry_after_s))
+    if problem.challenge is not None:
+        headers.append((b"www-authenticate", problem.challenge))
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", error.allow.encode()))
     return headers
+
+
+async def send_error(send: Send, error: Exception, headers: list[Header]) -> None:
+    """Answer with an error, where nothing was sent yet."""
+    status = problem_of(error).status
+    await send_whole(send, status, [*headers, *error_headers(error)], error_body(error))
+
+
+def log_unforeseen(error: Exception, exchange_id: str) -> None:
+    """Log what no caller is told the details of."""
+    if not isinstance(error, WatchgateError):
+        # its kind and its place alone: its words might hold what a caller wrote
+        extra = {"exchange_id": exchange_id, "error": type(error).__name__, "place": _place(error)}
+        _log.error("a request failed", extra=extra)
+
+
+def _place(error: Exception) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""

@@ -5,6 +5,7 @@ The last bytes wait until `closed` is recorded: `finish` is called, and returns,
 
 import time
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from service.core.surfaces.shape import UNREADABLE
 from service.errors import UpstreamBroke
@@ -13,9 +14,12 @@ from service.gateway.exchange import Exchange
 from service.gateway.http_answer import Answer
 from service.gateway.sse import DONE, EventSplitter, event_data
 
-Finish = Callable[[], Awaitable[None]]
+Finish = Callable[[], Awaitable[object]]
 
-_EVENT_STREAM = b"text/event-stream"
+OK: Final = 200
+_EVENT_STREAM: Final = b"text/event-stream"
+_UNKNOWN: Final = b"application/octet-stream"
+_BROKEN: Final = "the upstream said in its answer that it failed"
 
 
 class Relay:
@@ -26,66 +30,75 @@ class Relay:
     ) -> None:
         """Send nothing yet."""
         self.started = False
+        """The head of an answer was released, so an error can only be told as an event."""
         self.upstream_done = 0.0
         """When the upstream's last byte came, by the monotonic clock; 0: it has not."""
         self._exchange = exchange
         self._send = send
         self._headers = headers
         self._finish = finish
-        self._splitter = EventSplitter()
 
     async def whole(self, answer: Answer, max_bytes: int) -> None:
-        """Relay an answer that is not streamed."""
+        """Relay an answer that is not streamed.
+
+        Raises:
+            UpstreamBroke: it is too large, not of the API's shape, or tells of a failure.
+        """
         body = await answer.read_all(max_bytes)
         self.upstream_done = time.perf_counter()
-        if answer.status == 200:  # noqa: PLR2004  (OK)
+        if answer.status == OK:
             self._read(body)
         self._exchange.note_release()
         await self._finish()
         self.started = True
-        headers = [*self._headers, (b"content-type", _content_type(answer))]
-        await send_whole(self._send, answer.status, headers, self._renamed(body))
+        await send_whole(self._send, answer.status, self._head(answer), self._renamed(body))
 
     async def stream(self, answer: Answer, max_bytes: int) -> None:
-        """Relay a stream of events, all but the last as they come.
+        """Relay a stream of events, all but the last as they come; what follows it is dropped.
 
         Raises:
-            UpstreamBroke: the stream ended without its end, or the upstream said that it failed.
+            UpstreamBroke: the stream ended without its end, or as `whole`.
         """
-        done = False
-        while not done and (data := await answer.read()):
+        splitter = EventSplitter()
+        last = b""
+        while not last and (data := await answer.read()):
             max_bytes -= len(data)
             if max_bytes < 0:
                 raise UpstreamBroke("the answer is larger than the limit for one answer")
-            events = self._splitter.feed(data)
-            if events and events[-1] == DONE:
-                events.pop()
-                done = True
-            if passed := b"".join([e for e in map(self._edited, events) if e]):
+            passed, last = self._edited(splitter.feed(data))
+            if passed:
                 await self._release(answer, passed)
         self.upstream_done = time.perf_counter()
-        if not done or self._exchange.reader.broke:
+        if not last:
             raise UpstreamBroke("the stream ended without its end")
         self._exchange.note_release()
         await self._finish()
         await self._start(answer)
-        await self._send({"type": "http.response.body", "body": DONE})
+        await self._send({"type": "http.response.body", "body": last})
 
-    def _edited(self, event: bytes) -> bytes:
-        """Read an event and return it as the caller gets it; empty: not at all."""
-        data = event_data(event)
-        if data is None:
-            return event
-        usage_only = self._read(data)
-        if usage_only and not self._exchange.request.wants_usage:
-            return b""
-        return self._renamed(event)
+    def _edited(self, events: list[bytes]) -> tuple[bytes, bytes]:
+        """Read events; return them as the caller gets them, and apart the one that is the end."""
+        passed: list[bytes] = []
+        for event in events:
+            data = event_data(event)
+            if data == DONE:
+                return b"".join(passed), event
+            if data is None:
+                passed.append(event)
+            elif not self._read(data) or self._exchange.request.wants_usage:
+                passed.append(self._renamed(event))
+        return b"".join(passed), b""
 
     def _read(self, data: bytes) -> bool:
+        """Read a body or an event's data; say whether it is the usage of a stream alone."""
+        reader = self._exchange.reader
         try:
-            return self._exchange.reader.read(data)
+            usage_alone = reader.read(data)
         except UNREADABLE:
             raise UpstreamBroke("the answer is not of the API's shape") from None
+        if reader.broke:
+            raise UpstreamBroke(_BROKEN)
+        return usage_alone
 
     def _renamed(self, data: bytes) -> bytes:
         names = self._exchange.model.name_edit
@@ -98,20 +111,26 @@ class Relay:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def _start(self, answer: Answer) -> None:
-        if self.started:
-            return
-        self.started = True
-        headers = [*self._headers, (b"content-type", _content_type(answer))]
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        if not self.started:
+            self.started = True
+            head = {"type": "http.response.start", "status": OK, "headers": self._head(answer)}
+            await self._send(head)
+
+    def _head(self, answer: Answer) -> list[Header]:
+        headers = [*self._headers, (b"content-type", _field(answer, b"content-type") or _UNKNOWN)]
+        if answer.status != OK and (retry_after := _field(answer, b"retry-after")):
+            headers.append((b"retry-after", retry_after))
+        return headers
 
 
 def is_stream(answer: Answer) -> bool:
     """Say whether the upstream answers with events."""
-    return answer.status == 200 and _content_type(answer).startswith(_EVENT_STREAM)  # noqa: PLR2004
+    kind = _field(answer, b"content-type")
+    return answer.status == OK and kind is not None and kind.lower().startswith(_EVENT_STREAM)
 
 
-def _content_type(answer: Answer) -> bytes:
-    for name, value in answer.headers:
-        if name == b"content-type":
+def _field(answer: Answer, name: bytes) -> bytes | None:
+    for given, value in answer.headers:
+        if given == name:
             return value
-    return b"application/octet-stream"
+    return None

@@ -52,10 +52,14 @@ def route(scope: Scope) -> Surface | ModelList:
     surface = BY_PATH.get(path)
     if surface is not None:
         if method != "POST":
-            raise MethodNotAllowed(f"{path} takes POST, not {method[:16]}.")
+            raise _not_allowed(path, method, "POST")
         return surface
     if path == _MODELS or path.startswith(_MODELS + "/"):
         if method != "GET":
-            raise MethodNotAllowed(f"{_MODELS} takes GET, not {method[:16]}.")
+            raise _not_allowed(_MODELS, method, "GET")
         return ModelList(path[len(_MODELS) + 1 :] or None)
     raise NotFound(f"There is nothing at {path[:128]}.")
+
+
+def _not_allowed(path: str, method: str, allow: str) -> MethodNotAllowed:
+    return MethodNotAllowed(f"{path} takes {allow}, not {method[:16]}.", allow=allow)

@@ -1,6 +1,7 @@
 """Which models may be served now: facts gathered once a second, looked up by each request."""
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -19,30 +20,43 @@ from service.telemetry.metrics import Metrics
 
 _log = logging.getLogger(__name__)
 SCREENER: Final = "screener"
+_UNCHECKED: Final = "The safeguards have not been checked lately."
+_MAX_SAMPLES: Final = 3600
 
 
 class SafeguardBoard:
     """For each model the reason why it is not served, None while all safeguards are active."""
 
-    def __init__(self, models: Mapping[str, ServedModel], metrics: Metrics) -> None:
+    def __init__(
+        self,
+        models: Mapping[str, ServedModel],
+        metrics: Metrics,
+        ticks: Callable[[], float] = time.perf_counter,
+    ) -> None:
         """Prove nothing yet: every model is refused until the first facts are in."""
         self._models = models
         self._metrics = metrics
-        self._inactive: dict[str, str | None] = dict.fromkeys(
-            models, "The safeguards have not been checked yet."
-        )
+        self._ticks = ticks
+        self._inactive: dict[str, str | None] = dict.fromkeys(models, None)
+        self._valid_until = -math.inf
 
-    def inactive(self, model: str) -> str | None:
-        """Return why a model may not be served, in words for the caller."""
-        return self._inactive[model]
+    def inactive(self, model: str, now: float) -> str | None:
+        """Return why a model may not be served, in words for the caller.
+
+        `now` is of the monotonic clock `ticks`: facts prove something for as long as a snapshot
+        may be old, so that nothing is served on the word of a watch that has stopped.
+        """
+        return self._inactive[model] if now < self._valid_until else _UNCHECKED
 
     def any_served(self) -> bool:
         """Say whether at least one model may be served."""
-        return any(reason is None for reason in self._inactive.values())
+        return len(self.reasons()) < len(self._inactive)
 
     def reasons(self) -> list[tuple[str, str]]:
         """List the models that are not served, each with the reason."""
-        return [(model, reason) for model, reason in self._inactive.items() if reason is not None]
+        now = self._ticks()
+        reasons = ((model, self.inactive(model, now)) for model in self._inactive)
+        return [(model, reason) for model, reason in reasons if reason is not None]
 
     def update(self, facts: Facts) -> None:
         """Judge every model by new facts."""
@@ -55,6 +69,7 @@ class SafeguardBoard:
             self._inactive[name] = (
                 f"The safeguard '{first[0]}' is not active: {first[1]}." if first else None
             )
+        self._valid_until = self._ticks() + facts.max_snapshot_age_s
 
 
 class AcknowledgementLag:
@@ -64,23 +79,41 @@ class AcknowledgementLag:
         """Watch one group's acknowledgements of one journal."""
         self._journal = journal
         self._group = group
+        self._inherited = journal.written
         self._samples: deque[tuple[int, float]] = deque()
         """(offset, when it was the last one written), oldest first."""
 
+        self.known = False
+        """Nothing is unacknowledged from before the start, whose age nobody knows."""
+
     def seconds(self, now: float) -> float:
-        """Note how far the journal is, and return the lag; exact to the interval of calls."""
+        """Note how far the journal is, and return the lag, exact to the interval of calls.
+
+        While it is not `known` this is the least that it can be.
+        """
         written = self._journal.written
         position = self._group.load().get(self._journal.log)
         acknowledged = position.offset if position else 0
-        if not self._samples or self._samples[-1][0] < written:
-            self._samples.append((written, now))
+        self._note(written, now)
         while self._samples and self._samples[0][0] <= acknowledged:
             self._samples.popleft()
+        self.known = acknowledged >= self._inherited
         return now - self._samples[0][1] if self._samples else 0.0
+
+    def _note(self, written: int, now: float) -> None:
+        samples = self._samples
+        if not samples or samples[-1][0] < written:
+            if len(samples) < _MAX_SAMPLES:
+                samples.append((written, now))
+            else:  # nobody has read for long: what is new may count as older than it is
+                samples[-1] = (written, samples[-1][1])
 
 
 class SafeguardWatch:
-    """Gathers the facts, and keeps the board and the keys up to date."""
+    """Gathers the facts, and keeps the board and the keys up to date.
+
+    Durations are of the monotonic clock `ticks`, so that a clock that is set back hides nothing.
+    """
 
     def __init__(  # noqa: PLR0913  (what there is to watch)
         self,
@@ -94,6 +127,7 @@ class SafeguardWatch:
         max_snapshot_age_s: float,
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
+        ticks: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Know nothing yet."""
         self._board = board
@@ -105,41 +139,58 @@ class SafeguardWatch:
         self._max_snapshot_age_s = max_snapshot_age_s
         self._metrics = metrics
         self._clock = clock
+        self._ticks = ticks
+        self._started = ticks()
         self._heard_at: float | None = None
-        self._heartbeat: Heartbeat | None = None
+        self._beat: Heartbeat | None = None
+        self._beat_at = 0.0
 
     def check(self) -> None:
         """Gather the facts once."""
-        now = self._clock()
-        self._ask_store(now)
-        self._report(self._facts(now), now)
+        self._ask_store()
+        now = self._ticks()
+        lag_s = self._lag.seconds(now)
+        facts = self._facts(now, lag_s)
+        self._board.update(facts)
+        self._metrics.journal_bytes.set(self._journal.used_bytes)
+        self._metrics.journal_oldest.set(lag_s)
+        self._metrics.screening_lag.set(facts.screening_lag_s or lag_s)
+        self._metrics.snapshot_age.set(now - (self._heard_at or self._started))
 
-    def _ask_store(self, now: float) -> None:
+    def _ask_store(self) -> None:
         try:
             if revision(self._store) != self._authenticator.snapshot.revision:
-                self._authenticator.snapshot = load_snapshot(self._store, now)
+                self._authenticator.snapshot = load_snapshot(self._store, self._clock())
             with self._store.read() as connection:
-                self._heartbeat = read_heartbeats(connection).get(SCREENER)
-            self._heard_at = now
+                self._note_beat(read_heartbeats(connection).get(SCREENER))
+            self._heard_at = self._ticks()
         except Exception as error:  # noqa: BLE001  (whatever the driver raises: the store is away)
             _log.warning("the store cannot be read: %s", type(error).__name__)
 
-    def _facts(self, now: float) -> Facts:
-        beat = self._heartbeat
-        lag_s: float | None = self._lag.seconds(now)
-        if self._screener_reads_kafka and lag_s is not None:
-            lag_s = lag_s + beat.lag_at(now) if beat else None
+    def _note_beat(self, beat: Heartbeat | None) -> None:
+        """Note when a beat was first seen; of the one found at the start only its clock tells."""
+        if beat is not None and beat != self._beat:
+            age_s = abs(self._clock() - beat.at) if self._heard_at is None else 0.0
+            self._beat_at = self._ticks() - age_s
+        self._beat = beat
+
+    def _facts(self, now: float, lag_s: float) -> Facts:
+        beat = self._beat
+        silent_s = None if beat is None else now - self._beat_at
         return Facts(
             journal_accepts=self._journal.has_room(),
-            snapshot_age_s=None if self._heard_at is None else max(0.0, now - self._heard_at),
+            snapshot_age_s=None if self._heard_at is None else now - self._heard_at,
             max_snapshot_age_s=self._max_snapshot_age_s,
-            screener_silent_s=max(0.0, now - beat.at) if beat else None,
-            screening_lag_s=lag_s,
+            screener_silent_s=silent_s,
+            screening_lag_s=self._screening_lag_s(lag_s, silent_s),
         )
 
-    def _report(self, facts: Facts, now: float) -> None:
-        self._board.update(facts)
-        self._metrics.journal_bytes.set(self._journal.used_bytes)
-        self._metrics.journal_oldest.set(self._lag.seconds(now))
-        self._metrics.screening_lag.set(facts.screening_lag_s or 0.0)
-        self._metrics.snapshot_age.set(facts.snapshot_age_s or 0.0)
+    def _screening_lag_s(self, lag_s: float, silent_s: float | None) -> float | None:
+        """Return what is known: of Kafka the screener alone tells how far behind it is."""
+        if not self._lag.known:
+            return None
+        if not self._screener_reads_kafka:
+            return lag_s
+        if self._beat is None or silent_s is None:
+            return None
+        return lag_s + self._beat.lag_s + silent_s

@@ -5,9 +5,13 @@ import contextlib
 import secrets
 import signal
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Final
 
+import uvicorn
 import uvloop
+from prometheus_client import CollectorRegistry
 
 from service.core.surfaces import SURFACES
 from service.core.tiers import TIERS
@@ -37,8 +41,11 @@ from service.telemetry.ops import (
     ops_server,
     serve_in_thread,
 )
-from service.telemetry.tracing import make_tracer
+from service.telemetry.tracing import Tracer, make_tracer
 from service.wiring.parts import SCREENER, SHIPPER, clock, journal_root, make_metrics, own_journal
+
+_DRAIN_S: Final = 5.0
+"""The longest wait for the journal at the end; it has seldom more than a few commits to make."""
 
 
 def run_gateway(settings: Settings, ops: OpsAddress) -> int:
@@ -47,13 +54,36 @@ def run_gateway(settings: Settings, ops: OpsAddress) -> int:
     return 0
 
 
-async def _serve(settings: Settings, ops: OpsAddress) -> None:
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A gateway that is put together and does not listen yet."""
+
+    app: GatewayApp
+    journal: Journal
+    board: SafeguardBoard
+    registry: CollectorRegistry
+
+    def reasons(self) -> list[Reason]:
+        """List what keeps it from being ready."""
+        reasons = []
+        if not self.journal.has_room():
+            reasons.append(Reason("journal", "the journal takes no new exchange"))
+        if not self.board.any_served():
+            inactive = self.board.reasons()
+            reasons += [Reason("safeguard_inactive", why, model) for model, why in inactive]
+        return reasons
+
+
+@contextlib.asynccontextmanager
+async def gateway_of(settings: Settings) -> AsyncIterator[Gateway]:
+    """Put a gateway together; at the end all that it appended is kept and counted."""
     registry, metrics = make_metrics()
     meters = Meters(metrics)
     evidence = Evidence(asyncio.get_running_loop(), meters.appends)
-    store = open_store(settings.store.url)
+    tracer = make_tracer("watchgate-gateway")
     with (
-        contextlib.closing(store),
+        contextlib.closing(tracer),
+        contextlib.closing(open_store(settings.store.url)) as store,
         own_journal(settings, "gateway", evidence.announce) as journal,
     ):
         evidence.attach(journal)
@@ -61,21 +91,39 @@ async def _serve(settings: Settings, ops: OpsAddress) -> None:
         models = _models(settings, upstreams)
         board = SafeguardBoard(models, metrics)
         authenticator = Authenticator(_pepper(settings, store), meters)
-        pipeline = _pipeline(settings, models, authenticator, board, evidence, meters)
+        recorder = Recorder(evidence, meters)
+        pipeline = _pipeline(settings, models, authenticator, board, recorder, tracer)
         watch = _watch(settings, board, authenticator, store, journal, metrics)
         app = GatewayApp(pipeline, watch, settings.store.poll_s)
-        ops_app = make_ops_app(_readiness(journal, board, app), metrics_of(registry))
-        serve_in_thread(ops_server(ops_app, ops))
-        await _listen(settings, app)
-        evidence.flush()
-        for upstream in upstreams.values():
-            await upstream.close()
-        pipeline.tracer.close()
+        try:
+            yield Gateway(app, journal, board, registry)
+        finally:
+            await evidence.drain(_DRAIN_S)
+            meters.flush()
+            for upstream in upstreams.values():
+                await upstream.close()
 
 
-async def _listen(settings: Settings, app: GatewayApp) -> None:
+async def _serve(settings: Settings, ops: OpsAddress) -> None:
+    async with gateway_of(settings) as gateway:
+        server = server_of(settings, gateway.app)
+
+        def reasons() -> list[Reason]:
+            stopping = [Reason("draining", "the gateway is stopping")]
+            return (stopping if server.should_exit else []) + gateway.reasons()
+
+        serve_in_thread(ops_server(make_ops_app(reasons, metrics_of(gateway.registry)), ops))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # for the moments before uvicorn listens to them, and after: it raises them again
+            signal.signal(number, lambda *_: setattr(server, "should_exit", True))
+        address, many = (settings.gateway.host, settings.gateway.port), settings.gateway.workers > 1
+        await server.serve([listen_on(address, "gateway", reuse_port=many)])
+
+
+def server_of(settings: Settings, app: GatewayApp) -> uvicorn.Server:
+    """Return the server that the settings describe, around the application."""
     gateway = settings.gateway
-    server = make_server(
+    return make_server(
         app,
         RequestLimits(
             max_header_bytes=gateway.max_header_bytes,
@@ -88,11 +136,6 @@ async def _listen(settings: Settings, app: GatewayApp) -> None:
         tls_cert=gateway.tls.cert_file if gateway.tls else None,
         tls_key=gateway.tls.key_file if gateway.tls else None,
     )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # for the moments before uvicorn listens to them, and after: it raises them again
-        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
-    address = (gateway.host, gateway.port)
-    await server.serve([listen_on(address, "gateway", reuse_port=gateway.workers > 1)])
 
 
 def _pipeline(  # noqa: PLR0913, PLR0917  (one call, right above)
@@ -100,21 +143,21 @@ def _pipeline(  # noqa: PLR0913, PLR0917  (one call, right above)
     models: Mapping[str, ServedModel],
     authenticator: Authenticator,
     board: SafeguardBoard,
-    evidence: Evidence,
-    meters: Meters,
+    recorder: Recorder,
+    tracer: Tracer,
 ) -> Pipeline:
     for model in models:
         for surface in SURFACES:
-            meters.declare(surface, model)
+            recorder.meters.declare(surface, model)
     gateway = settings.gateway
     return Pipeline(
         models=models,
         authenticator=authenticator,
         board=board,
-        recorder=Recorder(evidence, meters),
+        recorder=recorder,
         ids=ExchangeIds(secrets.token_hex(8)),
-        meters=meters,
-        tracer=make_tracer("watchgate-gateway"),
+        meters=recorder.meters,
+        tracer=tracer,
         limits=Limits(gateway.max_body_bytes, gateway.max_answer_bytes, gateway.body_timeout_s),
     )
 
@@ -148,22 +191,6 @@ def _watch(  # noqa: PLR0913, PLR0917  (one call, right above)
         metrics=metrics,
         clock=clock,
     )
-
-
-def _readiness(
-    journal: Journal, board: SafeguardBoard, app: GatewayApp
-) -> Callable[[], list[Reason]]:
-    def readiness() -> list[Reason]:
-        reasons = []
-        if app.draining:
-            reasons.append(Reason("draining", "the gateway is stopping"))
-        if not journal.has_room():
-            reasons.append(Reason("journal", "the journal takes no new exchange"))
-        if not board.any_served():
-            reasons += [Reason("safeguard_inactive", why, m) for m, why in board.reasons()]
-        return reasons
-
-    return readiness
 
 
 def _models(
