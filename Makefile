@@ -37,7 +37,7 @@ unit: setup  ## the unit tests
 
 test: lint  ## set up and run every test, with a real vLLM
 	@$(BIN)/watchgate vllm --prepare
-	@$(BIN)/python -m scripts.real_parts
+	@$(BIN)/python -m scripts.fetch_parts
 	@$(BIN)/python -m scripts.test_all $(ARGS)
 
 evaluate: setup  ## the detectors' quality against its floors (DATA=folder)
@@ -51,7 +51,7 @@ docs: setup  ## write the tables of docs/ anew from the code
 	@$(BIN)/python -m scripts.make_docs
 
 lock: setup  ## pin the packages anew (requirements/main.txt and dev.txt)
-	@$(BIN)/python -m scripts.lock
+	@$(BIN)/python -m scripts.lock $(ARGS)
 
 clean:  ## remove what was made, but for var/, where your data is
 	rm -rf .venv .venv-vllm .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* htmlcov

@@ -124,6 +124,8 @@ def summary(run: Run, key: str) -> str:
     gateway, ops = run.settings.gateway, run.settings.ops
     address = f"http://{_reachable(gateway.host)}:{gateway.port}"
     metrics = f"http://{_reachable(ops.host)}:{ops.port}/metrics"
+    console = f"http://{_reachable(run.settings.console.host)}:{run.settings.console.port}"
+    token = _shown(run.settings.data_dir / "admin-token")
     body = {"model": run.model, "messages": [{"role": "user", "content": "Who are you?"}]}
     command = f"{_shown(Path(sys.executable).with_name('watchgate'))}"
     config = f"--config {_shown(run.config)}"
@@ -136,7 +138,8 @@ Watchgate is ready.
               -H "Authorization: Bearer {key}" \\
               -H "Content-Type: application/json" \\
               -d '{json.dumps(body)}'
-{_console(run)}  metrics   {metrics}  (also /ready and /health)
+  admin     {console}/admin/v1/status  (its bearer token: {token})
+  metrics   {metrics}  (also /ready and /health)
   alerts    {command} alerts list {config}
   records   {command} receipts show ID {config}
             (ID: an answer's header x-watchgate-receipt)
@@ -230,25 +233,12 @@ def _ports(run: Run) -> list[tuple[tuple[str, int], str]]:
     settings = run.settings
     wanted = [
         ((settings.gateway.host, settings.gateway.port), "the gateway"),
+        ((settings.console.host, settings.console.port), "the admin API"),
         ((settings.ops.host, settings.ops.port), "the ops endpoint"),
     ]
-    if _has_console():
-        wanted.append(((settings.console.host, settings.console.port), "the console"))
     if run.local:
         wanted.append((_address(run.upstream), "vLLM"))
     return wanted
-
-
-def _has_console() -> bool:
-    from service.commands import processes  # noqa: PLC0415
-
-    return "console" in processes._ROLES  # noqa: SLF001
-
-
-def _console(run: Run) -> str:
-    console = run.settings.console
-    line = f"  admin     http://{_reachable(console.host)}:{console.port}\n"
-    return line if _has_console() else ""
 
 
 def _address(url: str) -> tuple[str, int]:
