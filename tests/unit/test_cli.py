@@ -1,0 +1,142 @@
+"""What every command promises: --help with an example, exit codes, errors of one line."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scripts.docs_commands import leaves, whole_parser
+from service.cli import main
+
+COMMANDS = [parser.prog.split()[1:] for parser in leaves(whole_parser())]
+MINIMAL = """\
+upstreams: [{name: local, url: "http://127.0.0.1:8000"}]
+models: [{name: smollm2, upstream: local, tier: 1}]
+"""
+Write = Callable[[str], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def written(text: str) -> Path:
+        path = tmp_path / "watchgate.yaml"
+        path.write_text(text)
+        return path
+
+    return written
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_has_help_with_an_example(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([*command, "--help"])
+    said = capsys.readouterr().out
+    assert end.value.code == 0
+    assert "example" in said
+    assert f"watchgate {' '.join(command)}" in said.split("example")[-1]
+
+
+@pytest.mark.parametrize("arguments", [[], ["up", "--nonsense"], ["dance"], ["keys", "dance"]])
+def test_wrong_usage_is_exit_code_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    assert not capsys.readouterr().out
+
+
+WRONG = {
+    "unknown key": ("gateway: {prot: 8080}\n" + MINIMAL, "gateway.prot: unknown setting"),
+    "unknown section": ("gatway: {}\n" + MINIMAL, "gatway: unknown setting"),
+    "wrong type": ("gateway: {port: eighty}\n" + MINIMAL, "gateway.port: "),
+    "out of range": ("gateway: {port: 70000}\n" + MINIMAL, "gateway.port: "),
+    "missing variable": (
+        "auth: {pepper: '${WATCHGATE_TEST_IS_NOT_SET}'}\n" + MINIMAL,
+        "auth.pepper: the environment variable WATCHGATE_TEST_IS_NOT_SET is not set",
+    ),
+    "unknown upstream": (
+        MINIMAL.replace("upstream: local", "upstream: remote"),
+        "models[0].upstream: no upstream is named 'remote'",
+    ),
+    "a tier that cannot be kept": (MINIMAL.replace("tier: 1", "tier: 3"), "models[0].tier: "),
+    "a model without a tier": (MINIMAL.replace(", tier: 1", ""), "models[0].tier: "),
+    "nothing to serve": ("models: []\n", "upstreams: "),
+    "not a mapping": ("- gateway\n", "expected a mapping of settings"),
+    "not YAML": ("gateway: {port: 1\n", "not YAML"),
+    "an unknown kind of event log": ("event_log: {kind: carrier}\n" + MINIMAL, "event_log: "),
+    "the same name twice": (
+        MINIMAL.replace("models: [", "models: [{name: smollm2, upstream: local, tier: 1}, "),
+        "models[1]: 'smollm2' is already taken",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_wrong_settings_are_one_line_with_the_key_and_exit_code_2(
+    wrong: str, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, said = WRONG[wrong]
+    assert main(["check-config", "--config", str(write(text))]) == 2
+    captured = capsys.readouterr()
+    assert not captured.out
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("watchgate: ")
+    assert said in captured.err
+
+
+def test_a_missing_file_is_one_line_that_says_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check-config", "--config", str(tmp_path / "none.yaml")]) == 2
+    assert "no such file; name one with --config" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["up", "gateway", "screener", "enforcer", "shipper", "console"])
+def test_no_process_starts_under_wrong_settings(command: str, write: Write) -> None:
+    config = write("gateway: {prot: 8080}\n" + MINIMAL)
+    done = subprocess.run(
+        [sys.executable, "-m", "service.cli", command, "--config", str(config)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "watchgate: gateway.prot: unknown setting\n"
+
+
+SECRETS = ["the-pepper-of-the-test", "the-key-of-vllm", "the-password-of-kafka"]
+
+
+def test_check_config_prints_the_settings_in_effect_without_secrets(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pepper, key, password = SECRETS
+    config = write(
+        f"auth: {{pepper: {pepper}}}\n"
+        "event_log: {kind: kafka, bootstrap_servers: ['127.0.0.1:9092'], "
+        f"security: {{protocol: SASL_SSL, username: u, password: {password}}}}}\n"
+        + MINIMAL.replace("8000", f'8000", api_key: "{key}')
+    )
+    assert main(["check-config", "--json", "--config", str(config)]) == 0
+    printed = capsys.readouterr().out
+    settings = json.loads(printed)
+    assert settings["gateway"]["port"] == 8080
+    assert settings["upstreams"][0]["api_key"] == settings["auth"]["pepper"] == "**********"
+    assert [secret for secret in SECRETS if secret in printed] == []
+
+
+def test_the_environment_wins_over_the_file(
+    write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WATCHGATE_GATEWAY__PORT", "9000")
+    config = write("gateway: {port: 8000, workers: 2}\n" + MINIMAL)
+    assert main(["check-config", "--json", "--config", str(config)]) == 0
+    gateway = json.loads(capsys.readouterr().out)["gateway"]
+    assert (gateway["port"], gateway["workers"]) == (9000, 2)
