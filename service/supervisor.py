@@ -36,8 +36,8 @@ _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 10.0
 STEADY_S: Final = 30.0
 """A child that ran for so long had started well."""
-ATTEMPTS: Final = 6
-"""How often a child may fail before it has ever started well: over about 25 s."""
+ATTEMPTS: Final = 5
+"""How often a child may fail before it has ever started well: over about 15 s."""
 _PROBLEM: Final = 1
 _USAGE: Final = 2
 """The exit code of a child whose settings are wrong."""
@@ -119,12 +119,13 @@ class Supervisor:
         self._stop_s = stop_s
         self._stop = threading.Event()
         self._resources = ExitStack()
-        self._resources.callback(os.close, _lock(data_dir))
+        lock = _lock(data_dir)
+        self._resources.callback(os.close, lock)
         # The held end is inherited by nobody, so the lifeline ends with this process.
         self._lifeline, self._held_end = os.pipe()
         self._ops = ops_server(make_ops_app(self.readiness, self._metrics_text), ops)
         self._asking = ThreadPoolExecutor(len(roles), "ask")
-        run_dir = tempfile.mkdtemp(prefix="watchgate-")  # short: a socket's path has 107 bytes
+        run_dir = _new_run_dir(lock)
         self._resources.callback(shutil.rmtree, run_dir, ignore_errors=True)
         self._metrics_dir = Path(run_dir) / "metrics"
         self._metrics_dir.mkdir()
@@ -211,6 +212,19 @@ def _lock(data_dir: Path) -> int:
         os.close(fd)
         raise AlreadyRunning(f"data_dir: another `watchgate up` runs on {data_dir}") from None
     return fd
+
+
+def _new_run_dir(lock: int) -> str:
+    """Make a folder for sockets and metrics, and remove that of a supervisor that was killed.
+
+    It is not in the data folder, because a socket's path has 107 bytes at most.
+    """
+    if left := os.pread(lock, 4096, 0).decode():
+        shutil.rmtree(left, ignore_errors=True)
+    run_dir = tempfile.mkdtemp(prefix="watchgate-")
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, run_dir.encode(), 0)
+    return run_dir
 
 
 def _forget_gauges(folder: Path, name: str) -> None:

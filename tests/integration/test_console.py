@@ -1,0 +1,87 @@
+"""The admin API in its own process, beside everything else."""
+
+import json
+import stat
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.real_parts.installation import Installation, get, installation
+from tests.real_parts.serving import until
+
+PATHS = ("status", "alerts", "keys", "coverage", "openapi.json")
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    with installation(tmp_path_factory.mktemp("console")) as running:
+        yield running
+
+
+def told(one: Installation, path: str) -> Any:  # noqa: ANN401  (whatever JSON holds)
+    status, answer = one.admin(f"/admin/v1/{path}")
+    assert status == 200
+    return answer
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("token", ["", "wrong", "0" * 64])
+def test_nothing_answers_without_the_token(one: Installation, path: str, token: str) -> None:
+    status, answer = one.admin(f"/admin/v1/{path}", token=token)
+    assert (status, answer["error"]["code"]) == (401, "invalid_admin_token")
+
+
+def test_not_even_a_path_that_is_not_there_answers_without_the_token(one: Installation) -> None:
+    assert one.admin("/nothing", token="wrong")[0] == 401
+    assert one.admin("/nothing")[0] == 404
+
+
+def test_an_api_key_is_no_admin_token(one: Installation) -> None:
+    assert one.admin("/admin/v1/status", token=one.key)[0] == 401
+    assert one.metric("watchgate_auth_failures_total", reason="admin_token") > 0
+
+
+def test_the_token_is_for_its_owner_alone(one: Installation) -> None:
+    assert stat.S_IMODE((one.data_dir / "admin-token").stat().st_mode) == 0o600
+
+
+def test_status_shows_workers_models_and_what_their_tiers_require(one: Installation) -> None:
+    until(lambda: len(told(one, "status")["workers"]) == 3)
+    status = told(one, "status")
+    assert [worker["name"] for worker in status["workers"]] == ["coverage", "enforcer", "screener"]
+    assert [model["name"] for model in status["models"]] == ["fast", "slow"]
+    assert "prompt_screen" in status["models"][0]["safeguards"]
+    assert status["open_gaps"] == 0
+
+
+def test_alerts_are_those_of_the_outbox(one: Installation) -> None:
+    exchange_id = one.chat("page me")
+    until(lambda: told(one, "alerts") and told(one, "alerts")[0]["exchange_id"] == exchange_id)
+    (alert,) = told(one, "alerts?limit=1")
+    assert (alert["state"], alert["labels"]["model"]) == ("firing", "fast")
+
+
+def test_keys_are_shown_without_what_it_takes_to_use_them(one: Installation) -> None:
+    (key,) = told(one, "keys")
+    assert (key["project"], key["prefix"]) == ("test", one.key[: len(key["prefix"])])
+    assert one.key not in json.dumps(key)
+    assert told(one, "keys?project=other") == []
+
+
+def test_coverage_without_gaps_is_empty(one: Installation) -> None:
+    assert told(one, "coverage") == {"open_gaps": 0, "gaps": []}
+
+
+def test_the_api_describes_itself_and_only_reads(one: Installation) -> None:
+    paths = told(one, "openapi.json")["paths"]
+    assert set(paths) == {f"/admin/v1/{path}" for path in PATHS[:-1]}
+    assert {method for path in paths.values() for method in path} == {"get"}
+
+
+def test_wrong_parameters_are_told(one: Installation) -> None:
+    assert one.admin("/admin/v1/alerts?limit=0")[0] == 422
+
+
+def test_the_gateway_does_not_serve_the_admin_api(one: Installation) -> None:
+    assert get(f"http://127.0.0.1:{one.ports['gateway']}/admin/v1/status")[0] == 404
