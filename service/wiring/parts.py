@@ -1,7 +1,10 @@
 """The parts that processes share, made from the settings."""
 
 import os
+import re
+import socket
 import time
+import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,14 +84,27 @@ def end_interrupted(journal: Journal) -> None:
         journal.append(to_record(closed), Durability.SYNCED, ends=True)
 
 
-def reader_of(settings: Settings, group: str, topics: Collection[Topic]) -> EventReader:
-    """Return what a worker's group reads from: the journals themselves, or Kafka."""
+def reader_of(
+    settings: Settings, group: str, topics: Collection[Topic], journal: Journal
+) -> EventReader:
+    """Return what a worker's group reads from: the journals themselves, or Kafka.
+
+    `journal` is the worker's own: its lock makes sure that no other process is the same member.
+    """
     log = settings.event_log
     if isinstance(log, KafkaLog):
-        return KafkaReader(kafka_config(log), f"watchgate-{group}", topics)
+        member = _member(settings, journal)
+        return KafkaReader(kafka_config(log), f"watchgate-{group}", topics, member=member)
     return JournalReader(
         journal_root(settings), group, topics, batch_records=settings.screening.batch_records
     )
+
+
+def _member(settings: Settings, journal: Journal) -> str:
+    """Name the process that holds a journal, also beside other installations and machines."""
+    installation = zlib.crc32(bytes(settings.data_dir))
+    host = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())
+    return f"{host}-{installation:08x}-{journal.log}"
 
 
 def kafka_config(log: KafkaLog) -> KafkaConfig:

@@ -86,7 +86,7 @@ class Worker:
         tick: Tick = lambda _records: None,
     ) -> None:
         """Add a loop over what a group has to read."""
-        reader = self.watched(group, reader_of(self._settings, group, topics))
+        reader = self.watched(group, reader_of(self._settings, group, topics, journal))
         loop = Loop(
             group=group,
             reader=wrap(reader),

@@ -49,12 +49,19 @@ class KafkaReader:
         topics: Collection[Topic],
         *,
         max_records: int = 500,
+        member: str | None = None,
     ) -> None:
-        """Join nothing yet; the first `poll` connects. It returns at most `max_records`."""
+        """Join nothing yet; the first `poll` connects. It returns at most `max_records`.
+
+        `member` is a name that one process of the group has at a time, of letters, digits, `.`,
+        `_` and `-`. A process that was killed is replaced at once by the next of its name;
+        without one the group waits until the dead member's session has expired.
+        """
         self._config = config
         self._group = group
         self._topics = {config.topics[topic]: topic for topic in topics}
         self._max_records = max_records
+        self._member = member
         self._consumer: KafkaConsumer | None = None
         self._client: KafkaNetClient | None = None
         self._partitions: dict[TopicPartition, Partition] = {}
@@ -173,7 +180,7 @@ class KafkaReader:
         if self._closed:
             raise ValueError("this reader is closed")
         ensure_topics(self._config)
-        self._consumer = _consumer(self._config, self._group)
+        self._consumer = _consumer(self._config, self._group, self._member)
         self._client = self._consumer._client  # noqa: SLF001 - nothing public tells
         self._consumer.subscribe(list(self._topics), listener=self._rebalances)
         return self._consumer
@@ -217,16 +224,17 @@ class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
             yield self._owned.get()
 
 
-def _consumer(config: KafkaConfig, group: str) -> KafkaConsumer:
+def _consumer(config: KafkaConfig, group: str, member: str | None) -> KafkaConsumer:
     return connect(
         KafkaConsumer,
         config,
         group_id=group,
+        group_instance_id=member,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         # The cooperative assignor does not converge in this library.
         partition_assignment_strategy=[RangePartitionAssignor],
-        # A reader that was killed holds up its group for so long.
+        # A reader without a name that was killed holds up its group for so long.
         session_timeout_ms=10_000,
         heartbeat_interval_ms=3_000,
         # Topics may be made, or get more partitions, after the reader started.
