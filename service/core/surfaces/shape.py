@@ -81,8 +81,9 @@ def parse(body: bytes) -> Request:
     """
     try:
         fields = _fields_decoder.decode(body)
+        msgspec.json.decode(body)  # `Raw` skips what the workers, who read it all, could not
     except UNREADABLE:
-        raise InvalidRequest("The body is not a JSON object.") from None
+        raise InvalidRequest("The body is not a JSON object that can be read.") from None
     if "model" not in fields:
         raise InvalidRequest("The field 'model' is missing.", param="model")
     model = _decode(_string_decoder, fields, "model", "a string")
