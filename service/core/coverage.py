@@ -56,8 +56,16 @@ class _Exchange:
 
     @property
     def settled(self) -> bool:
-        covered = self.opened and len(self.screened) == len(Part)
-        return self.closed and (covered or self.served is False)
+        ended = self.opened and self.closed
+        return ended and (len(self.screened) == len(Part) or self.served is False)
+
+    @property
+    def matters(self) -> bool:
+        """Say whether it must be covered by its deadline.
+
+        A verdict alone repeats what is long past: there was an exchange to have it.
+        """
+        return self.served is not False if self.closed else self.opened
 
 
 class Coverage:
@@ -148,6 +156,10 @@ class Coverage:
 
     # What is told
 
+    def knows(self, exchange_id: str) -> bool:
+        """Say whether an exchange is remembered: unsettled, settled or as a gap."""
+        return any(exchange_id in one for one in (self._unsettled, self._gaps, self._settled))
+
     def gaps(self, now: float) -> list[CoverageGap]:
         """Return the gaps that have opened, each once."""
         late = [(id_, x) for id_, x in self._unsettled.items() if x.due <= now]
@@ -206,8 +218,7 @@ class Coverage:
 
     def _give_up(self, exchange_id: str, exchange: _Exchange) -> CoverageGap | None:
         """Take an exchange past its deadline for a gap."""
-        if not (exchange.opened or exchange.closed):
-            # a verdict alone repeats what is long past: there was an exchange to have it
+        if not exchange.matters:
             self._remember(exchange_id)
             return None
         del self._unsettled[exchange_id]

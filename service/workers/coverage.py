@@ -19,6 +19,7 @@ from service.events.schema import AnyEvent, Closed, Opened, to_event
 from service.store.coverage import Gap, close_gaps, count_gaps, list_gaps, open_gaps, prune_gaps
 from service.store.engine import Store
 from service.telemetry.metrics import Metrics
+from service.workers.loop import REPLAY
 
 _KEEP_CLOSED_S: Final = 30 * 86400.0
 _CHECK_S: Final = 1.0
@@ -103,6 +104,8 @@ class Reconciler:
 
     def _note(self, position: Position, event: AnyEvent) -> None:
         coverage, id_, model, at = self._coverage, event.exchange_id, event.model, event.at
+        if position.log.startswith(REPLAY) and not coverage.knows(id_):
+            return  # it was reconciled long ago, and only one of its events comes again
         began = self._began.setdefault((position.log, position.part), at)
         if isinstance(event, Opened):
             coverage.opened(id_, model, at)

@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 _POLL_S: Final = 0.5
 _COMMIT_S: Final = 0.25
 """While there is always something to read, so often it is acknowledged: each time costs syncs."""
+REPLAY: Final = "replay"
+"""The role whose journal takes the records behind dead letters when they are to be handled anew."""
 HANDLER_FAILED: Final = "handler_failed"
 _ATTEMPTS: Final = 3
 """How often one record may fail in a way that nobody foresaw before it is a dead letter."""
