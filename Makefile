@@ -23,7 +23,8 @@ setup:  ## make .venv with the watchgate command and everything but vLLM
 run: setup  ## set up and run everything on this machine (UPSTREAM=http://host:8000 MODEL=name: in front of that)
 	@$(BIN)/python -m scripts.run $(if $(UPSTREAM),--upstream "$(UPSTREAM)") $(if $(MODEL),--model "$(MODEL)")
 
-check: lint unit  ## the quick loop: lint, types, layers, sizes, unit tests
+check: setup  ## the quick loop: lint, types, layers, sizes, unit tests
+	@$(MAKE) --no-print-directory --output-sync=target -j2 lint unit
 
 lint: setup  ## lint, types, layers, sizes
 	@$(BIN)/ruff check --quiet .

@@ -33,7 +33,8 @@ def settings() -> Sequence[Table | str]:
     for path, section in _sections("", Settings):
         parts += [f"## {code(path)}" if path else "## Top level", sentence(section.__doc__)]
         names = [name for name, field in section.model_fields.items() if not _is_one(field)]
-        if rows := [_row(path, section, name) for name in names]:
+        schema = section.model_json_schema()
+        if rows := [_row(path, section, schema, name) for name in names]:
             parts.append(Table(["key", "type", "default"], rows, words="what it is"))
     return parts
 
@@ -63,9 +64,8 @@ def _is_one(field: FieldInfo) -> bool:
     return any(_models(field.annotation)) and isinstance(field.default, BaseModel)
 
 
-def _row(path: str, section: type[BaseModel], name: str) -> list[str]:
+def _row(path: str, section: type[BaseModel], schema: dict[str, Any], name: str) -> list[str]:
     field = section.model_fields[name]
-    schema = section.model_json_schema()
     inner = list(_models(field.annotation))
     type_ = _type(schema["properties"][name], schema.get("$defs", {})) if not inner else "section"
     if inner and get_origin(field.annotation) is tuple:

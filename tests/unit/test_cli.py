@@ -98,17 +98,23 @@ def test_a_missing_file_is_one_line_that_says_what_to_do(
 
 
 @pytest.mark.parametrize("command", ["up", "gateway", "screener", "enforcer", "shipper", "console"])
-def test_no_process_starts_under_wrong_settings(command: str, write: Write) -> None:
+def test_no_process_starts_under_wrong_settings(
+    command: str, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = write("gateway: {prot: 8080}\n" + MINIMAL)
+    assert main([command, "--config", str(config)]) == 2
+    assert capsys.readouterr().err == "watchgate: gateway.prot: unknown setting\n"
+
+
+def test_the_installed_command_gives_the_exit_code_and_one_line(write: Write) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "service.cli", command, "--config", str(config)],
+        [str(Path(sys.executable).with_name("watchgate")), "check-config", "--config", write("[]")],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert done.returncode == 2
-    assert done.stderr == "watchgate: gateway.prot: unknown setting\n"
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 
 SECRETS = ["the-pepper-of-the-test", "the-key-of-vllm", "the-password-of-kafka"]
