@@ -5,6 +5,7 @@ What is up to date is left alone, so a second call takes a fraction of a second.
 """
 
 import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,9 +44,11 @@ def ensure_environment(root: Path, venv: Path) -> None:
     python = venv / "bin" / "python"
     packages = digest_of(*(root / lock for lock in LOCKS), sys.version, str(venv))
     if not (python.exists() and is_stamped(venv / "packages-stamp", packages)):
-        shutil.rmtree(venv, ignore_errors=True)
-        # --without-pip: Debian keeps what `venv` needs for a pip in a package of its own
-        run_step("making .venv", [sys.executable, "-m", "venv", "--without-pip", str(venv)], say)
+        if not _is_of_this_python(python):
+            shutil.rmtree(venv, ignore_errors=True)
+            # --without-pip: Debian keeps what `venv` needs for a pip in a package of its own
+            command = [sys.executable, "-m", "venv", "--without-pip", str(venv)]
+            run_step("making .venv", command, say)
         _install(root, python)
         (venv / "packages-stamp").write_text(packages, encoding="utf-8")
     itself = digest_of(root / "pyproject.toml", packages, str(root))
@@ -53,6 +56,16 @@ def ensure_environment(root: Path, venv: Path) -> None:
         options = ["--quiet", "--no-build-isolation", "--no-deps", "--editable", str(root)]
         run_step("installing watchgate", [*_pip(python), *options], say)
         (venv / "itself-stamp").write_text(itself, encoding="utf-8")
+
+
+def _is_of_this_python(python: Path) -> bool:
+    """Say whether there is an environment, and of this very version: then it is completed."""
+    command = [str(python), "-c", "import sys; print(sys.version)"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return False
+    return done.stdout.strip() == sys.version
 
 
 def _install(root: Path, python: Path) -> None:
