@@ -73,6 +73,8 @@ class Reconciler:
         self._read_to = min(ends.values(), default=self._read_to)
         self._filled += self._coverage.take_filled()
         self._close_filled()
+        for model, count in self._coverage.take_covered().items():
+            self._metrics.screened.labels(model).inc(count)
 
     def cut(self) -> int:
         """Return the last turn that may be acknowledged: what was read by then is kept."""
@@ -90,8 +92,6 @@ class Reconciler:
         if now < self._next_check <= now + _CHECK_S:
             return
         self._next_check = now + _CHECK_S
-        for model, count in self._coverage.take_covered().items():
-            self._metrics.screened.labels(model).inc(count)
         self._unsaved += self._coverage.gaps(min(now, self._read_to) if records else now)
         self._keep(now)
 

@@ -1,0 +1,90 @@
+from dataclasses import replace
+
+import pytest
+
+from service.core.access import SCREENER_SILENCE_S, Facts, inactive_safeguards
+from service.core.tiers import BUILT, TIERS, Safeguard, unbuilt_safeguards
+
+ALL_WELL = Facts(
+    journal_accepts=True,
+    snapshot_age_s=0.5,
+    max_snapshot_age_s=60.0,
+    screener_silent_s=1.0,
+    screening_lag_s=0.2,
+)
+
+
+def inactive(tier: int, **facts: object) -> dict[Safeguard, str]:
+    return dict(inactive_safeguards(tier, replace(ALL_WELL, **facts)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("tier", [0, 1])
+def test_with_all_well_a_tier_that_is_built_is_served(tier: int) -> None:
+    assert inactive(tier) == {}
+    assert unbuilt_safeguards(tier) == []
+
+
+@pytest.mark.parametrize("tier", [2, 3, 4])
+def test_a_safeguard_that_this_version_lacks_is_inactive(tier: int) -> None:
+    assert set(inactive(tier)) == TIERS[tier].requires - BUILT != frozenset()
+    assert list(inactive(tier)) == unbuilt_safeguards(tier)
+
+
+@pytest.mark.parametrize("tier", [0, 1])
+def test_a_journal_that_takes_no_exchange_stops_every_tier(tier: int) -> None:
+    assert list(inactive(tier, journal_accepts=False)) == [Safeguard.EVIDENCE]
+
+
+@pytest.mark.parametrize("tier", [0, 1])
+@pytest.mark.parametrize(
+    ("age_s", "active"), [(None, False), (0.0, True), (60.0, True), (60.1, False)]
+)
+def test_authentication_needs_a_store_that_was_heard_of(
+    tier: int, age_s: float | None, active: bool
+) -> None:
+    found = inactive(tier, snapshot_age_s=age_s)
+    assert (Safeguard.AUTHENTICATION not in found) is active
+
+
+@pytest.mark.parametrize(
+    ("silent_s", "active"),
+    [(None, False), (0.0, True), (SCREENER_SILENCE_S, True), (SCREENER_SILENCE_S + 0.1, False)],
+)
+def test_the_screens_need_a_screener_that_gives_signs_of_life(
+    silent_s: float | None, active: bool
+) -> None:
+    screens = {Safeguard.PROMPT_SCREEN, Safeguard.ANSWER_SCREEN}
+    assert set(inactive(1, screener_silent_s=silent_s)) == (set() if active else screens)
+    assert inactive(0, screener_silent_s=silent_s) == {}
+
+
+@pytest.mark.parametrize(
+    ("tier", "lag_s", "active"),
+    [(0, None, True), (0, 1e6, True), (1, None, False), (1, 300.0, True), (1, 300.1, False),
+     (2, 60.0, True), (2, 60.1, False)],
+)  # fmt: skip
+def test_the_lag_of_the_screening_is_bounded_by_the_tier(
+    tier: int, lag_s: float | None, active: bool
+) -> None:
+    assert (Safeguard.SCREENING_LAG not in inactive(tier, screening_lag_s=lag_s)) is active
+
+
+def test_reasons_are_words_for_the_caller() -> None:
+    for facts in (
+        {"journal_accepts": False},
+        {"snapshot_age_s": None},
+        {"snapshot_age_s": 99.0},
+        {"screener_silent_s": None},
+        {"screener_silent_s": 99.0},
+        {"screening_lag_s": None},
+        {"screening_lag_s": 999.0},
+    ):
+        for reason in inactive(1, **facts).values():
+            assert reason
+            assert not reason.endswith(".")
+            assert "None" not in reason
+
+
+def test_each_tier_requires_what_the_one_below_it_does() -> None:
+    for lower, higher in zip(TIERS, TIERS[1:], strict=False):
+        assert lower.requires < higher.requires

@@ -1,0 +1,262 @@
+from collections.abc import Sequence
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from detectors.api import Category, Detector, Part
+from service.core.screening import Point
+from service.errors import BadRecord, JournalFull
+from service.events.log import Received
+from service.events.schema import SERVED_UNKNOWN, Verdict
+from service.telemetry.metrics import Metrics
+from service.workers.screener import Screener
+from tests.unit.service.workers.screening_parts import (
+    NOW,
+    MemoryWriter,
+    WordDetector,
+    answer,
+    answer_content,
+    chat_body,
+    closed,
+    opened,
+    prompt,
+    received,
+)
+
+PAGE = Point("words/any/prompt/page", "words", Category.ANY, Part.PROMPT, 0.5, "page", frozenset())
+
+
+class Screening:
+    """A screener with its registry of metrics and what it wrote."""
+
+    def __init__(
+        self, *detectors: Detector, points: Sequence[Point] = (), writer: MemoryWriter | None = None
+    ) -> None:
+        self.registry = CollectorRegistry()
+        self.writer = writer or MemoryWriter()
+        self._screener = Screener(
+            detectors, points, self.writer, Metrics(self.registry), clock=lambda: NOW
+        )
+
+    def __call__(self, *batch: Received) -> list[Verdict]:
+        """Handle a batch and return its verdicts."""
+        before = len(self.writer.records)
+        self._screener.handle(batch)
+        return self.writer.verdicts[before:]
+
+    def metric(self, name: str, **labels: str) -> float:
+        return self.registry.get_sample_value(f"watchgate_{name}", labels) or 0.0
+
+
+def unscanned(verdicts: Sequence[Verdict]) -> list[str | None]:
+    return [verdict.unscanned for verdict in verdicts]
+
+
+def test_the_prompt_is_scored_when_an_exchange_opens_and_the_answer_when_it_closes() -> None:
+    detector = WordDetector()
+    screening = Screening(detector)
+    (of_prompt,) = screening(prompt("a bad question"))
+    (of_answer,) = screening(answer("a good answer"))
+    assert [(s.text, s.part) for batch in detector.batches for s in batch] == [
+        ("a bad question", Part.PROMPT),
+        ("a good answer", Part.ANSWER),
+    ]
+    assert (of_prompt.part, of_prompt.scores) == ("prompt", {"any": 0.9})
+    assert (of_answer.part, of_answer.scores) == ("answer", {"any": 0.1})
+    assert of_prompt.completes
+    assert of_answer.completes
+
+
+def test_a_verdict_says_of_whom_and_what_and_by_which_detector() -> None:
+    (verdict,) = Screening(WordDetector())(prompt("hello"))
+    assert verdict.exchange_id == "ex-1"
+    assert (verdict.account, verdict.project, verdict.key) == ("acme", "acme", "key_acme")
+    assert (verdict.model, verdict.surface, verdict.tier) == ("m", "chat", 1)
+    assert (verdict.detector, verdict.version, verdict.at) == ("words", "3", NOW)
+    assert verdict.unscanned is None
+    assert len(verdict.digest) == 64
+
+
+def test_of_an_exchange_of_which_nothing_was_served_the_answer_has_no_verdict() -> None:
+    screening = Screening(WordDetector())
+    assert screening(received(closed(served_number=0), answer_content("kept back"))) == []
+
+
+def test_a_batch_is_scored_at_once_and_each_detector_gets_its_own_parts() -> None:
+    of_prompts = WordDetector("prompts", frozenset({Part.PROMPT}))
+    of_both = WordDetector("both")
+    verdicts = Screening(of_prompts, of_both)(prompt("a"), answer("b"), prompt("c", "ex-2"))
+    assert [len(batch) for batch in of_prompts.batches] == [2]
+    assert [len(batch) for batch in of_both.batches] == [3]
+    assert [(v.exchange_id, v.part, v.detector, v.completes) for v in verdicts] == [
+        ("ex-1", "prompt", "prompts", False),
+        ("ex-1", "prompt", "both", True),
+        ("ex-1", "answer", "both", True),
+        ("ex-2", "prompt", "prompts", False),
+        ("ex-2", "prompt", "both", True),
+    ]
+
+
+@pytest.mark.parametrize("nan", [float("nan"), -0.1, 1.5])
+def test_a_score_that_is_no_probability_is_a_failure_of_the_detector(nan: float) -> None:
+    (verdict,) = Screening(WordDetector(score=lambda _text: nan))(prompt("x"))
+    assert (verdict.unscanned, verdict.scores, verdict.completes) == ("detector_error", {}, False)
+
+
+def test_a_detector_that_fails_on_one_text_of_a_batch_leaves_that_one_alone_unscanned() -> None:
+    def score(text: str) -> float:
+        if text == "breaks it":
+            raise ZeroDivisionError
+        return 0.2
+
+    screening = Screening(WordDetector(score=score))
+    verdicts = screening(prompt("a", "ex-1"), prompt("breaks it", "ex-2"), prompt("c", "ex-3"))
+    assert unscanned(verdicts) == [None, "detector_error", None]
+    assert [verdict.completes for verdict in verdicts] == [True, False, True]
+    assert screening.metric("unscanned_total", model="m", reason="detector_error") == 1
+    assert screening.metric("detector_errors_total", detector="words") == 2  # the batch, the text
+
+
+def test_a_part_whose_one_detector_failed_is_not_completed_by_the_other() -> None:
+    def fail(_text: str) -> float:
+        raise ZeroDivisionError
+
+    verdicts = Screening(WordDetector("broken", score=fail), WordDetector())(prompt("a"))
+    assert unscanned(verdicts) == ["detector_error", None]
+    assert not any(verdict.completes for verdict in verdicts)
+
+
+def test_a_detector_that_forgets_a_text_has_failed() -> None:
+    class Forgetful(WordDetector):
+        def score(self, samples: Sequence[object]) -> list[dict[Category, float]]:
+            return [{Category.ANY: 0.1}] * (len(samples) - 1)
+
+    assert unscanned(Screening(Forgetful())(prompt("a"), prompt("b", "ex-2"))) == [
+        "detector_error",
+        "detector_error",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("part", "reason"),
+    [
+        ({"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}, "image"),
+        ({"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}, "audio"),
+    ],
+)
+def test_what_is_no_text_is_unscanned_beside_the_text_that_is_scored(
+    part: dict[str, object], reason: str
+) -> None:
+    detector = WordDetector()
+    words = {"type": "text", "text": "what is this?"}
+    verdicts = Screening(detector)(received(opened(), chat_body([words, part])))
+    assert [sample.text for sample in detector.batches[0]] == ["what is this?"]
+    assert unscanned(verdicts) == [None, reason]
+    assert [verdict.completes for verdict in verdicts] == [False, True]
+
+
+@pytest.mark.parametrize("event", [opened(), closed()])
+def test_encrypted_content_is_unscanned_and_completes_nothing(
+    event: "object",
+) -> None:
+    (verdict,) = Screening(WordDetector())(received(event, b"\x00secret", key_id="k1"))  # type: ignore[arg-type]
+    assert (verdict.unscanned, verdict.completes) == ("encrypted", False)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b'"text"', b"\xff\xfe"])
+@pytest.mark.parametrize("event", [opened(), closed()])
+def test_content_that_cannot_be_read_is_unscanned_and_completes_nothing(
+    event: "object", content: bytes | None
+) -> None:
+    (verdict,) = Screening(WordDetector())(received(event, content))  # type: ignore[arg-type]
+    assert (verdict.unscanned, verdict.completes) == ("unreadable", False)
+
+
+def test_a_prompt_of_an_unknown_surface_is_unscanned() -> None:
+    assert unscanned(Screening(WordDetector())(received(opened(surface="x"), chat_body("a")))) == [
+        "unreadable"
+    ]
+
+
+def test_a_part_that_no_detector_scores_is_unscanned() -> None:
+    screening = Screening(WordDetector(parts=frozenset({Part.PROMPT})))
+    (verdict,) = screening(answer("words"))
+    assert (verdict.unscanned, verdict.detector, verdict.completes) == (
+        "no_detector",
+        "none",
+        False,
+    )
+
+
+def test_an_answer_that_was_interrupted_is_unscanned_and_complete() -> None:
+    end = closed(served_number=SERVED_UNKNOWN, outcome="interrupted")
+    (verdict,) = Screening(WordDetector())(received(end))
+    assert (verdict.unscanned, verdict.completes) == ("interrupted", True)
+
+
+def test_an_empty_answer_is_scored_like_any() -> None:
+    detector = WordDetector()
+    assert unscanned(Screening(detector)(answer(""))) == [None]
+    assert [sample.text for sample in detector.batches[0]] == [""]
+
+
+def test_the_same_records_give_the_same_ids_however_they_are_batched() -> None:
+    batch = [prompt("a"), answer("bad"), prompt("c", "ex-2"), received(opened("ex-3"), b"{")]
+    at_once = [verdict.id for verdict in Screening(WordDetector())(*batch)]
+    one_by_one = Screening(WordDetector())
+    assert [one_by_one(record)[0].id for record in batch] == at_once
+    assert len(set(at_once)) == 4
+
+
+@pytest.mark.parametrize(
+    ("other", "differs"),
+    [
+        (prompt("a"), False),
+        (prompt("b"), True),
+        (prompt("a", "ex-2"), True),
+        (answer("a"), True),
+    ],
+)
+def test_another_text_part_or_exchange_has_another_id(other: Received, differs: bool) -> None:
+    screening = Screening(WordDetector())
+    (first,), (second,) = screening(prompt("a")), screening(other)
+    assert (first.id != second.id) is differs
+
+
+def test_a_score_over_a_point_is_a_crossing_and_is_counted() -> None:
+    screening = Screening(WordDetector(), points=[PAGE])
+    crossing, nothing = screening(prompt("bad"), prompt("good", "ex-2"))
+    (found,) = crossing.crossed
+    assert (found.point, found.score, found.threshold, found.action) == (
+        PAGE.name,
+        0.9,
+        0.5,
+        "page",
+    )
+    assert nothing.crossed == ()
+    labels = {"detector": "words", "category": "any"}
+    assert screening.metric("verdicts_total", action="page", **labels) == 1
+    assert screening.metric("verdicts_total", action="none", **labels) == 1
+
+
+@pytest.mark.parametrize("kind", ["verdict", "broken"])
+def test_a_record_that_is_no_exchange_is_bad_and_nothing_of_its_batch_is_written(
+    kind: str,
+) -> None:
+    screening = Screening(WordDetector())
+    (verdict,) = screening(prompt("a"))
+    bad = received(verdict)
+    if kind == "broken":
+        object.__setattr__(bad.record, "body", b"{")
+    with pytest.raises(BadRecord):
+        screening(prompt("b", "ex-2"), bad)
+    assert len(screening.writer.records) == 1
+
+
+def test_nothing_is_counted_of_verdicts_that_could_not_be_kept() -> None:
+    writer = MemoryWriter(JournalFull("full"))
+    screening = Screening(WordDetector(), writer=writer)
+    with pytest.raises(JournalFull):
+        screening(prompt("a"))
+    assert JournalFull in Screener.transient
+    assert screening.metric("verdicts_total", detector="words", category="any", action="none") == 0
