@@ -1,7 +1,7 @@
 """Every test, with coverage: `python -m scripts.test_all [PYTEST ARGUMENT ...]`.
 
 Processes that the tests start are measured too, unless they are killed. The report goes to
-.cache/coverage.txt; the last line printed is pytest's own closing line.
+.cache/coverage.txt; the last line printed, also in .cache/tests.txt, is pytest's closing line.
 """
 
 import subprocess
@@ -12,6 +12,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 REPORT: Final = ROOT / ".cache" / "coverage.txt"
+SUMMARY: Final = ROOT / ".cache" / "tests.txt"
 COVERAGE: Final = (sys.executable, "-m", "coverage")
 
 
@@ -20,7 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     subprocess.run([*COVERAGE, "erase"], cwd=ROOT, check=True)
     code, closing_line = _pytest(given)
-    print(_coverage(), closing_line, sep="\n", flush=True)
+    summary = f"{_coverage()}\n{closing_line}\n"
+    SUMMARY.write_text(summary, encoding="utf-8")
+    print(summary, end="", flush=True)
     return code
 
 
