@@ -2,8 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from service.events.kafka.reader import KafkaReader
 from service.events.log import Received, Topic
@@ -14,6 +13,7 @@ from tests.real_parts.kafka_broker import KafkaBroker, wait_until
 from tests.real_parts.watchgate import Watchgate
 
 CATCH_UP_S: Final = 120.0
+COUNTED: Final = ("served", "recorded", "screened")
 Identity = tuple[str, str]
 """Kind and id of a record: its repetitions have the same."""
 
@@ -38,12 +38,11 @@ class KafkaContents:
             self._records += more
         return self._records
 
-    def __enter__(self) -> "KafkaContents":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        with closing(self._reader):
-            pass
+        self._reader.close()
 
 
 def events_of(records: Iterable[Received]) -> Mapping[str, list[AnyEvent]]:
@@ -90,7 +89,9 @@ def assert_counted_alike(watchgate: Watchgate, served: int) -> None:
         samples = watchgate.metrics()
         assert samples.has("coverage_gap_exchanges")
         assert samples.total("coverage_gap_exchanges") == 0
-        return [samples.total(f"exchanges_{what}_total") for what in ("served", "recorded", "screened")]
+        return [
+            samples.total(f"exchanges_{what}_total") for what in ("served", "recorded", "screened")
+        ]
 
     wait_until(lambda: counts() == [served] * 3, CATCH_UP_S, f"{served} exchanges are screened")
 

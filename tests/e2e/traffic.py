@@ -79,8 +79,8 @@ def traffic(
     seen = Traffic()
     for project, key in keys.items():
         seen.answers[project] = []
-        given = (port, project, key, 1 / per_second, misuse_every, seen)
-        seen.callers.append(threading.Thread(target=_call, args=given))
+        caller = Caller(port, project, key, 1 / per_second, misuse_every)
+        seen.callers.append(threading.Thread(target=caller.run, args=[seen]))
     for caller in seen.callers:
         caller.start()
     try:
@@ -106,36 +106,40 @@ def percentile_s(answers: Sequence[Answered], percent: float) -> float:
     return latencies[min(len(latencies) - 1, int(len(latencies) * percent / 100))]
 
 
-def _call(
-    port: int,
-    project: str,
-    key: str,
-    pause_s: float,
-    misuse_every: int,
-    seen: Traffic,
-) -> None:
-    try:
-        with RawClient(port) as client:
-            started = time.monotonic()
-            for number in count(1):
-                due = started + number * pause_s
-                if seen.stopping.wait(max(0.0, due - time.monotonic())):
-                    return
-                misuse = number % misuse_every == 0
-                text = MISUSE if misuse else "What is the capital of France?"
-                client.send(request(key, f"{text} ({project}, {number})"))
-                status, headers, body = client.answer()
-                latency_s = time.monotonic() - due
-                receipt = headers[b"x-watchgate-receipt"].decode()
-                answered = Answered(project, status, error_code(body), receipt, latency_s, misuse)
-                seen.answers[project].append(answered)
-    except (OSError, AssertionError) as error:
-        seen.failures.append(f"{project}: {type(error).__name__}: {error}")
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """One project, on a connection of its own."""
+
+    port: int
+    project: str
+    key: str
+    pause_s: float
+    misuse_every: int
+
+    def run(self, seen: Traffic) -> None:
+        """Send one request after another, each when it is due, until told to stop."""
+        try:
+            with RawClient(self.port) as client:
+                started = time.monotonic()
+                for number in count(1):
+                    due = started + number * self.pause_s
+                    if seen.stopping.wait(max(0.0, due - time.monotonic())):
+                        return
+                    seen.answers[self.project].append(self._send(client, number, due))
+        except (OSError, AssertionError) as error:
+            seen.failures.append(f"{self.project}: {type(error).__name__}: {error}")
+
+    def _send(self, client: RawClient, number: int, due: float) -> Answered:
+        misuse = number % self.misuse_every == 0
+        text = MISUSE if misuse else "What is the capital of France?"
+        client.send(request(self.key, f"{text} ({self.project}, {number})"))
+        status, headers, body = client.answer()
+        receipt = headers[b"x-watchgate-receipt"].decode()
+        latency_s = time.monotonic() - due
+        return Answered(self.project, status, error_code(body), receipt, latency_s, misuse)
 
 
 def error_code(body: bytes) -> str | None:
     """Return the code of an error object; None: the body is none."""
     answer: dict[str, Any] = json.loads(body)
     return answer["error"]["code"] if "error" in answer else None
-
-
