@@ -1,0 +1,72 @@
+"""What `make setup` and `make run` write and leave alone."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts import run, setup
+from service.settings import load
+from service.vllm.home import digest_of
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def a_finished_setup(root: Path) -> Path:
+    """Return an environment that bears the stamps of a set-up; nothing in it works."""
+    for file in (*setup.LOCKS, "pyproject.toml"):
+        (root / file).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / file, root / file)
+    venv = root / ".venv"
+    (venv / "bin").mkdir(parents=True)
+    (venv / "bin" / "python").touch()
+    packages = digest_of(*(root / lock for lock in setup.LOCKS), sys.version, str(venv))
+    (venv / "packages-stamp").write_text(packages)
+    itself = digest_of(root / "pyproject.toml", packages, str(root))
+    (venv / "itself-stamp").write_text(itself)
+    return venv
+
+
+def test_a_setup_that_is_up_to_date_does_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    setup.ensure_environment(tmp_path, a_finished_setup(tmp_path))
+    assert capsys.readouterr().err == ""
+
+
+def test_the_first_run_writes_settings_with_the_operating_points_of_the_example(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GATEWAY", "OPS", "CONSOLE"):
+        monkeypatch.setenv(f"WATCHGATE_{name}__PORT", "0")
+    prepared = run.prepare(tmp_path, "http://127.0.0.1:8000/v1/", "mine")
+    example = load(ROOT / "watchgate.example.yaml")
+    assert prepared.settings.operating_points == example.operating_points
+    assert (prepared.upstream, prepared.model) == ("http://127.0.0.1:8000", "mine")
+    assert not prepared.local
+
+
+def test_the_key_of_the_upstream_stays_in_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GATEWAY", "OPS", "CONSOLE"):
+        monkeypatch.setenv(f"WATCHGATE_{name}__PORT", "0")
+    monkeypatch.setenv("VLLM_API_KEY", "stand-in")
+    prepared = run.prepare(tmp_path, "http://127.0.0.1:8000", "mine")
+    assert "stand-in" not in prepared.config.read_text()
+    key = prepared.settings.upstreams[0].api_key
+    assert key is not None
+    assert key.get_secret_value() == "stand-in"
+
+
+def test_an_upstream_that_does_not_answer_is_said_to(tmp_path: Path) -> None:
+    with pytest.raises(run.CannotRun, match="lists no model"):
+        run.prepare(tmp_path, "http://127.0.0.1:9", None)
+
+
+def test_a_model_without_its_upstream_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        run.main(["--model", "mine"])
+    assert end.value.code == 2
+    assert "MODEL names a model of UPSTREAM" in capsys.readouterr().err
