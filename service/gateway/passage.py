@@ -53,15 +53,16 @@ class Passage:
         send: Send,
         headers: list[Header],
     ) -> None:
-        """Do nothing yet."""
+        """Belong to the task that makes it; do nothing yet."""
         self._exchange = exchange
         self._evidence = recorder.evidence
         self._meters = recorder.meters
         self._trace = trace
         self._send = send
         self._headers = headers
-        self._relay = Relay(exchange, send, headers, self._finish)
-        self._task: asyncio.Task[object] | None = None
+        self._relay = Relay(exchange, send, headers)
+        self._task = asyncio.current_task()
+        self._unrecorded: EventLogError | None = None
         self._answer: Answer | None = None
         self._closed = False
         self._hung_up = False
@@ -74,7 +75,7 @@ class Passage:
             if self._hung_up:
                 outcome = self._give_up("client_gone")
             else:
-                outcome = await self._fail(Interrupted("the gateway is stopping"))
+                outcome = await self._fail(self._unrecorded or Interrupted())
         except Exception as error:  # noqa: BLE001  (callers get an error object, never a traceback)
             outcome = await self._fail(error)
         self._trace.end(outcome, self._exchange.reader.usage)
@@ -87,22 +88,27 @@ class Passage:
         answer = await self._forward()
         self._exchange.position = await opened
         relay = self._relay
-        if is_stream(answer):
-            await relay.stream(answer, max_answer_bytes)
-        else:
-            await relay.whole(answer, max_answer_bytes)
+        bring = relay.stream if is_stream(answer) else relay.whole
+        await bring(answer, max_answer_bytes, self._finish)
         self._meters.after.observe(time.perf_counter() - relay.upstream_done)
         return self._outcome()
 
     def _record_opened(self) -> asyncio.Future[Position]:
         exchange = self._exchange
         record = to_record(exchange.opened(), exchange.request.body)
-        return self._evidence.append(record, exchange.model.evidence, ends=False)
+        return self._evidence.append(
+            record, exchange.model.evidence, ends=False, on_decided=self._see_opened
+        )
+
+    def _see_opened(self, error: EventLogError | None) -> None:
+        """Give up at once what cannot be recorded: the upstream may be long at work on it."""
+        if error is not None and not self._closed and self._task is not None:
+            self._unrecorded = error
+            self._task.cancel()
 
     def _watch(self, scope: Scope) -> None:
         """Cancel this task, and with it the upstream's work, when the caller hangs up."""
         if (register := scope["extensions"].get(ON_DISCONNECT)) is not None:
-            self._task = asyncio.current_task()
             register(self._hang_up)
 
     def _hang_up(self) -> None:

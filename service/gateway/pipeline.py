@@ -82,7 +82,7 @@ class Pipeline:
         except ClientGone:
             self.meters.request(arrival.surface, arrival.model, "client_gone")
         except asyncio.CancelledError:
-            await self._refuse(arrival, Interrupted("the gateway is stopping"), send)
+            await self._refuse(arrival, Interrupted(), send)
         except Exception as error:  # noqa: BLE001  (callers get an error object, never a traceback)
             await self._refuse(arrival, error, send)
         finally:

@@ -25,9 +25,7 @@ _BROKEN: Final = "the upstream said in its answer that it failed"
 class Relay:
     """Brings one answer to its caller."""
 
-    def __init__(
-        self, exchange: Exchange, send: Send, headers: list[Header], finish: Finish
-    ) -> None:
+    def __init__(self, exchange: Exchange, send: Send, headers: list[Header]) -> None:
         """Send nothing yet."""
         self.started = False
         """The head of an answer was released, so an error can only be told as an event."""
@@ -36,9 +34,8 @@ class Relay:
         self._exchange = exchange
         self._send = send
         self._headers = headers
-        self._finish = finish
 
-    async def whole(self, answer: Answer, max_bytes: int) -> None:
+    async def whole(self, answer: Answer, max_bytes: int, finish: Finish) -> None:
         """Relay an answer that is not streamed.
 
         Raises:
@@ -49,11 +46,11 @@ class Relay:
         if answer.status == OK:
             self._read(body)
         self._exchange.note_release()
-        await self._finish()
+        await finish()
         self.started = True
         await send_whole(self._send, answer.status, self._head(answer), self._renamed(body))
 
-    async def stream(self, answer: Answer, max_bytes: int) -> None:
+    async def stream(self, answer: Answer, max_bytes: int, finish: Finish) -> None:
         """Relay a stream of events, all but the last as they come; what follows it is dropped.
 
         Raises:
@@ -65,29 +62,31 @@ class Relay:
             max_bytes -= len(data)
             if max_bytes < 0:
                 raise UpstreamBroke("the answer is larger than the limit for one answer")
-            passed, last = self._edited(splitter.feed(data))
-            if passed:
-                await self._release(answer, passed)
+            passed: list[bytes] = []
+            try:
+                last = self._edit(splitter.feed(data), passed)
+            finally:  # what came before a failure is still the caller's
+                if passed:
+                    await self._release(answer, b"".join(passed))
         self.upstream_done = time.perf_counter()
         if not last:
             raise UpstreamBroke("the stream ended without its end")
         self._exchange.note_release()
-        await self._finish()
+        await finish()
         await self._start(answer)
         await self._send({"type": "http.response.body", "body": last})
 
-    def _edited(self, events: list[bytes]) -> tuple[bytes, bytes]:
-        """Read events; return them as the caller gets them, and apart the one that is the end."""
-        passed: list[bytes] = []
+    def _edit(self, events: list[bytes], passed: list[bytes]) -> bytes:
+        """Read events, add them as the caller gets them, and return the one that is the end."""
         for event in events:
             data = event_data(event)
             if data == DONE:
-                return b"".join(passed), event
+                return event
             if data is None:
                 passed.append(event)
             elif not self._read(data) or self._exchange.request.wants_usage:
                 passed.append(self._renamed(event))
-        return b"".join(passed), b""
+        return b""
 
     def _read(self, data: bytes) -> bool:
         """Read a body or an event's data; say whether it is the usage of a stream alone."""
