@@ -55,9 +55,13 @@ def events_of(records: Iterable[Received]) -> Mapping[str, list[AnyEvent]]:
 
 
 def screened(records: Iterable[Received]) -> set[str]:
-    """Return the exchanges whose last verdict is there."""
-    events = (to_event(received.record) for received in records if is_verdict(received))
-    return {e.exchange_id for e in events if isinstance(e, Verdict) and e.completes}
+    """Return the exchanges of which prompt and answer have their last verdict."""
+    parts: dict[str, set[str]] = {part: set() for part in ("prompt", "answer")}
+    for received in records:
+        event = to_event(received.record) if is_verdict(received) else None
+        if isinstance(event, Verdict) and event.completes:
+            parts[event.part].add(event.exchange_id)
+    return parts["prompt"] & parts["answer"]
 
 
 def is_verdict(received: Received) -> bool:

@@ -64,7 +64,7 @@ def test_a_full_disk_refuses_new_exchanges_ends_open_ones_and_is_survived(
         head = streaming.read_until(b"data: ").decode()
         fill(small_disk / "filler")
 
-        refused = []
+        refused: list[tuple[int, str | None]] = []
         wait_until(lambda: refuses(client, key, served, refused), REFUSED_S, "it is refused")
         assert b"[DONE]" in streaming.read_until(b"[DONE]")
         assert set(refused) == {(503, "safeguard_inactive")}

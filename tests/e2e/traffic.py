@@ -81,8 +81,8 @@ def traffic(
         seen.answers[project] = []
         caller = Caller(port, project, key, 1 / per_second, misuse_every)
         seen.callers.append(threading.Thread(target=caller.run, args=[seen]))
-    for caller in seen.callers:
-        caller.start()
+    for thread in seen.callers:
+        thread.start()
     try:
         yield seen
     finally:
