@@ -42,7 +42,7 @@ class _Choice(msgspec.Struct):
 class _Body(msgspec.Struct):
     choices: list[_Choice] = []
     usage: Usage | None = None
-    error: msgspec.Raw | None = None
+    error: object = None
 
 
 class Choice(msgspec.Struct, omit_defaults=True):
@@ -104,8 +104,7 @@ class AnswerReader:
         if message is not None:
             if message.content:
                 self._add(index, "text", message.content)
-            else:
-                self._read_rest(index, message)
+            self._read_rest(index, message)
         if choice.finish_reason is not None:
             self.finish_reasons[index] = choice.finish_reason
 

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -86,5 +87,5 @@ def test_reasons_are_words_for_the_caller() -> None:
 
 
 def test_each_tier_requires_what_the_one_below_it_does() -> None:
-    for lower, higher in zip(TIERS, TIERS[1:], strict=False):
+    for lower, higher in pairwise(TIERS):
         assert lower.requires < higher.requires
