@@ -1,8 +1,8 @@
 """`watchgate dead-letters`: the records that a worker could not handle, listed and replayed."""
 
 import argparse
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -14,11 +14,17 @@ from service.commands.common import (
     print_json,
     print_table,
     say,
+    shown_time,
 )
+from service.errors import BadRecord
 from service.events.journal import read_topic
-from service.events.log import Received, Topic
+from service.events.log import Received, Record, Topic
 from service.settings import Settings
-from service.workers.loop import original_of
+from service.workers.loop import REPLAY, original_of
+
+_COLUMNS: Final[tuple[str, ...]] = ("at", "group", "reason", "topic", "id", "log", "part", "offset")
+_AT_ONCE: Final = 16
+"""Records appended together: each may be as large as a request's body."""
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -35,7 +41,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     replay = add_leaf(
         leaves,
         "replay",
-        "append the records behind the dead letters again, to be handled anew",
+        "append the records behind the dead letters again, each once, to be handled anew",
         "watchgate dead-letters replay --reason handler_failed",
     )
     replay.add_argument("--reason", help="only those with this reason")
@@ -47,8 +53,8 @@ def _list(args: argparse.Namespace) -> int:
     if args.json:
         print_json(rows)
     else:
-        names = ("at", "group", "reason", "topic", "log", "offset")
-        print_table(names, [[str(row[name]) for name in names] for row in rows])
+        shown = [[str(row[name]) for name in _COLUMNS] for row in rows]
+        print_table([name.upper() for name in _COLUMNS], shown)
     return Exit.OK
 
 
@@ -57,14 +63,30 @@ def _replay(args: argparse.Namespace) -> int:
 
     settings = load_settings(args)
     letters = [
-        received.record
-        for received in _letters(settings)
-        if args.reason in {None, _entry(received)["reason"]}
+        letter
+        for letter in _letters(settings)
+        if args.reason is None or _entry(letter)["reason"] == args.reason
     ]
-    with own_journal(settings, "replay") as journal:
-        journal.append_all([original_of(letter) for letter in letters])
-    say(f"replayed {len(letters)} records")
-    return Exit.OK
+    originals, broken = _originals(letters)
+    with own_journal(settings, REPLAY) as journal:
+        for start in range(0, len(originals), _AT_ONCE):
+            journal.append_all(originals[start : start + _AT_ONCE])
+    say(f"replayed {len(originals)} records")
+    if broken:
+        say(f"{broken} dead letters cannot be read and were left out")
+    return Exit.PROBLEM if broken else Exit.OK
+
+
+def _originals(letters: Sequence[Received]) -> tuple[list[Record], int]:
+    """Return the records behind letters, one that failed several times once; count the rest."""
+    originals: dict[Record, None] = {}
+    broken = 0
+    for letter in letters:
+        try:
+            originals[original_of(letter.record)] = None
+        except BadRecord:
+            broken += 1
+    return list(originals), broken
 
 
 def _letters(settings: Settings) -> Iterator[Received]:
@@ -72,5 +94,7 @@ def _letters(settings: Settings) -> Iterator[Received]:
 
 
 def _entry(received: Received) -> dict[str, Any]:
-    entry: dict[str, Any] = msgspec.json.decode(received.record.body)
-    return entry
+    """Return what a letter tells; `id` is the exchange's or the verdict's."""
+    letter: dict[str, Any] = msgspec.json.decode(received.record.body)
+    entry = {name: letter[name] for name in _COLUMNS if name in letter}
+    return entry | {"at": shown_time(letter["at"]), "id": received.record.id}
