@@ -106,7 +106,9 @@ class Pipeline:
         )
         request = parse(body)
         model = self._authorise(arrival, request, target)
-        trace = self.tracer.exchange(model.name, target.name, _traceparent(arrival.fields))
+        trace = self.tracer.exchange(
+            arrival.id, model.name, target.name, _traceparent(arrival.fields)
+        )
         exchange = Exchange(
             id=arrival.id,
             ids=self.ids,

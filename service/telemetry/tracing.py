@@ -15,6 +15,7 @@ _OPERATION = "gen_ai.operation.name"
 _MODEL = "gen_ai.request.model"
 _INPUT_TOKENS = "gen_ai.usage.input_tokens"
 _OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
+_EXCHANGE = "watchgate.exchange"
 _OUTCOME = "watchgate.outcome"
 _OPERATIONS = {"chat": "chat", "completions": "text_completion"}
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -34,12 +35,15 @@ class Trace:
     def __init__(self, traceparent: str | None) -> None:
         """Pass on what the caller gave."""
         self.traceparent = traceparent
+        """What the upstream gets and the record holds."""
 
     def end(self, outcome: str, usage: TokenCounts | None) -> None:
         """Note how the exchange ended."""
 
 
 class _SpanTrace(Trace):
+    """A span of the gateway, and what carries it on to the upstream and into the record."""
+
     def __init__(self, span: Span, traceparent: str | None) -> None:
         super().__init__(traceparent)
         self._span = span
@@ -57,7 +61,13 @@ class _SpanTrace(Trace):
 class Tracer:
     """Makes traces that are only passed on."""
 
-    def exchange(self, model: str, surface: str, traceparent: str | None) -> Trace:  # noqa: ARG002
+    def exchange(
+        self,
+        exchange_id: str,  # noqa: ARG002  (these are for those who make spans)
+        model: str,  # noqa: ARG002
+        surface: str,  # noqa: ARG002
+        traceparent: str | None,
+    ) -> Trace:
         """Begin the trace of an exchange."""
         return Trace(traceparent)
 
@@ -82,11 +92,15 @@ class SpanTracer(Tracer):
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("watchgate")
 
-    def exchange(self, model: str, surface: str, traceparent: str | None) -> Trace:
+    def exchange(
+        self, exchange_id: str, model: str, surface: str, traceparent: str | None
+    ) -> Trace:
         """Begin the span of an exchange."""
         carrier = {"traceparent": traceparent} if traceparent else {}
         operation = _OPERATIONS.get(surface, surface)
-        attributes = {_SYSTEM: "vllm", _OPERATION: operation, _MODEL: model}
+        attributes = {
+            _SYSTEM: "vllm", _OPERATION: operation, _MODEL: model, _EXCHANGE: exchange_id,
+        }  # fmt: skip
         span = self._tracer.start_span(
             f"{operation} {model}",
             context=_propagator.extract(carrier),
