@@ -18,6 +18,7 @@ help:  ## show this
 		| while IFS="$$(printf '\t')" read -r name words; do printf '  make %-10s %s\n' "$$name" "$$words"; done
 
 setup:  ## make .venv with the watchgate command and everything but vLLM
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 is needed: make PYTHON=python3.11 ...")'
 	@$(PYTHON) -m scripts.setup
 
 run: setup  ## set up and run everything on this machine (UPSTREAM=http://host:8000 MODEL=name: in front of that)

@@ -17,15 +17,10 @@ from service.vllm.steps import run_step
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 LOCKS: Final = ("requirements/main.txt", "requirements/dev.txt")
-OLDEST: Final = (3, 11)
 
 
 def main() -> int:
     """Make or complete the environment; return 1 with the reason if that fails."""
-    if sys.version_info < OLDEST:
-        say(f"Python 3.11 or later is needed, and this is {sys.version.split()[0]}")
-        say("name another: make PYTHON=python3.11 …")
-        return 1
     try:
         with only_one(ROOT / ".cache" / "setup.lock", say):
             ensure_environment(ROOT, ROOT / ".venv")
