@@ -1,6 +1,6 @@
 """The admin API, read-only: what the store knows, for whoever shows the admin token."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Final
 
@@ -19,7 +19,7 @@ from service.core.alerts import Alert
 from service.store import Store
 from service.store.alerts import list_alerts
 from service.store.coverage import count_gaps, list_gaps
-from service.store.heartbeats import read_heartbeats
+from service.store.heartbeats import Heartbeat, read_heartbeats
 from service.store.keys import list_keys
 
 PREFIX: Final = "/admin/v1"
@@ -57,29 +57,10 @@ class Desk:
             beats = read_heartbeats(connection)
             gaps = count_gaps(connection)
             firing = len(list_alerts(connection))
-        workers = [
-            WorkerView(
-                name=name,
-                last_beat_at=beat.at,
-                silent_s=max(0.0, now - beat.at),
-                lag_s=beat.lag_at(now),
-            )
-            for name, beat in sorted(beats.items())
-        ]
-        models = [
-            ModelView(
-                name=model.name,
-                tier=model.tier,
-                upstream=model.upstream,
-                safeguards=list(model.safeguards),
-                open_gaps=sum(n for (name, _), n in gaps.items() if name == model.name),
-            )
-            for model in self._models
-        ]
         return StatusView(
             version=self._version,
-            workers=workers,
-            models=models,
+            workers=[_worker(name, beat, now) for name, beat in sorted(beats.items())],
+            models=[_model(model, gaps) for model in self._models],
             alerts_firing=firing,
             open_gaps=sum(gaps.values()),
         )
@@ -122,6 +103,21 @@ def make_admin_app(desk: Desk) -> FastAPI:
         return response
 
     return app
+
+
+def _worker(name: str, beat: Heartbeat, now: float) -> WorkerView:
+    silent_s = max(0.0, now - beat.at)
+    return WorkerView(name=name, last_beat_at=beat.at, silent_s=silent_s, lag_s=beat.lag_at(now))
+
+
+def _model(model: KnownModel, gaps: Mapping[tuple[str, str], int]) -> ModelView:
+    return ModelView(
+        name=model.name,
+        tier=model.tier,
+        upstream=model.upstream,
+        safeguards=list(model.safeguards),
+        open_gaps=sum(count for (name, _), count in gaps.items() if name == model.name),
+    )
 
 
 def _alert(alert: Alert) -> AlertView:

@@ -22,7 +22,7 @@ class Facts:
 
 
 SCREENER_SILENCE_S = 60.0
-"""A screener that was silent for so long is not active. It beats once a second."""
+"""A screener that was silent for so long is not active. It beats every few seconds."""
 
 
 def inactive_safeguards(tier: int, facts: Facts) -> Iterator[tuple[Safeguard, str]]:

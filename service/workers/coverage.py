@@ -104,7 +104,7 @@ class Reconciler:
 
     def _note(self, position: Position, event: AnyEvent) -> None:
         coverage, id_, model, at = self._coverage, event.exchange_id, event.model, event.at
-        if position.log.startswith(REPLAY) and not coverage.knows(id_):
+        if position.log.startswith(f"{REPLAY}-") and not coverage.knows(id_):
             return  # it was reconciled long ago, and only one of its events comes again
         began = self._began.setdefault((position.log, position.part), at)
         if isinstance(event, Opened):
