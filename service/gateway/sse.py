@@ -38,7 +38,7 @@ class EventSplitter:
 
         Takes time in proportion to `data` alone, however long an event grows.
         """
-        if not self._parts and data.find(_LF_BORDER) == len(data) - 2 and b"\r" not in data:
+        if not self._parts and 0 <= data.find(_LF_BORDER) == len(data) - 2 and b"\r" not in data:
             return [data]  # one event in one piece, as vLLM sends them
         near = self._near + data  # a border may begin in what came before
         if _BORDER.search(near) is None:

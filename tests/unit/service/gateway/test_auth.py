@@ -1,0 +1,65 @@
+"""Whose key a request carries."""
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from service.core.callers import Caller, KnownKey, Snapshot, digest_key
+from service.errors import InvalidApiKey
+from service.gateway.auth import Authenticator
+from service.gateway.meters import Meters
+from service.telemetry.metrics import Metrics
+
+PEPPER = b"p" * 32
+CALLER = Caller("key_1", "project", "project")
+NOW = 1000.0
+
+
+def make() -> tuple[Authenticator, CollectorRegistry]:
+    registry = CollectorRegistry()
+    authenticator = Authenticator(PEPPER, Meters(Metrics(registry)))
+    known = {
+        "good": KnownKey(CALLER, None, None),
+        "late": KnownKey(CALLER, NOW, None),
+        "gone": KnownKey(CALLER, None, 1.0),
+    }
+    callers = {digest_key(PEPPER, "sk-" + name): key for name, key in known.items()}
+    authenticator.snapshot = Snapshot(1, callers, 0.0)
+    return authenticator, registry
+
+
+@pytest.mark.parametrize("value", [b"Bearer sk-good", b"bearer sk-good", b"BEARER   sk-good "])
+def test_a_known_key_tells_its_caller(value: bytes) -> None:
+    authenticator, _ = make()
+    assert authenticator.authenticate({b"authorization": value}, NOW) is CALLER
+
+
+@pytest.mark.parametrize(
+    ("value", "reason", "word"),
+    [
+        (None, "missing", "Bearer KEY"),
+        (b"", "malformed", "Bearer KEY"),
+        (b"sk-good", "malformed", "Bearer KEY"),
+        (b"Basic sk-good", "malformed", "Bearer KEY"),
+        (b"Bearer", "malformed", "Bearer KEY"),
+        (b"Bearer ", "unknown", "not known"),
+        (b"Bearer sk-Good", "unknown", "not known"),
+        (b"Bearer \xff\xfe", "unknown", "not known"),
+        (b"Bearer sk-late", "expired", "expired"),
+        (b"Bearer sk-gone", "revoked", "revoked"),
+    ],
+)
+def test_any_other_key_is_refused_with_a_reason_that_is_counted(
+    value: bytes | None, reason: str, word: str
+) -> None:
+    authenticator, registry = make()
+    fields = {} if value is None else {b"authorization": value}
+    with pytest.raises(InvalidApiKey, match=word):
+        authenticator.authenticate(fields, NOW)
+    labels = {"reason": reason}
+    assert registry.get_sample_value("watchgate_auth_failures_total", labels) == 1
+
+
+def test_before_the_first_snapshot_nobody_is_known() -> None:
+    authenticator = Authenticator(PEPPER, Meters(Metrics(CollectorRegistry())))
+    with pytest.raises(InvalidApiKey):
+        authenticator.authenticate({b"authorization": b"Bearer sk-good"}, NOW)

@@ -1,0 +1,82 @@
+"""How errors are told."""
+
+import inspect
+import json
+import logging
+
+import pytest
+
+from service import errors
+from service.gateway import problems
+from service.gateway.http_connection import UpstreamSilent
+
+RAISED = [
+    kind
+    for _, kind in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(kind, errors.Refusal | errors.UpstreamError | errors.Interrupted)
+    and kind not in {errors.Refusal, errors.UpstreamError}
+]
+
+
+@pytest.mark.parametrize("kind", RAISED)
+def test_every_error_of_a_request_has_a_status_and_a_code_of_its_own(
+    kind: type[errors.WatchgateError],
+) -> None:
+    problem = problems.PROBLEMS[kind]
+    assert 400 <= problem.status < 600
+    assert problem.status not in {500, 501}
+    assert problem.code.replace("_", "").isalpha()
+
+
+def test_an_error_is_an_openai_error_object() -> None:
+    error = errors.InvalidRequest("The field 'n' must be an integer.", param="n")
+    assert json.loads(problems.error_body(error)) == {
+        "error": {
+            "message": "The field 'n' must be an integer.",
+            "type": "invalid_request_error",
+            "param": "n",
+            "code": "invalid_request",
+        }
+    }
+    assert problems.error_event(error) == b"data: " + problems.error_body(error) + b"\n\n"
+
+
+def test_a_special_case_of_an_error_is_told_as_the_general_one() -> None:
+    assert problems.problem_of(UpstreamSilent("x")).status == 502
+
+
+def test_the_words_of_upstreams_journals_and_bugs_are_for_operators() -> None:
+    for error in (
+        errors.UpstreamUnavailable("10.0.0.7 said no"),
+        errors.JournalFull("10.0.0.7 said no"),
+        RuntimeError("10.0.0.7 said no"),
+    ):
+        assert b"10.0.0.7" not in problems.error_body(error)
+    assert problems.problem_of(RuntimeError()).status == 500
+
+
+def test_headers_say_how_to_go_on() -> None:
+    def headers(error: Exception) -> dict[bytes, bytes]:
+        return dict(problems.error_headers(error))
+
+    assert headers(errors.InvalidApiKey("x"))[b"www-authenticate"].startswith(b"Bearer")
+    assert headers(errors.MethodNotAllowed("x", allow="POST"))[b"allow"] == b"POST"
+    assert headers(errors.JournalFull("x"))[b"retry-after"] == b"5"
+    assert set(headers(errors.NotFound("x"))) == {b"content-type"}
+
+
+def test_only_what_nobody_foresaw_is_logged_and_without_its_words(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    problems.log_unforeseen(errors.NotFound("x"), "ex-1")
+    assert not caplog.records
+    try:
+        raise ValueError("what a caller wrote")
+    except ValueError as error:
+        with caplog.at_level(logging.ERROR):
+            problems.log_unforeseen(error, "ex-1")
+    (record,) = caplog.records
+    assert "what a caller wrote" not in repr(vars(record))
+    assert vars(record)["error"] == "ValueError"
+    assert vars(record)["exchange_id"] == "ex-1"
+    assert "test_problems.py:" in vars(record)["place"]
