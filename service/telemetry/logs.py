@@ -6,7 +6,10 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, Final
 
-_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message", "asctime", "taskName", "color_message",
+}  # fmt: skip
+"""What a record has beside `extra`; uvicorn says everything once more in colours."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -19,14 +22,15 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line."""
+        extra = {key: value for key, value in vars(record).items() if key not in _STANDARD}
         line: dict[str, Any] = {
+            **extra,
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "process": self._process,
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
         if record.exc_info and record.exc_info[0] is not None:
             # its words and its frames might hold what a caller wrote
             line["exception"] = record.exc_info[0].__name__

@@ -1,0 +1,224 @@
+"""Which models may be served, as the facts change; real store and journal, clocks of the test's."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import cast
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from service.core.access import SCREENER_SILENCE_S
+from service.core.tiers import TIERS
+from service.events.journal import Journal, Limits
+from service.events.journal.groups import Group
+from service.events.log import Durability, Position, Record, Topic
+from service.gateway.auth import Authenticator
+from service.gateway.exchange import ServedModel
+from service.gateway.meters import Meters
+from service.gateway.safeguards import AcknowledgementLag, SafeguardBoard, SafeguardWatch
+from service.gateway.upstream import UpstreamClient
+from service.store import Store, open_store
+from service.store.heartbeats import beat
+from service.telemetry.metrics import Metrics
+from tests.real_parts.serving import until
+
+MAX_AGE_S = 60.0
+RECORD = Record(Topic.EXCHANGES, b"p", "opened", "ex-1", b"{}")
+
+
+class House:
+    """A watch and all that it watches."""
+
+    def __init__(self, folder: Path, journal: Journal, store: Store, *, kafka: bool) -> None:
+        self.wall = 1_000_000.0
+        self.now = 500.0
+        self.store = store
+        self.journal = journal
+        self.group = Group(folder / "groups", "screener")
+        self.registry = CollectorRegistry()
+        metrics = Metrics(self.registry)
+        upstream = cast("UpstreamClient", None)
+        models = {f"t{n}": ServedModel.of(f"t{n}", "m", TIERS[n], upstream) for n in (0, 1)}
+        self.board = SafeguardBoard(models, metrics, lambda: self.now)
+        self.kafka = kafka
+        self.metrics = metrics
+        self.watch = self.new_watch()
+
+    def new_watch(self) -> SafeguardWatch:
+        return SafeguardWatch(
+            board=self.board,
+            authenticator=Authenticator(b"p" * 32, Meters(Metrics(CollectorRegistry()))),
+            store=self.store,
+            journal=self.journal,
+            group=self.group,
+            screener_reads_kafka=self.kafka,
+            max_snapshot_age_s=MAX_AGE_S,
+            metrics=self.metrics,
+            clock=lambda: self.wall,
+            ticks=lambda: self.now,
+        )
+
+    def passes(self, seconds: float) -> None:
+        """Let time pass without a look."""
+        self.wall += seconds
+        self.now += seconds
+
+    def why(self, model: str) -> str | None:
+        """Look, and say why a model is not served."""
+        self.watch.check()
+        return self.board.inactive(model, self.now)
+
+    def beat(self, at: float | None = None, lag_s: float = 0.0) -> None:
+        with self.store.begin() as connection:
+            beat(connection, "screener", self.wall if at is None else at, lag_s)
+
+    def append(self) -> int:
+        written = self.journal.written
+        self.journal.append(RECORD, Durability.WRITTEN)
+        until(lambda: self.journal.written > written)
+        return self.journal.written
+
+    def acknowledge(self, offset: int) -> None:
+        self.group.save({self.journal.log: Position(self.journal.log, 1, offset)})
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., House]]:
+    limits = Limits(reserve_bytes=2**20)
+    with (
+        closing(Journal(tmp_path / "gateway-0", limits=limits)) as journal,
+        closing(open_store(f"sqlite:///{tmp_path / 'store.db'}")) as store,
+    ):
+        yield lambda *, kafka=False: House(tmp_path, journal, store, kafka=kafka)
+
+
+def test_nothing_is_served_before_the_first_look(make: Callable[..., House]) -> None:
+    house = make()
+    assert house.board.inactive("t0", house.now) is not None
+    assert not house.board.any_served()
+    assert house.why("t0") is None
+    assert house.board.any_served()
+
+
+def test_nothing_is_served_on_the_word_of_a_watch_that_has_stopped(
+    make: Callable[..., House],
+) -> None:
+    house = make()
+    assert house.why("t0") is None
+    house.passes(MAX_AGE_S - 1)
+    assert house.board.inactive("t0", house.now) is None
+    house.passes(2)
+    assert house.board.inactive("t0", house.now) is not None
+    assert [model for model, _ in house.board.reasons()] == ["t0", "t1"]
+
+
+def test_tier_1_needs_a_screener_that_lives_and_tier_0_does_not(
+    make: Callable[..., House],
+) -> None:
+    house = make()
+    assert "prompt_screen" in (house.why("t1") or "")
+    house.beat()
+    assert house.why("t1") is None
+    house.passes(SCREENER_SILENCE_S + 1)
+    assert "last heard of 61 s ago" in (house.why("t1") or "")
+    assert house.why("t0") is None
+    house.beat()
+    assert house.why("t1") is None
+
+
+def test_a_beat_of_long_ago_is_no_sign_of_life_at_the_start(make: Callable[..., House]) -> None:
+    house = make()
+    house.beat(at=house.wall - SCREENER_SILENCE_S - 1)
+    assert house.why("t1") is not None
+
+
+def test_a_clock_that_is_set_back_hides_no_silence(make: Callable[..., House]) -> None:
+    house = make()
+    house.beat()
+    assert house.why("t1") is None
+    house.passes(SCREENER_SILENCE_S + 1)
+    house.wall -= 3600
+    assert house.why("t1") is not None
+    house.watch = house.new_watch()
+    assert house.why("t1") is not None  # a beat from the future is no better to one who starts
+
+
+def test_a_store_that_is_away_stops_everything_once_its_word_is_too_old(
+    make: Callable[..., House],
+) -> None:
+    house = make()
+    house.beat()
+    assert house.why("t0") is None
+    with house.store.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE keys RENAME TO gone")
+        connection.exec_driver_sql("ALTER TABLE meta RENAME TO also_gone")
+    house.passes(MAX_AGE_S - 1)
+    assert house.why("t0") is None
+    house.passes(2)
+    assert "authentication" in (house.why("t0") or "")
+
+
+def test_screening_that_is_late_stops_tier_1(make: Callable[..., House]) -> None:
+    house = make()
+    house.watch.check()
+    first = house.append()
+    house.beat()
+    assert house.why("t1") is None
+    for _ in range(6):
+        house.passes(50)
+        house.beat()
+        assert house.why("t1") is None
+    house.passes(1)
+    assert "screening_lag" in (house.why("t1") or "")
+    assert house.registry.get_sample_value("watchgate_screening_lag_seconds") == 301
+    house.acknowledge(first)
+    assert house.why("t1") is None
+    assert house.why("t0") is None
+
+
+def test_what_was_unread_at_the_start_is_of_unknown_age(make: Callable[..., House]) -> None:
+    house = make()
+    last = house.append()
+    house.watch = house.new_watch()
+    house.beat()
+    assert "unknown" in (house.why("t1") or "")
+    house.passes(7)
+    house.watch.check()
+    assert house.registry.get_sample_value("watchgate_screening_lag_seconds") == 7  # at least
+    house.acknowledge(last)
+    assert house.why("t1") is None
+
+
+def test_over_kafka_the_screeners_own_lag_and_silence_count_too(
+    make: Callable[..., House],
+) -> None:
+    house = make(kafka=True)
+    house.beat(lag_s=290)
+    assert house.why("t1") is None
+    house.passes(11)
+    assert "301 s late" in (house.why("t1") or "")
+
+
+def test_a_journal_that_takes_nothing_stops_everything(make: Callable[..., House]) -> None:
+    house = make()
+    assert house.why("t0") is None
+    house.journal.close()
+    assert "evidence" in (house.why("t0") or "")
+    labels = {"model": "t0", "safeguard": "evidence"}
+    assert house.registry.get_sample_value("watchgate_safeguard_active", labels) == 0
+
+
+def test_lag_is_of_the_oldest_record_that_nobody_has_acknowledged(
+    make: Callable[..., House],
+) -> None:
+    house = make()
+    lag = AcknowledgementLag(house.journal, house.group)
+    assert lag.seconds(0) == 0
+    assert lag.known
+    first = house.append()
+    assert lag.seconds(10) == 0
+    house.append()
+    assert lag.seconds(12) == 2
+    house.acknowledge(first)
+    assert lag.seconds(13) == 1
