@@ -1,5 +1,6 @@
 """One request and its answer on the gateway's own server."""
 
+import asyncio
 import json
 import math
 from http import HTTPStatus
@@ -29,13 +30,15 @@ class Cycle(RequestResponseCycle):
     application that wants its head on the wire at once sends an empty body with `more_body`.
     """
 
+    stall_timeout_s = 60.0
+    """How long a caller may take none of what waits for it."""
     _head: bytes | None = None
     _body_left_bytes: float = math.inf
 
     async def send(self, message: ASGISendEvent) -> None:
         """Take the next message of the application's answer."""
         if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
+            await self._drain()
         if self.disconnected:
             return
         kind = message["type"]
@@ -55,6 +58,14 @@ class Cycle(RequestResponseCycle):
         ]
         await self.send({"type": "http.response.start", "status": 500, "headers": headers})
         await self.send({"type": "http.response.body", "body": _INTERNAL_ERROR})
+
+    async def _drain(self) -> None:
+        """Wait for a caller who reads more slowly than is written, and not for one who stopped."""
+        try:
+            async with asyncio.timeout(self.stall_timeout_s):
+                await self.flow.drain()
+        except TimeoutError:
+            self.transport.abort()
 
     def drop(self) -> None:
         """Let the application believe that the caller has gone."""

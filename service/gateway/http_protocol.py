@@ -3,6 +3,7 @@
 What differs from `HttpToolsProtocol`:
 - A head is bounded in bytes, in headers and in time; one lazy timer keeps that and keep-alive.
 - Host, Authorization and Content-Length may come once, and a Host must come.
+- A caller who stops reading its answer is let go.
 - Pipelined requests are not served: the connection closes after the answer to the first.
 - A wish to upgrade (websocket, h2c) is passed over and the request served. uvicorn would take
   the body of such a request for another request.
@@ -44,6 +45,8 @@ class RequestLimits:
     """For a complete head, counted from its first byte, or from connecting; over it: 408."""
     keep_alive_s: float
     """How long a connection may be idle between two requests."""
+    stall_timeout_s: float = 60.0
+    """How long a caller may take none of an answer that waits for it; then the caller is gone."""
 
 
 class Refused(Exception):
@@ -162,6 +165,7 @@ class GatewayProtocol(HttpToolsProtocol):
             keep_alive=version == "1.1" and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
+        self.cycle.stall_timeout_s = self._limits.stall_timeout_s
         self._start_asgi_task(self.cycle, self.app)
 
     def on_message_complete(self) -> None:

@@ -60,6 +60,7 @@ class Gateway(Section):
     header_timeout_s: PositiveFloat = 10.0
     body_timeout_s: PositiveFloat = 60.0
     keep_alive_s: PositiveFloat = 75.0
+    stall_timeout_s: PositiveFloat = 60.0
     drain_s: PositiveFloat = 30.0
     backlog: PositiveInt = 2048
     tls: Tls | None = None

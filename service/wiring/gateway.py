@@ -130,6 +130,7 @@ def server_of(settings: Settings, app: GatewayApp) -> uvicorn.Server:
             max_headers=gateway.max_header_count,
             header_timeout_s=gateway.header_timeout_s,
             keep_alive_s=gateway.keep_alive_s,
+            stall_timeout_s=gateway.stall_timeout_s,
         ),
         drain_s=gateway.drain_s,
         backlog=gateway.backlog,

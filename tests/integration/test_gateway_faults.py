@@ -283,6 +283,24 @@ async def test_a_caller_who_does_not_read_holds_back_the_upstream(tmp_path: Path
         assert await outcome_of(gateway) == "completed"
 
 
+@on_uvloop
+async def test_a_caller_who_stops_reading_is_let_go_and_so_is_the_upstream(tmp_path: Path) -> None:
+    def strict(written: dict[str, Any]) -> None:
+        written["gateway"]["stall_timeout_s"] = 0.2
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(STREAM_HEAD)
+        while True:
+            await peer.send(framed(chat_event("x" * 100_000)))
+
+    async with gateway_before(script, folder=tmp_path, change=strict) as gateway:
+        connection = await gateway.begin(CHAT, chat(stream=True))
+        connection._reader._transport.pause_reading()  # type: ignore[attr-defined]
+        await eventually(lambda: gateway.upstream.finished == 1)
+        assert await outcome_of(gateway) == "client_gone"
+
+
 async def stop(gateway: RunningGateway) -> None:
     gateway.server.should_exit = True
     await eventually(lambda: not gateway.server.servers[0].is_serving())
