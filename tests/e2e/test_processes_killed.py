@@ -1,14 +1,14 @@
 """Processes die without warning while requests come: nothing that was said is lost."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from service.events.log import Topic
-from service.events.schema import Closed, Opened, Verdict, to_event
+from service.events.schema import AnyEvent, Closed, Opened, Verdict, to_event
 from tests.e2e.evidence import (
     CATCH_UP_S,
     KafkaContents,
@@ -26,6 +26,8 @@ from tests.real_parts.watchgate import START_S, Watchgate
 
 PROJECTS = [f"project-{number}" for number in range(5)]
 SLOW = {"name": "slow", "upstream": "local", "upstream_model": "mock-200-300", "tier": 1}
+OK = 200
+ANSWERS_OF_A_NEW_GATEWAY = {(OK, None), (503, "safeguard_inactive")}
 FAST = {"name": "smollm2", "upstream": "local", "tier": 1}
 
 
@@ -80,6 +82,43 @@ def test_a_gateway_killed_in_mid_stream_leaves_evidence_and_is_started_again(
             client.send(request(key, "And now?"))
             assert client.answer()[0] == 200
         assert watchgate.metrics().total("coverage_gap_exchanges") == 0
+
+
+def test_a_gateway_killed_under_traffic_has_recorded_all_that_it_answered(
+    mock_vllm: str, tmp_path: Path
+) -> None:
+    watchgate = Watchgate(tmp_path / "watchgate", mock_vllm)
+    keys = {project: watchgate.create_key(project) for project in PROJECTS}
+    chance = random.Random(13)  # noqa: S311  (a test)
+    with watchgate:
+        with traffic(watchgate.port, keys, per_second=20) as seen:
+            for _ in range(3):
+                seen.wait_for(chance.randrange(100, 200))
+                kill_and_await(watchgate, "gateway")
+            seen.wait_for(100)
+        assert seen.broken
+        assert {(answer.status, answer.code) for answer in seen.all} <= ANSWERS_OF_A_NEW_GATEWAY
+        events = events_of(watchgate.topic(Topic.EXCHANGES))
+        for answer in seen.all:
+            if answer.status == OK:
+                assert outcomes(events[answer.receipt]) == ["opened", "completed"]
+        for exchange in events.values():
+            assert outcomes(exchange) in (
+                ["opened", "completed"],
+                ["opened", "interrupted"],
+                ["opened", "client_gone"],
+            )
+        wait_until(
+            lambda: events.keys() <= screened(watchgate.topic(Topic.VERDICTS)),
+            CATCH_UP_S,
+            "all are screened",
+        )
+        assert watchgate.metrics().total("coverage_gap_exchanges") == 0
+
+
+def outcomes(events: Sequence[AnyEvent]) -> list[str]:
+    """Spell an exchange: how it began and how it ended."""
+    return [e.outcome if isinstance(e, Closed) else "opened" for e in events]
 
 
 def test_workers_killed_at_random_moments_lose_nothing_and_repeat_no_effect(

@@ -165,7 +165,7 @@ class Watchgate:
 
     def metrics(self) -> "Samples":
         """Return the metrics of all processes."""
-        return Samples("\n".join(self._ops_answers("/metrics")))
+        return Samples(self._ops_answers("/metrics"))
 
     def records(self, exchange_id: str) -> list[Received]:
         """Return what the journals hold of an exchange: its events and verdicts."""
@@ -188,11 +188,14 @@ class Watchgate:
 
 
 class Samples:
-    """The samples of a scrape."""
+    """The samples of a scrape, of one process or several."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, texts: Sequence[str]) -> None:
         self._samples = [
-            sample for family in text_string_to_metric_families(text) for sample in family.samples
+            sample
+            for text in texts
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
         ]
 
     def total(self, name: str, **labels: str) -> float:
