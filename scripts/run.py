@@ -212,7 +212,7 @@ def _become_ready_for_vllm(stop: threading.Event) -> None:
     with subprocess.Popen([*WATCHGATE, "vllm", "--prepare"], start_new_session=True) as preparing:
         while preparing.poll() is None:
             if stop.wait(0.2):
-                preparing.terminate()
+                os.killpg(preparing.pid, signal.SIGTERM)  # pip too
                 raise Stopped
     if preparing.returncode:
         raise CannotRun("vLLM could not be prepared, see above")

@@ -27,6 +27,9 @@ def main() -> int:
     except VllmError as error:  # of the steps: what they share has no other use for a name
         say(str(error))
         return 1
+    except KeyboardInterrupt:
+        say("interrupted; the next call goes on")
+        return 1
     return 0
 
 

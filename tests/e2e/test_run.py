@@ -81,6 +81,17 @@ def test_the_printed_curl_works_and_ctrl_c_stops_everything(
     assert [port for port in ports if listens(port)] == []
 
 
+def test_ctrl_c_while_it_starts_leaves_nothing_running(
+    running: tuple["subprocess.Popen[bytes]", Path], environment: dict[str, str]
+) -> None:
+    process, said = running
+    wait_until(lambda: "starting Watchgate" in said.read_text(), START_S, "the start begins")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(STOP_S) == 0, said.read_text()
+    ports = [int(port) for name, port in environment.items() if name.endswith("__PORT")]
+    wait_until(lambda: not any(map(listens, ports)), STOP_S, "all ports are free")
+
+
 def test_a_taken_port_is_named_before_anything_is_started(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
