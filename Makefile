@@ -11,7 +11,7 @@ MODEL ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check lint unit test evaluate bench docs lock clean
+.PHONY: help setup run check lint unit unit-service unit-others test evaluate bench docs lock clean
 
 help:  ## show this
 	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /\1\t/' \
@@ -25,7 +25,7 @@ run: setup  ## set up and run everything on this machine (UPSTREAM=http://host:8
 	@$(BIN)/python -m scripts.run $(if $(UPSTREAM),--upstream "$(UPSTREAM)") $(if $(MODEL),--model "$(MODEL)")
 
 check: setup  ## the quick loop: lint, types, layers, sizes, unit tests
-	@$(MAKE) --no-print-directory --output-sync=target -j2 lint unit
+	@$(MAKE) --no-print-directory --output-sync=target -j2 lint unit-service unit-others
 
 lint: setup  ## lint, types, layers, sizes
 	@$(BIN)/ruff check --quiet .
@@ -34,8 +34,13 @@ lint: setup  ## lint, types, layers, sizes
 	@$(BIN)/python -m scripts.check_sizes > .cache/sizes.txt || { cat .cache/sizes.txt; exit 1; }
 	@$(BIN)/mypy
 
-unit: setup  ## the unit tests
-	@$(BIN)/pytest -q tests/unit $(ARGS)
+unit: unit-service unit-others  ## the unit tests
+
+unit-service: setup
+	@$(BIN)/pytest -q tests/unit/service $(ARGS)
+
+unit-others: setup
+	@$(BIN)/pytest -q tests/unit --ignore tests/unit/service $(ARGS)
 
 test: lint  ## set up and run every test, with a real vLLM
 	@$(BIN)/watchgate vllm --prepare
