@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from service.core.alerts import Occurrence, fingerprint, labels_of
 from service.errors import BadRecord
@@ -24,7 +25,7 @@ PRUNE_EVERY_S: Final = 3600.0
 class Enforcer:
     """Handles records of the topic of verdicts; each verdict id has its effect once, ever."""
 
-    transient: tuple[type[Exception], ...] = (SQLAlchemyError,)
+    transient: tuple[type[Exception], ...] = (OperationalError, InterfaceError, PoolTimeoutError)
     """What no record is to blame for: the store is away."""
 
     def __init__(

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from service.events.journal.segment import Disk, SegmentReader, segment_numbers
+from service.events.journal.segment import Disk, segment_numbers
+from service.events.journal.segment_reader import SegmentReader
 from service.events.log import Received, Topic
 
 
@@ -16,7 +17,7 @@ def find_exchange(root: Path, exchange_id: str) -> Iterator[Received]:
 def read_topic(root: Path, topic: Topic) -> Iterator[Received]:
     """Return all records of a topic that the journals still hold."""
     for reader in _segments(root):
-        yield from reader.read(0, 2**62, [topic], -1)
+        yield from reader.read(0, 2**62, [topic], -1)[0]
 
 
 def _segments(root: Path) -> Iterator[SegmentReader]:

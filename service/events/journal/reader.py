@@ -13,10 +13,14 @@ import apsw
 from service.errors import EventLogError
 from service.events.journal.groups import Group, groups_folder
 from service.events.journal.mark import Mark
-from service.events.journal.segment import Disk, SegmentReader, segment_numbers, segment_path
+from service.events.journal.segment import Disk, segment_numbers, segment_path
+from service.events.journal.segment_reader import SegmentReader
 from service.events.log import Lag, Position, Received, Topic
 
 _RESCAN_S: Final = 1.0
+_BATCH_BYTES: Final = 32 * 1024 * 1024
+"""What one journal may bring to a `poll`, but for the record that goes over it: what bounds the
+memory of whoever reads."""
 _IDLE_WAIT_S: Final = 0.02
 
 
@@ -171,13 +175,15 @@ class Cursor:
 
     def _read_segment(self, synced: int, limit: int) -> list[Received]:
         segment = self._segment or self._open(self.position.part)
-        received = segment.read(self.position.offset, synced, self._topics, limit)
+        received, is_all = segment.read(
+            self.position.offset, synced, self._topics, limit, _BATCH_BYTES
+        )
         if received:
             self._last_returned = received[-1].position.offset
-        if len(received) == limit:
-            self.position = received[-1].position
-        else:
+        if is_all:
             self._pass_over(segment, synced)
+        else:
+            self.position = received[-1].position
         return received
 
     def _open(self, number: int) -> SegmentReader:

@@ -10,16 +10,15 @@ synced: that it is there says that the one before is full, and `after_offset` wh
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 import apsw
 
 from service.events.journal.groups import sync_folder
-from service.events.log import Position, Received, Record, Topic
+from service.events.log import Position, Record
 
 _SCHEMA: Final = """
 -- one row: the last offset of the segments before
@@ -39,15 +38,15 @@ CREATE TABLE carried (id TEXT NOT NULL, segment INTEGER, offset INTEGER, body BL
 """
 _PAGE_BYTES: Final = 8192
 """Three records of 2.2 KB fill one: with 4096 it is one, and a commit costs a third more CPU."""
-_BUSY_MS: Final = 10_000
-_CHECKPOINT_BUSY_MS: Final = 200
+BUSY_MS: Final = 10_000
+_CHECKPOINTBUSY_MS: Final = 200
 _INSERT: Final = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_COLUMNS: Final = "offset, topic, key, kind, id, key_id, body, content"
 
 Row = tuple[int, str, bytes, str, str, str | None, bytes, bytes | None]
 
 
-def _size_bytes(path: str) -> int:
+def size_bytes_of(path: str) -> int:
+    """Return the size of a file, 0 if it is not there."""
     try:
         return os.stat(path).st_size  # noqa: PTH116  (called for every group)
     except FileNotFoundError:
@@ -154,7 +153,7 @@ class SegmentWriter:
         self._disk = disk
         flags = apsw.SQLITE_OPEN_READWRITE
         self._db = apsw.Connection(str(self._path), flags=flags, vfs=disk.vfs)
-        self._db.set_busy_timeout(_BUSY_MS)
+        self._db.set_busy_timeout(BUSY_MS)
         self._db.execute("PRAGMA wal_autocheckpoint=0")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self.after_offset = int(self._db.execute("SELECT after_offset FROM segment").get)
@@ -185,7 +184,7 @@ class SegmentWriter:
 
     def size_bytes(self) -> int:
         """Return the size of the file with its write-ahead log; cheap enough for every group."""
-        return self._file_bytes + _size_bytes(self._wal_path)
+        return self._file_bytes + size_bytes_of(self._wal_path)
 
     def last_offset(self) -> int:
         """Return the highest offset, here or before."""
@@ -220,68 +219,10 @@ class SegmentWriter:
         self._db.close()
 
     def _truncate_wal(self) -> None:
-        self._db.set_busy_timeout(_CHECKPOINT_BUSY_MS)
+        self._db.set_busy_timeout(_CHECKPOINTBUSY_MS)
         try:
             self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except apsw.BusyError:  # a reader is in the way: the log stays, and is synced as it is
             self.sync()
         finally:
-            self._db.set_busy_timeout(_BUSY_MS)
-
-
-def _to_read(folder: Path, number: int) -> str:
-    """Return the URI to read a segment by: one that is closed needs no lock and no file beside.
-
-    So it can be read on a full disk, and nothing is left lying beside it.
-    """
-    path = segment_path(folder, number)
-    closed = segment_path(folder, number + 1).exists() and not _size_bytes(f"{path}-wal")
-    return f"file:{quote(str(path))}{'?immutable=1' if closed else ''}"
-
-
-class SegmentReader:
-    """A segment as another process (or thread) reads it, while it is written or after."""
-
-    def __init__(self, folder: Path, number: int, disk: Disk) -> None:
-        """Open a segment that exists, for reading alone.
-
-        Raises:
-            apsw.CantOpenError: it is gone.
-        """
-        self.number = number
-        self._log = folder.name
-        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-        self._db = apsw.Connection(_to_read(folder, number), flags=flags, vfs=disk.vfs)
-        self._db.set_busy_timeout(_BUSY_MS)
-        self.after_offset = int(self._db.execute("SELECT after_offset FROM segment").get)
-
-    def read(self, after: int, up_to: int, topics: Sequence[Topic], limit: int) -> list[Received]:
-        """Return records of these topics with after < offset ≤ up_to, in order."""
-        marks = ",".join("?" * len(topics))
-        query = (
-            f"SELECT {_COLUMNS} FROM records WHERE offset > ? AND offset <= ? "  # noqa: S608
-            f"AND topic IN ({marks}) ORDER BY offset LIMIT ?"
-        )
-        rows = self._db.execute(query, (after, up_to, *(t.value for t in topics), limit))
-        return [self._received(row) for row in rows]
-
-    def find(self, exchange_id: str) -> Iterator[Received]:
-        """Return the records and verdicts of an exchange, by reading through the segment."""
-        of_exchange = """id = ?1 OR kind = 'verdict' AND ?1 =
-            CASE WHEN json_valid(CAST(body AS TEXT)) THEN body ->> 'exchange_id' END"""
-        query = f"SELECT {_COLUMNS} FROM records WHERE {of_exchange} ORDER BY offset"  # noqa: S608
-        return (self._received(row) for row in self._db.execute(query, (exchange_id,)))
-
-    def count(self, after: int, up_to: int, topic: Topic) -> int:
-        """Count the records of a topic with after < offset ≤ up_to."""
-        query = "SELECT count(*) FROM records WHERE offset > ? AND offset <= ? AND topic = ?"
-        return int(self._db.execute(query, (after, up_to, topic.value)).get)
-
-    def close(self) -> None:
-        """Let the file go."""
-        self._db.close()
-
-    def _received(self, row: Row) -> Received:
-        offset, topic, key, kind, id_, key_id, body, content = row
-        record = Record(Topic(topic), key, kind, id_, body, content, key_id)
-        return Received(record, Position(self._log, self.number, offset))
+            self._db.set_busy_timeout(BUSY_MS)

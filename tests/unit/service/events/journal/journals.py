@@ -3,9 +3,10 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
+
+from msgspec import structs
 
 from service.events.journal import Journal, JournalReader, Limits, Pending
 from service.events.journal.segment import Disk, segment_numbers
@@ -29,7 +30,7 @@ def opened(name: str, size_bytes: int = 100) -> Record:
 
 
 def closed(name: str, size_bytes: int = 100) -> Record:
-    return replace(opened(name, size_bytes), kind="closed", body=b'{"of":"closed"}')
+    return structs.replace(opened(name, size_bytes), kind="closed", body=b'{"of":"closed"}')
 
 
 def eventually(condition: Callable[[], bool], what: str) -> None:

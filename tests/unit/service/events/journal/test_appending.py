@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from service.errors import JournalBroken, JournalFull
 from service.events.journal import Journal, Pending
@@ -57,9 +58,9 @@ def test_records_are_read_in_the_order_in_which_they_were_appended(tmp_path: Pat
 def test_every_field_of_a_record_comes_back(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "gateway-0", limits=LIMITS)
     sent = [
-        replace(opened("a"), key=b"\x00\xff", key_id="k1", content=b"\x00binary\xff"),
-        replace(closed("a"), content=None),
-        replace(verdict(1), content=b"", key=b""),
+        structs.replace(opened("a"), key=b"\x00\xff", key_id="k1", content=b"\x00binary\xff"),
+        structs.replace(closed("a"), content=None),
+        structs.replace(verdict(1), content=b"", key=b""),
     ]
     append(journal, *sent)
     journal.close()
@@ -248,7 +249,7 @@ def test_whoever_appends_while_the_journal_closes_is_either_kept_or_refused(
 
 def test_a_record_that_cannot_be_stored_breaks_the_journal_loudly(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "gateway-0", limits=LIMITS)
-    no_text = replace(verdict(1), id="\ud800")
+    no_text = structs.replace(verdict(1), id="\ud800")
     with pytest.raises(JournalBroken, match="UnicodeEncodeError"):
         journal.append_all([no_text])
     with pytest.raises(JournalBroken):

@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from service.errors import EventLogError
-from service.events.journal import Journal, JournalReader, find_exchange
+from service.events.journal import Journal, JournalReader, Limits, find_exchange
 from service.events.journal.groups import Group
 from service.events.journal.mark import Mark
 from service.events.journal.segment import remove_segment, segment_numbers
@@ -228,8 +229,8 @@ def test_an_exchange_is_found_with_its_verdicts_beside_records_that_are_no_json(
     tmp_path: Path,
 ) -> None:
     journal = Journal(tmp_path / "gateway-0", limits=LIMITS)
-    of_a = replace(verdict(1), body=b'{"exchange_id":"a"}')
-    no_json = replace(verdict(2), body=b"no JSON")
+    of_a = structs.replace(verdict(1), body=b'{"exchange_id":"a"}')
+    no_json = structs.replace(verdict(2), body=b"no JSON")
     journal.append_all([opened("a"), opened("b"), no_json, of_a, verdict(3), closed("a")])
     journal.close()
     assert [one.record for one in find_exchange(tmp_path, "a")] == [opened("a"), of_a, closed("a")]
@@ -278,3 +279,15 @@ def test_what_a_killed_reader_had_acknowledged_stays_acknowledged(tmp_path: Path
         offset = Group(tmp_path, "screener").load()["gateway-0"].offset
         assert offset >= last
     eventually(lambda: (tmp_path / "screener.json").stat().st_mode & 0o777 == 0o600, "0600")
+
+
+def test_a_poll_brings_no_more_bytes_than_a_reader_can_hold(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "gateway-0", limits=Limits(reserve_bytes=2**20))
+    content = b'"' + b"x" * (11 * 2**20) + b'"'
+    for i in range(5):
+        journal.append_all([structs.replace(verdict(i), content=content)])
+    journal.close()
+    reader = JournalReader(tmp_path, "screener", ALL)
+    batches = [ids(reader.poll(5)) for _ in range(2)]
+    assert batches == [[f"verdict-{i}" for i in range(3)], [f"verdict-{i}" for i in (3, 4)]]
+    reader.close()
