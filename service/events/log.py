@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 
 class Topic(StrEnum):
     """The logical streams of the event log."""
@@ -44,8 +46,7 @@ class Position(NamedTuple):
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One event on its way.
 
     `body` is the event itself, as JSON without any prompt or answer text. `content` is what was

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import msgspec
+
 from service.errors import EventLogError, JournalBroken
 from service.events.journal import Journal, Pending
 from service.events.log import Durability, Position, Record
@@ -17,17 +19,12 @@ OnDecided = Callable[[EventLogError | None], None]
 """Told, on the loop, that a record is kept (None), or why it is not."""
 
 
-class _Waiter:
+class _Waiter(msgspec.Struct, eq=False):
     """Who waits for a record, and since when."""
 
-    __slots__ = ("future", "on_decided", "since")
-
-    def __init__(
-        self, future: asyncio.Future[Position], since: float, on_decided: OnDecided | None
-    ) -> None:
-        self.future = future
-        self.since = since
-        self.on_decided = on_decided
+    future: asyncio.Future[Position]
+    since: float
+    on_decided: OnDecided | None
 
 
 class Evidence:

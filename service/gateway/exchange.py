@@ -66,8 +66,7 @@ class ExchangeIds:
         self._given_back.append(number)
 
 
-@dataclass(slots=True)
-class Exchange:
+class Exchange(msgspec.Struct, kw_only=True, eq=False):
     """A request that was let in. Times are Unix seconds, `started` is of the monotonic clock."""
 
     id: str

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from service.core.surfaces.shape import Request, Surface, check_parameters, parse
 from service.errors import ClientGone, Interrupted, ModelNotFound, SafeguardInactive
 from service.gateway import problems
@@ -39,8 +41,7 @@ class Limits:
     body_timeout_s: float
 
 
-@dataclass(slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, eq=False):
     """A request before it is let in; the labels are as much as is known of it."""
 
     id: str

@@ -46,8 +46,7 @@ _ENGINE_FIELDS: Final = frozenset(
 _TEMPLATE_KWARGS: Final = frozenset({"enable_thinking", "reasoning_effort", "thinking"})
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """A request's body: its fields as they were written, and what routing needs of them."""
 
     body: bytes

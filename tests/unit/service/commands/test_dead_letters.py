@@ -1,9 +1,9 @@
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from service.cli import main
 from service.events.journal import Journal, Limits, read_topic

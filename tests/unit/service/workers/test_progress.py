@@ -2,6 +2,8 @@ import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from msgspec import structs
+
 from service.events.log import Lag, Position, Received, Topic
 from service.store import open_store
 from service.store.heartbeats import read_heartbeats
@@ -78,7 +80,7 @@ def test_a_log_that_is_away_is_not_one_with_nothing_to_read() -> None:
 def test_a_record_that_cannot_be_read_is_as_old_as_its_reading() -> None:
     one = Watched()
     broken = received(opened())
-    object.__setattr__(broken.record, "body", b"{")
+    structs.force_setattr(broken.record, "body", b"{")
     one.source.next = [broken]
     one.progress.poll(0)
     assert one.progress.lag_s() == 0

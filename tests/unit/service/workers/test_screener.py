@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 
 import pytest
+from msgspec import structs
 from prometheus_client import CollectorRegistry
 
 from detectors.api import Category, Detector, Part
@@ -247,7 +248,7 @@ def test_a_record_that_is_no_exchange_is_bad_and_nothing_of_its_batch_is_written
     (verdict,) = screening(prompt("a"))
     bad = received(verdict)
     if kind == "broken":
-        object.__setattr__(bad.record, "body", b"{")
+        structs.force_setattr(bad.record, "body", b"{")
     with pytest.raises(BadRecord):
         screening(prompt("b", "ex-2"), bad)
     assert len(screening.writer.records) == 1
