@@ -111,7 +111,7 @@ class Verdict(Event, frozen=True, kw_only=True, omit_defaults=True, tag="verdict
     scores: dict[str, float] = {}
     crossed: tuple[Crossing, ...] = ()
     completes: bool = False
-    """This is the exchange's last verdict: all parts that its tier names are covered."""
+    """This is the last verdict on its part, and all of the part's text was scored."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="dead_letter"):
