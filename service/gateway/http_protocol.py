@@ -28,6 +28,8 @@ from service.gateway.http_cycle import Cycle, error_object
 
 ON_DISCONNECT: Final = "watchgate.on_disconnect"
 """The ASGI extension: `scope["extensions"][ON_DISCONNECT](callback)`."""
+BODY_HAS_COME: Final = "watchgate.body_has_come"
+"""The ASGI extension: `scope["extensions"][BODY_HAS_COME]()` says whether all of it is here."""
 
 _ONCE: Final = (b"authorization", b"content-length", b"host")
 _LINE_OVERHEAD_BYTES: Final = 4  # ": " and the line end
@@ -92,7 +94,10 @@ class GatewayProtocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = math.inf
         self._on_gone: Callable[[], None] | None = None
-        self._extensions: Any = {ON_DISCONNECT: self.on_disconnect}
+        self._extensions: Any = {
+            ON_DISCONNECT: self.on_disconnect,
+            BODY_HAS_COME: self.body_has_come,
+        }
 
     def on_disconnect(self, callback: Callable[[], None]) -> None:
         """Call back if the caller goes away before the answer is complete."""
@@ -100,6 +105,10 @@ class GatewayProtocol(HttpToolsProtocol):
             callback()
         else:
             self._on_gone = callback
+
+    def body_has_come(self) -> bool:
+        """Say whether the whole body of the request is here: nobody needs to time its coming."""
+        return not self.cycle.more_body
 
     # What the transport calls.
 

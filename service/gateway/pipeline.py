@@ -20,6 +20,7 @@ from service.gateway import problems
 from service.gateway.asgi import Fields, Header, Receive, Scope, Send, read_body, send_whole
 from service.gateway.auth import Authenticator
 from service.gateway.exchange import Exchange, ExchangeIds, ServedModel
+from service.gateway.http_protocol import BODY_HAS_COME
 from service.gateway.meters import Meters
 from service.gateway.passage import Passage, Recorder
 from service.gateway.relay import OK
@@ -103,7 +104,7 @@ class Pipeline:
             arrival.fields,
             receive,
             max_bytes=limits.max_body_bytes,
-            timeout_s=limits.body_timeout_s,
+            timeout_s=None if _body_has_come(scope) else limits.body_timeout_s,
         )
         request = parse(body)
         model = self._authorise(arrival, request, target)
@@ -148,6 +149,11 @@ class Pipeline:
         code = problems.problem_of(error).code
         self.meters.request(arrival.surface, arrival.model, code)
         await problems.send_error(send, error, arrival.headers())
+
+
+def _body_has_come(scope: Scope) -> bool:
+    asked = scope["extensions"].get(BODY_HAS_COME)
+    return asked is not None and asked()
 
 
 def _traceparent(fields: Fields) -> str | None:
