@@ -115,6 +115,14 @@ async def test_a_caller_who_asks_for_the_usage_of_a_stream_gets_it(tmp_path: Pat
 
 
 @on_uvloop
+async def test_usage_in_every_event_is_not_asked_for_where_no_usage_was(tmp_path: Path) -> None:
+    async with gateway_before(streaming(*STREAM), folder=tmp_path) as gateway:
+        options = {"continuous_usage_stats": True, "odd": 1}
+        await gateway.post(CHAT, chat(stream=True, stream_options=options))
+        assert b'"stream_options":{"odd":1,"include_usage":true}' in sent_upstream(gateway)[1]
+
+
+@on_uvloop
 async def test_completions_are_relayed_and_recorded_whole_and_streamed(tmp_path: Path) -> None:
     whole = {"id": "cmpl-1", "model": UPSTREAM_MODEL, "choices": [{"index": 0, "text": "two"}]}
     events = [event({**whole, "choices": [{"index": 0, "text": t}]}) for t in ("one ", "two")]

@@ -166,6 +166,7 @@ def to_upstream(request: Request, upstream_model: str) -> bytes:
     fields: dict[str, Any] = {**request.fields, "model": upstream_model}
     if asks:
         options = _decode(_options_decoder, request.fields, "stream_options", "an object") or {}
+        options.pop("continuous_usage_stats", None)  # means nothing to one who asked for no usage
         fields["stream_options"] = {**options, "include_usage": True}
     return _encoder.encode(fields)
 
