@@ -40,6 +40,7 @@ class Evidence:
         self._seconds = seconds
         self._journal: Journal | None = None
         self._round: list[Pending] = []
+        self._round_bytes = 0
         self.undecided = 0
         """How many records are on their way."""
 
@@ -65,7 +66,9 @@ class Evidence:
             JournalFull, JournalBroken: at once, unless `ends`; or the future fails with them.
         """
         if not ends:
-            self.journal.check_room(record.size_bytes, ends=False)
+            size_bytes = self._round_bytes + record.size_bytes
+            self.journal.check_room(size_bytes, ends=False)
+            self._round_bytes = size_bytes
         future: asyncio.Future[Position] = self._loop.create_future()
         waiter = _Waiter(future, time.perf_counter(), on_decided)
         if not self._round:
@@ -77,6 +80,7 @@ class Evidence:
     def flush(self) -> None:
         """Hand over what was appended in this round."""
         pendings, self._round = self._round, []
+        self._round_bytes = 0
         if not pendings:
             return
         try:

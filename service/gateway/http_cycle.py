@@ -23,6 +23,24 @@ def error_object(message: str, kind: str, code: str) -> bytes:
 _INTERNAL_ERROR = error_object("The gateway failed.", "server_error", "internal_error")
 
 
+class Refused(Exception):
+    """A request that is answered here; the connection closes after it."""
+
+    def __init__(self, status: int, message: str, code: str = "invalid_request") -> None:
+        """Keep what the caller is told."""
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+    def render(self) -> bytes:
+        """Return the whole answer."""
+        body = error_object(str(self), "invalid_request_error", self.code)
+        return STATUS_LINE[self.status] + (
+            b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
+            % (len(body), body)
+        )
+
+
 class Cycle(RequestResponseCycle):
     """uvicorn's cycle, but the head leaves together with the first bytes of the body.
 

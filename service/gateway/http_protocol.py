@@ -21,10 +21,10 @@ from urllib.parse import unquote
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from service.gateway.http_cycle import Cycle, error_object
+from service.gateway.http_cycle import Cycle, Refused
 
 ON_DISCONNECT: Final = "watchgate.on_disconnect"
 """The ASGI extension: `scope["extensions"][ON_DISCONNECT](callback)`."""
@@ -49,24 +49,6 @@ class RequestLimits:
     """How long a connection may be idle between two requests."""
     stall_timeout_s: float = 60.0
     """How long a caller may take none of an answer that waits for it; then the caller is gone."""
-
-
-class Refused(Exception):
-    """A request that is answered here; the connection closes after it."""
-
-    def __init__(self, status: int, message: str, code: str = "invalid_request") -> None:
-        """Keep what the caller is told."""
-        super().__init__(message)
-        self.status = status
-        self.code = code
-
-    def render(self) -> bytes:
-        """Return the whole answer."""
-        body = error_object(str(self), "invalid_request_error", self.code)
-        return STATUS_LINE[self.status] + (
-            b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
-            % (len(body), body)
-        )
 
 
 class GatewayProtocol(HttpToolsProtocol):

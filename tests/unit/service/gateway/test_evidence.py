@@ -74,6 +74,17 @@ async def test_a_full_queue_refuses_what_begins_and_takes_what_ends(tmp_path: Pa
 
 
 @on_uvloop
+async def test_the_room_in_a_queue_is_counted_also_within_one_round(tmp_path: Path) -> None:
+    async with evidence_in(tmp_path, max_queue_bytes=3 * RECORD.size_bytes) as evidence:
+        kept = [evidence.append(RECORD, WRITTEN, ends=False) for _ in range(3)]
+        with pytest.raises(JournalFull):
+            evidence.append(RECORD, WRITTEN, ends=False)
+        await asyncio.gather(*kept)
+        await eventually(lambda: evidence.journal._queue.queued_bytes == 0)
+        await evidence.append(RECORD, WRITTEN, ends=False)
+
+
+@on_uvloop
 async def test_a_broken_journal_fails_every_future_and_leaves_nobody_waiting(
     tmp_path: Path,
 ) -> None:
