@@ -75,29 +75,27 @@ class SafeguardBoard:
 class AcknowledgementLag:
     """How old the oldest record of this journal is that a group has yet to acknowledge."""
 
-    def __init__(self, journal: Journal, group: Group) -> None:
-        """Watch one group's acknowledgements of one journal."""
+    def __init__(self, journal: Journal, group: Group, unread_since: float | None) -> None:
+        """Watch one group's acknowledgements of one journal.
+
+        `unread_since` is when the oldest record came that the group has not acknowledged yet,
+        None if it has all: what the journal holds now counts as old as that one.
+        """
         self._journal = journal
         self._group = group
-        self._inherited = journal.written
         self._samples: deque[tuple[int, float]] = deque()
         """(offset, when it was the last one written), oldest first."""
-
-        self.known = False
-        """Nothing is unacknowledged from before the start, whose age nobody knows."""
+        if unread_since is not None:
+            self._samples.append((journal.written, unread_since))
 
     def seconds(self, now: float) -> float:
-        """Note how far the journal is, and return the lag, exact to the interval of calls.
-
-        While it is not `known` this is the least that it can be.
-        """
+        """Note how far the journal is, and return the lag, exact to the interval of calls."""
         written = self._journal.written
         position = self._group.load().get(self._journal.log)
         acknowledged = position.offset if position else 0
         self._note(written, now)
         while self._samples and self._samples[0][0] <= acknowledged:
             self._samples.popleft()
-        self.known = acknowledged >= self._inherited
         return now - self._samples[0][1] if self._samples else 0.0
 
     def _note(self, written: int, now: float) -> None:
@@ -123,24 +121,31 @@ class SafeguardWatch:
         store: Store,
         journal: Journal,
         group: Group,
+        unread_since: float | None,
         screener_reads_kafka: bool,
         max_snapshot_age_s: float,
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
         ticks: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Know nothing yet."""
+        """Know nothing yet.
+
+        `unread_since` is when the oldest record came, in Unix seconds, that the group had not
+        acknowledged at the start; None: there was none.
+        """
         self._board = board
         self._authenticator = authenticator
         self._store = store
         self._journal = journal
-        self._lag = AcknowledgementLag(journal, group)
         self._screener_reads_kafka = screener_reads_kafka
         self._max_snapshot_age_s = max_snapshot_age_s
         self._metrics = metrics
         self._clock = clock
         self._ticks = ticks
         self._started = ticks()
+        age_s = None if unread_since is None else abs(clock() - unread_since)
+        since = None if age_s is None else self._started - age_s
+        self._lag = AcknowledgementLag(journal, group, since)
         self._heard_at: float | None = None
         self._beat: Heartbeat | None = None
         self._beat_at = 0.0
@@ -187,8 +192,6 @@ class SafeguardWatch:
 
     def _screening_lag_s(self, lag_s: float, silent_s: float | None) -> float | None:
         """Return what is known: of Kafka the screener alone tells how far behind it is."""
-        if not self._lag.known:
-            return None
         if not self._screener_reads_kafka:
             return lag_s
         if self._beat is None or silent_s is None:

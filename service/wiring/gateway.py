@@ -7,6 +7,7 @@ import signal
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import uvicorn
@@ -15,8 +16,10 @@ from prometheus_client import CollectorRegistry
 
 from service.core.surfaces import SURFACES
 from service.core.tiers import TIERS
-from service.events.journal import Journal
+from service.errors import BadRecord
+from service.events.journal import Journal, oldest_unread
 from service.events.journal.groups import Group, groups_folder
+from service.events.schema import to_event
 from service.gateway.app import GatewayApp
 from service.gateway.auth import Authenticator
 from service.gateway.evidence import Evidence
@@ -180,18 +183,30 @@ def _watch(  # noqa: PLR0913, PLR0917  (one call, right above)
     metrics: Metrics,
 ) -> SafeguardWatch:
     kafka = isinstance(settings.event_log, KafkaLog)
-    folder = groups_folder(journal_root(settings))
+    group = Group(groups_folder(journal_root(settings)), SHIPPER if kafka else SCREENER)
     return SafeguardWatch(
         board=board,
         authenticator=authenticator,
         store=store,
         journal=journal,
-        group=Group(folder, SHIPPER if kafka else SCREENER),
+        group=group,
+        unread_since=_unread_since(journal_root(settings) / journal.log, group),
         screener_reads_kafka=kafka,
         max_snapshot_age_s=settings.store.max_staleness_s,
         metrics=metrics,
         clock=clock,
     )
+
+
+def _unread_since(folder: Path, group: Group) -> float | None:
+    """Return when the oldest record came that a group has yet to acknowledge."""
+    oldest = oldest_unread(folder, group.load().get(folder.name))
+    if oldest is None:
+        return None
+    try:
+        return to_event(oldest.record).at
+    except BadRecord:  # no age is known: as old as can be
+        return 0.0
 
 
 def _models(

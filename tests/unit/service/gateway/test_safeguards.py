@@ -45,13 +45,14 @@ class House:
         self.metrics = metrics
         self.watch = self.new_watch()
 
-    def new_watch(self) -> SafeguardWatch:
+    def new_watch(self, unread_since: float | None = None) -> SafeguardWatch:
         return SafeguardWatch(
             board=self.board,
             authenticator=Authenticator(b"p" * 32, Meters(Metrics(CollectorRegistry()))),
             store=self.store,
             journal=self.journal,
             group=self.group,
+            unread_since=unread_since,
             screener_reads_kafka=self.kafka,
             max_snapshot_age_s=MAX_AGE_S,
             metrics=self.metrics,
@@ -177,15 +178,17 @@ def test_screening_that_is_late_stops_tier_1(make: Callable[..., House]) -> None
     assert house.why("t0") is None
 
 
-def test_what_was_unread_at_the_start_is_of_unknown_age(make: Callable[..., House]) -> None:
+def test_what_was_unread_at_the_start_is_as_old_as_its_oldest_record(
+    make: Callable[..., House],
+) -> None:
     house = make()
     last = house.append()
-    house.watch = house.new_watch()
+    house.watch = house.new_watch(unread_since=house.wall - 293)
     house.beat()
-    assert "unknown" in (house.why("t1") or "")
-    house.passes(7)
-    house.watch.check()
-    assert house.registry.get_sample_value("watchgate_screening_lag_seconds") == 7  # at least
+    assert house.why("t1") is None
+    house.passes(8)
+    house.beat()
+    assert "301 s late" in (house.why("t1") or "")
     house.acknowledge(last)
     assert house.why("t1") is None
 
@@ -213,9 +216,8 @@ def test_lag_is_of_the_oldest_record_that_nobody_has_acknowledged(
     make: Callable[..., House],
 ) -> None:
     house = make()
-    lag = AcknowledgementLag(house.journal, house.group)
+    lag = AcknowledgementLag(house.journal, house.group, None)
     assert lag.seconds(0) == 0
-    assert lag.known
     first = house.append()
     assert lag.seconds(10) == 0
     house.append()

@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from service.errors import EventLogError
-from service.events.journal import Journal, JournalReader, Limits, find_exchange
+from service.events.journal import Journal, JournalReader, Limits, find_exchange, oldest_unread
 from service.events.journal.groups import Group
 from service.events.journal.mark import Mark
 from service.events.journal.segment import remove_segment, segment_numbers
@@ -290,3 +290,13 @@ def test_a_poll_brings_no_more_bytes_than_a_reader_can_hold(tmp_path: Path) -> N
     batches = [ids(reader.poll(5)) for _ in range(2)]
     assert batches == [[f"verdict-{i}" for i in range(3)], [f"verdict-{i}" for i in (3, 4)]]
     reader.close()
+
+
+def test_the_oldest_unread_record_is_the_first_after_what_was_acknowledged(tmp_path: Path) -> None:
+    folder = tmp_path / "gateway-0"
+    journal = Journal(folder, limits=LIMITS)
+    assert oldest_unread(folder, None) is None
+    positions = journal.append_all([verdict(i) for i in range(3)])
+    found = [oldest_unread(folder, position) for position in (None, *positions)]
+    assert [one and one.record.id for one in found] == ["verdict-0", "verdict-1", "verdict-2", None]
+    journal.close()
