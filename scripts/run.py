@@ -104,6 +104,7 @@ def serve(run: Run, stop: threading.Event) -> None:
     """Start everything, tell where it is, and stop everything when told to."""
     if run.local:
         _become_ready_for_vllm(stop)
+    key = make_key(run)  # before the gateway starts: it sees later ones within a second
     with started(_parts(run), run.folder, stop) as parts:
         say("starting Watchgate")
         if run.local:
@@ -112,7 +113,7 @@ def serve(run: Run, stop: threading.Event) -> None:
         ops = run.settings.ops
         ready = f"http://{_reachable(ops.host)}:{ops.port}/ready"
         until_ready(ready, "Watchgate", parts, stop, READY_LIMIT_S, say)
-        print(summary(run, make_key(run)), flush=True)  # the one thing that goes to stdout
+        print(summary(run, key), flush=True)  # the one thing that goes to stdout
         while not stop.wait(0.5):
             for part in parts:
                 part.check()
