@@ -102,7 +102,7 @@ class Upstream(Section):
     read_timeout_s: PositiveFloat = 300.0
     total_timeout_s: PositiveFloat = 1800.0
     max_connections: PositiveInt = 1024
-    keep_alive_s: PositiveFloat = 60.0
+    keep_alive_s: PositiveFloat = 4.0
     ca_file: FilePath | None = None
 
 
