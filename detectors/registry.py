@@ -4,7 +4,14 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from detectors import lexical
-from detectors.api import Detector
+from detectors.api import Category, Detector
 
 FACTORIES: Mapping[str, Callable[[], Detector]] = MappingProxyType({lexical.NAME: lexical.load})
 """Name → factory of a ready detector; a factory raises `ArtefactError`."""
+
+CATEGORIES: Mapping[str, frozenset[Category]] = MappingProxyType(
+    {
+        lexical.NAME: frozenset({Category.ANY}),
+    }
+)
+"""Name → the categories that the detector gives scores for, known without loading it."""

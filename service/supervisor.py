@@ -30,6 +30,7 @@ from service.telemetry.ops import OpsAddress, Reason, make_ops_app, ops_server, 
 
 _log = logging.getLogger(__name__)
 METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+_READY_STEP_S: Final = 0.5
 _TICK_S: Final = 0.2
 _ASK_S: Final = 2.0
 _FIRST_PAUSE_S: Final = 0.5
@@ -102,21 +103,26 @@ class Child:
 class Supervisor:
     """Keeps the children running until told to stop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (what there is to run, and where)
         self,
         roles: Sequence[Role],
         arguments: Sequence[str],
         ops: OpsAddress,
         data_dir: Path,
         stop_s: float,
+        *,
+        addresses: str = "",
     ) -> None:
         """Take what is to run, the arguments of all, and how long the end of one may take.
+
+        `addresses` are told once all is ready.
 
         Raises:
             AlreadyRunning: another supervisor runs on this folder.
             CannotListen: the ops port is taken.
         """
         self._stop_s = stop_s
+        self._addresses = addresses
         self._stop = threading.Event()
         self._resources = ExitStack()
         lock = _lock(data_dir)
@@ -157,12 +163,19 @@ class Supervisor:
         return Child(role.name, command, path)
 
     def _tend_all(self) -> int:
+        threading.Thread(target=self._say_when_ready, name="ready", daemon=True).start()
         while not self._stop.wait(_TICK_S):
             for child in self._children:
                 if (code := self._tend(child)) is not None:
                     _log.error("%s does not start: giving up", child.name)
                     return code
         return 0
+
+    def _say_when_ready(self) -> None:
+        while not self._stop.wait(_READY_STEP_S):
+            if not self.readiness():
+                _log.info("ready: %s", self._addresses)
+                return
 
     def _tend(self, child: Child) -> int | None:
         now = time.monotonic()

@@ -23,7 +23,9 @@ def add_parser(
     subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]",
 ) -> argparse.ArgumentParser:
     """Add `alerts` and its command."""
-    parser = subparsers.add_parser("alerts", help="alerts", description="Show alerts.")
+    parser = subparsers.add_parser(
+        "alerts", help="show what fires and who was told", description="Show alerts."
+    )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     listing = add_leaf(
         commands,

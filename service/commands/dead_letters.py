@@ -30,7 +30,9 @@ _AT_ONCE: Final = 16
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `dead-letters` and its commands."""
     parser = commands.add_parser(
-        "dead-letters", help="dead letters", description="Records that could not be handled."
+        "dead-letters",
+        help="list and replay what could not be handled",
+        description="Records that could not be handled.",
     )
     leaves = parser.add_subparsers(metavar="COMMAND", required=True)
     listing = add_leaf(

@@ -46,7 +46,9 @@ def add_parser(
     subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]",
 ) -> argparse.ArgumentParser:
     """Add `keys` and its commands."""
-    parser = subparsers.add_parser("keys", help="API keys", description="Manage API keys.")
+    parser = subparsers.add_parser(
+        "keys", help="create, list, rotate and revoke API keys", description="Manage API keys."
+    )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_create(commands)
     _add_list(commands)

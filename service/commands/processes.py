@@ -14,6 +14,7 @@ from service.settings import KafkaLog, Settings
 from service.telemetry.logs import set_up_logs
 from service.telemetry.metrics import name_metrics
 from service.telemetry.ops import OpsAddress, listen_on
+from service.wiring.points import points_of
 
 if TYPE_CHECKING:
     from service.supervisor import Role
@@ -48,15 +49,34 @@ def _up(args: argparse.Namespace) -> int:
     from service.supervisor import Supervisor  # noqa: PLC0415  (only this command needs it)
 
     settings = load_settings(args)
+    points_of(settings)  # raises what is wrong with them, before anything is started
     set_up_logs("up", settings.log_level)
     ops = OpsAddress(settings.ops.host, settings.ops.port)
     arguments = ["--config", str(config_path(args))]
     stop_s = settings.gateway.drain_s + STOP_MARGIN_S
-    supervisor = Supervisor(_roles_of(settings), arguments, ops, settings.data_dir, stop_s)
+    supervisor = Supervisor(
+        _roles_of(settings),
+        arguments,
+        ops,
+        settings.data_dir,
+        stop_s,
+        addresses=_addresses(settings),
+    )
     # Whoever starts it must learn at once that a port is taken: a child only tries again.
     for section, name in ((settings.gateway, "gateway"), (settings.console, "console")):
         listen_on((section.host, section.port), name).close()
     return supervisor.run()
+
+
+def _addresses(settings: Settings) -> str:
+    """Say where callers, admins and ops find everything."""
+    gateway, console, ops = settings.gateway, settings.console, settings.ops
+    scheme = "https" if gateway.tls else "http"
+    return (
+        f"gateway {scheme}://{gateway.host}:{gateway.port}/v1, "
+        f"admin http://{console.host}:{console.port}/admin/v1, "
+        f"metrics http://{ops.host}:{ops.port}/metrics"
+    )
 
 
 def _roles_of(settings: Settings) -> "list[Role]":

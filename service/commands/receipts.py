@@ -12,7 +12,9 @@ from service.events.log import Received
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `receipts` and its command."""
-    parser = commands.add_parser("receipts", help="receipts", description="Show receipts.")
+    parser = commands.add_parser(
+        "receipts", help="show what is recorded of an exchange", description="Show receipts."
+    )
     leaves = parser.add_subparsers(metavar="COMMAND", required=True)
     show = add_leaf(
         leaves,

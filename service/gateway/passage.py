@@ -5,6 +5,7 @@ that the model's tier names, the last only after `closed` has.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from service.errors import (
     EventLogError,
     Interrupted,
     UpstreamBroke,
+    UpstreamError,
     UpstreamTimeout,
     UpstreamUnavailable,
 )
@@ -30,6 +32,7 @@ from service.gateway.meters import Meters
 from service.gateway.relay import OK, Relay, is_stream
 from service.telemetry.tracing import Trace
 
+_log = logging.getLogger(__name__)
 _RELAYED_REFUSALS: Final = frozenset({400, 413, 422, 429})
 """Statuses by which the upstream speaks to the caller; others speak of our own set-up."""
 
@@ -146,6 +149,15 @@ class Passage:
             self._closed = True  # there is no `opened` to end, or no way to end it
         self._give_up(_outcome_of(error))
         problems.log_unforeseen(error, self._exchange.id)
+        if isinstance(error, UpstreamError):
+            _log.warning(  # its words are ours: what the upstream said might quote the caller
+                "the upstream failed: %s",
+                error,
+                extra={
+                    "upstream": self._exchange.model.upstream.target.name,
+                    "exchange_id": self._exchange.id,
+                },
+            )
         if self._relay.started:
             event = problems.error_event(error)
             await self._send({"type": "http.response.body", "body": event})

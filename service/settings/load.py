@@ -33,13 +33,21 @@ def load(path: Path) -> Settings:
     """
     written = _with_environment(_read_yaml(path), "")
     merged = _merge(written, EnvSettingsSource(_Environment)())
-    merged.setdefault("store", {})  # its default holds a path, relative to the file like any other
+    _place_store(merged)
     try:
         settings = Settings.model_validate(merged, context={"base": path.absolute().parent})
     except ValidationError as error:
         raise ConfigError(_one_line(error)) from None
     _check_references(settings)
     return settings
+
+
+def _place_store(merged: dict[str, Any]) -> None:
+    """Keep the store in data_dir, unless it is told where to be."""
+    store = merged.setdefault("store", {})
+    if isinstance(store, dict):
+        data_dir = merged.get("data_dir", Settings.model_fields["data_dir"].default)
+        store.setdefault("url", f"sqlite:///{data_dir}/watchgate.db")
 
 
 def redacted(settings: Settings) -> dict[str, Any]:
@@ -57,7 +65,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{path}: not YAML: {_yaml_problem(error)}") from None
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: expected a mapping of settings, see watchgate.example.yaml")
     return data
@@ -111,11 +119,19 @@ def _key_path(loc: tuple[int | str, ...]) -> str:
     return path.removeprefix(".") or "settings"
 
 
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return " ".join(str(error).split())
+    mark = error.problem_mark
+    return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+
+
 def _check_references(settings: Settings) -> None:
     """Refuse names that stand for nothing, or for two things, and tiers that cannot be kept."""
     _check_unique("upstreams", [u.name for u in settings.upstreams])
     _check_unique("models", [m.name for m in settings.models])
     _check_unique("operating_points", [p.name for p in settings.operating_points])
+    _check_listeners(settings)
     upstreams = {u.name for u in settings.upstreams}
     models = {m.name for m in settings.models}
     for i, model in enumerate(settings.models):
@@ -133,6 +149,19 @@ def _check_references(settings: Settings) -> None:
     for i, point in enumerate(settings.operating_points):
         for unknown in sorted(set(point.models) - models):
             raise ConfigError(f"operating_points[{i}].models: no model is named {unknown!r}")
+
+
+def _check_listeners(settings: Settings) -> None:
+    """Refuse two servers of ours on one port; 0 is whatever is free."""
+    taken: dict[int, str] = {}
+    for name, port in (
+        ("gateway.port", settings.gateway.port),
+        ("console.port", settings.console.port),
+        ("ops.port", settings.ops.port),
+    ):
+        if port and port in taken:
+            raise ConfigError(f"{name}: {port} is taken by {taken[port]}")
+        taken[port] = name
 
 
 def _check_unique(path: str, names: Sequence[str]) -> None:

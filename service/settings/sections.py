@@ -1,5 +1,6 @@
 """The shape of the settings: names, types, defaults. docs/settings.md describes each key."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -28,7 +29,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,127}$")]
 
 def _from_base(path: Path, info: ValidationInfo) -> Path:
     base: Path = (info.context or {}).get("base", Path.cwd())
-    return (base / path.expanduser()).absolute()
+    return Path(os.path.normpath(base.absolute() / path.expanduser()))
 
 
 FilePath = Annotated[Path, AfterValidator(_from_base)]

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from service.core.screening import Point
 from service.events.journal import Journal, JournalReader, Limits, Slot, take_slot
 from service.events.journal.pending import Announce, announce_nothing
 from service.events.kafka.config import KafkaConfig, KafkaSecurity
@@ -131,22 +130,6 @@ def kafka_config(log: KafkaLog) -> KafkaConfig:
         retention_s=log.retention_s,
         max_message_bytes=log.max_message_bytes,
     )
-
-
-def points_of(settings: Settings) -> list[Point]:
-    """Return the operating points as the screener takes them."""
-    return [
-        Point(
-            name=point.name,
-            detector=point.detector,
-            category=point.category,
-            part=point.part,
-            threshold=point.threshold,
-            action=point.action,
-            models=frozenset(point.models),
-        )
-        for point in settings.operating_points
-    ]
 
 
 def make_metrics() -> tuple[CollectorRegistry, Metrics]:

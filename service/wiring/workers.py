@@ -22,8 +22,8 @@ from service.wiring.parts import (
     clock,
     journal_root,
     kafka_config,
-    points_of,
 )
+from service.wiring.points import points_of
 from service.wiring.worker import Worker
 from service.workers.alerts import AlertSender, Pace
 from service.workers.coverage import Reconciler, SettlingReader

@@ -51,6 +51,10 @@ def test_wrong_usage_is_exit_code_2(
     assert not capsys.readouterr().out
 
 
+POINT = """\
+operating_points:
+  - {detector: lexical, category: any, part: prompt, threshold: 0.9, action: page}
+"""
 WRONG = {
     "unknown key": ("gateway: {prot: 8080}\n" + MINIMAL, "gateway.prot: unknown setting"),
     "unknown section": ("gatway: {}\n" + MINIMAL, "gatway: unknown setting"),
@@ -68,11 +72,23 @@ WRONG = {
     "a model without a tier": (MINIMAL.replace(", tier: 1", ""), "models[0].tier: "),
     "nothing to serve": ("models: []\n", "upstreams: "),
     "not a mapping": ("- gateway\n", "expected a mapping of settings"),
-    "not YAML": ("gateway: {port: 1\n", "not YAML"),
+    "not YAML": ("gateway: {port: 1\n", "not YAML: line 2, column 1: expected"),
     "an unknown kind of event log": ("event_log: {kind: carrier}\n" + MINIMAL, "event_log: "),
     "the same name twice": (
         MINIMAL.replace("models: [", "models: [{name: smollm2, upstream: local, tier: 1}, "),
         "models[1]: 'smollm2' is already taken",
+    ),
+    "two servers on one port": (
+        "gateway: {port: 9000}\nconsole: {port: 9000}\n" + MINIMAL,
+        "console.port: 9000 is taken by gateway.port",
+    ),
+    "an unknown detector": (
+        MINIMAL + POINT.replace("lexical", "lexicul"),
+        "operating_points[0].detector: no detector is named 'lexicul'; there are: lexical",
+    ),
+    "a category that the detector does not score": (
+        MINIMAL + POINT.replace("any", "jailbreak"),
+        "operating_points[0].category: lexical gives no score for 'jailbreak'; it does for: any",
     ),
 }
 
@@ -88,6 +104,17 @@ def test_wrong_settings_are_one_line_with_the_key_and_exit_code_2(
     assert captured.err.count("\n") == 1
     assert captured.err.startswith("watchgate: ")
     assert said in captured.err
+
+
+def test_the_store_is_in_the_data_folder_unless_it_is_told_where_to_be(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write("data_dir: ../elsewhere\n" + MINIMAL)
+    assert main(["check-config", "--json", "--config", str(config)]) == 0
+    settings = json.loads(capsys.readouterr().out)
+    elsewhere = config.parent.parent / "elsewhere"
+    assert settings["data_dir"] == str(elsewhere)
+    assert settings["store"]["url"] == f"sqlite:///{elsewhere}/watchgate.db"
 
 
 def test_a_missing_file_is_one_line_that_says_what_to_do(
