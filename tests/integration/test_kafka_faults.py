@@ -285,7 +285,7 @@ def test_readers_of_a_group_share_the_partitions_and_commit_their_own_only(
     before = read(first, 60)
     second = KafkaReader(config, "workers", TOPICS)
     with polling(first, pause_s), polling(second, pause_s) as found_by_second:
-        wait_until(lambda: found_by_second, 45, "the second reader gets partitions")
+        wait_until(lambda: found_by_second, 120, "the second reader gets partitions")
     theirs = {one.position.part for one in found_by_second}
 
     first.commit([one.position for one in before])

@@ -187,10 +187,10 @@ def test_the_sender_outlives_a_store_that_cannot_be_used(
     stop = threading.Event()
     thread = threading.Thread(target=AlertSender(broken, [], PACE).run, args=[stop])
     thread.start()
-    wait_until(lambda: caplog.records, 20, "the sender says so")
+    told = "the outbox cannot be used: OperationalError"
+    wait_until(lambda: told in caplog.messages, 20, "the sender says so")
     assert thread.is_alive()
     stop.set()
     thread.join(20)
     assert not thread.is_alive()
-    assert caplog.messages[0] == "the outbox cannot be used: OperationalError"
     broken.close()
