@@ -200,9 +200,7 @@ def test_numbers_and_spaces_of_other_fields_stay_as_they_were_written() -> None:
     assert b'[ {"role":"user", "content":"\\u0068"} ]' in edited
 
 
-def test_options_of_the_stream_are_kept_but_for_usage_in_every_event_that_nobody_asked_for() -> (
-    None
-):
+def test_options_of_a_stream_are_kept_but_for_usage_that_nobody_asked_for() -> None:
     asked = {"include_usage": False, "continuous_usage_stats": True, "odd": 1}
     data = body(stream=True, stream_options=asked)
     options = msgspec.json.decode(to_upstream(parse(data), "m"))["stream_options"]
