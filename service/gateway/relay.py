@@ -84,7 +84,11 @@ class Relay:
                 return event
             if data is None:
                 passed.append(event)
-            elif not self._read(data) or self._exchange.request.wants_usage:
+                continue
+            usage_alone = self._read(data)
+            if self._exchange.reader.ended:
+                return self._renamed(event)
+            if not usage_alone or self._exchange.request.wants_usage:
                 passed.append(self._renamed(event))
         return b""
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from service.core.surfaces.chat import CHAT
 from service.core.surfaces.completions import COMPLETIONS
+from service.core.surfaces.errors import ANTHROPIC_ERRORS, OPENAI_ERRORS, ErrorShape
 from service.core.surfaces.shape import Surface
 
 SURFACES: Final[Mapping[str, Surface]] = MappingProxyType(
@@ -18,3 +19,11 @@ SURFACES: Final[Mapping[str, Surface]] = MappingProxyType(
 BY_PATH: Final[Mapping[str, Surface]] = MappingProxyType(
     {surface.path: surface for surface in SURFACES.values()},
 )
+
+
+def errors_at(path: str) -> ErrorShape:
+    """Return how errors are told at a path, also where nothing is served."""
+    surface = BY_PATH.get(path)
+    if surface is not None:
+        return surface.errors
+    return ANTHROPIC_ERRORS if path.startswith("/v1/messages") else OPENAI_ERRORS

@@ -4,7 +4,13 @@ from typing import Final
 
 import msgspec
 
-from service.core.surfaces.answers import AnswerReader
+from service.core.surfaces.errors import OPENAI_ERRORS
+from service.core.surfaces.media import take_openai_media
+from service.core.surfaces.openai_answers import (
+    OpenAIAnswerReader,
+    cut_chat_stream,
+    cut_chat_whole,
+)
 from service.core.surfaces.shape import UNREADABLE, Fields, Surface
 from service.errors import InvalidRequest
 
@@ -110,5 +116,10 @@ CHAT: Final = Surface(
         "documents",
     ),
     check_prompt=_check_prompt,
-    answer_reader=AnswerReader,
+    answer_reader=OpenAIAnswerReader,
+    cut_stream=cut_chat_stream,
+    cut_whole=cut_chat_whole,
+    errors=OPENAI_ERRORS,
+    take_media=take_openai_media,
+    asks_for_usage=True,
 )
