@@ -7,7 +7,7 @@ belongs to one category. Operating points (threshold + action) decide, elsewhere
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Part(StrEnum):
@@ -67,4 +67,30 @@ class Detector(Protocol):
 
     def score(self, samples: Sequence[Sample]) -> Sequence[Mapping[Category, float]]:
         """Return one mapping a sample, in order: category → calibrated probability in [0, 1]."""
+        ...
+
+
+class GrowingText(Protocol):
+    """A text that is scored as it grows."""
+
+    def add(self, text: str) -> Mapping[Category, float]:
+        """Append text; return the scores of all text so far."""
+        ...
+
+
+@runtime_checkable
+class InlineDetector(Detector, Protocol):
+    """A detector that is cheap enough to score what is on its way, on an event loop."""
+
+    @property
+    def max_chars(self) -> int:
+        """Up to here `score_text` scores every character of a text."""
+        ...
+
+    def score_text(self, text: str, part: Part) -> Mapping[Category, float]:
+        """Return what `score` returns for this one sample."""
+        ...
+
+    def growing(self, part: Part) -> GrowingText:
+        """Begin with the empty text."""
         ...

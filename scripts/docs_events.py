@@ -13,6 +13,7 @@ _EVENTS: Final = (
     schema.Closed,
     schema.Timings,
     schema.Receipt,
+    schema.Screening,
     schema.Verdict,
     schema.Crossing,
     schema.DeadLetter,

@@ -20,6 +20,8 @@ _JSON_TYPES: Final = {
     "null": "none",
     "array": "list",
 }
+_MANY: Final[dict[Any, str]] = {tuple: "[]", dict: ".N"}
+"""How the path of one of several sections is written, by the type that holds them."""
 _BOUNDS: Final = {
     "exclusiveMinimum": "over {}",
     "minimum": "at least {}",
@@ -46,15 +48,15 @@ def _sections(path: str, section: type[BaseModel]) -> Iterator[tuple[str, type[B
         for model in inner:
             kind = model.model_fields.get("kind")
             which = f" (kind: {get_args(kind.annotation)[0]})" if kind and len(inner) > 1 else ""
-            many = "[]" if get_origin(field.annotation) is tuple else ""
+            many = _MANY.get(get_origin(field.annotation), "")
             yield from _sections(_join(path, name) + many + which, model)
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401  (any type)
-    """Yield the sections in a type: alone, optional, one of several, or in a list."""
+    """Yield the sections in a type: alone, optional, one of several, in a list or a mapping."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
-    elif get_origin(annotation) in {Union, UnionType, tuple}:
+    elif get_origin(annotation) in {Union, UnionType, tuple, dict}:
         for argument in get_args(annotation):
             yield from _models(argument)
 
@@ -68,8 +70,8 @@ def _row(path: str, section: type[BaseModel], schema: dict[str, Any], name: str)
     field = section.model_fields[name]
     inner = list(_models(field.annotation))
     type_ = _type(schema["properties"][name], schema.get("$defs", {})) if not inner else "section"
-    if inner and get_origin(field.annotation) is tuple:
-        type_ = "list of sections"
+    if inner and (many := get_origin(field.annotation)) in _MANY:
+        type_ = "list of sections" if many is tuple else "mapping to sections"
     return [code(_join(path, name)), type_, _default(field)]
 
 
@@ -98,6 +100,8 @@ def _name(schema: dict[str, Any]) -> str:
 
 
 def _default(field: FieldInfo) -> str:
+    if field.default_factory is not None:
+        return "none"
     if field.default is PydanticUndefined:
         return "required"
     value = field.default

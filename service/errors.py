@@ -20,7 +20,8 @@
     │   ├── InvalidRequest
     │   ├── RequestTooLarge
     │   ├── RequestTimeout
-    │   └── SafeguardInactive
+    │   ├── SafeguardInactive
+    │   └── PromptBlocked
     ├── UpstreamError          vLLM did not do its part
     │   ├── UpstreamUnavailable
     │   ├── UpstreamTimeout
@@ -134,6 +135,10 @@ class RequestTimeout(Refusal):
 
 class SafeguardInactive(Refusal):
     """A safeguard that the model's tier requires is not active; the message names it."""
+
+
+class PromptBlocked(Refusal):
+    """The prompt crosses an operating point whose action is to block."""
 
 
 class UpstreamError(WatchgateError):

@@ -42,8 +42,8 @@ def _why_inactive(safeguard: Safeguard, tier: int, facts: Facts) -> str | None:
             return _silent_screener(facts)
         case Safeguard.SCREENING_LAG:
             return _late_screening(tier, facts)
-        case Safeguard.PARAMETERS | Safeguard.CHAT_TEMPLATE:
-            return None  # part of every request's way, they cannot be off
+        case Safeguard.PARAMETERS | Safeguard.CHAT_TEMPLATE | Safeguard.ANSWER_WINDOW:
+            return None  # part of every request's way: settings that turn them off are refused
         case _:
             return "this version does not have it"
 

@@ -15,8 +15,13 @@ NO_DETECTOR: Final = "no_detector"
 FAILED_SCANS: Final = frozenset({UNREADABLE_CONTENT, ENCRYPTED, DETECTOR_ERROR, NO_DETECTOR})
 """Reasons that leave text unscored: a gap in the coverage. Other reasons name what is no text."""
 
+TOO_LATE: Final = "too_late"
+
 NONE: Final = "none"
-_GRAVITY: Final = (NONE, "record", "page")
+BLOCK: Final = "block"
+PAGING: Final = frozenset({"page", BLOCK})
+"""Actions that raise an alert."""
+_GRAVITY: Final = (NONE, "record", "page", BLOCK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,15 @@ class Point:
     models: frozenset[str]
     """Empty: all."""
 
+    @property
+    def blocks(self) -> bool:
+        """Say whether the gateway refuses a prompt, or cuts off an answer, that crosses it."""
+        return self.action == BLOCK
+
+
+Found = tuple[Point, float]
+"""A point that was crossed, and the score that crossed it."""
+
 
 def crossed(
     points: Iterable[Point],
@@ -40,7 +54,7 @@ def crossed(
     part: Part,
     model: str,
     scores: Mapping[Category, float],
-) -> list[tuple[Point, float]]:
+) -> list[Found]:
     """Return the points that the scores reach, each with its score."""
     return [
         (point, scores[point.category])

@@ -39,6 +39,7 @@ BUILT: Final = frozenset(
         Safeguard.ANSWER_SCREEN,
         Safeguard.CHAT_TEMPLATE,
         Safeguard.SCREENING_LAG,
+        Safeguard.ANSWER_WINDOW,
     }
 )
 """What this version can prove active. A tier that needs more is refused by the settings."""

@@ -16,6 +16,9 @@ SERVED_UNKNOWN: Final = -1
 
 Outcome = Literal[
     "completed",
+    "blocked",
+    "cut_off",
+    "screen_failed",
     "refused_by_upstream",
     "upstream_unavailable",
     "upstream_timeout",
@@ -41,6 +44,37 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     v: int = VERSION
 
 
+class Crossing(msgspec.Struct, frozen=True):
+    """A score at or over an operating point's threshold."""
+
+    point: str
+    category: str
+    score: float
+    threshold: float
+    action: str
+    detector: str = ""
+    """Left out in a verdict, which names it."""
+
+
+class Screening(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the gateway's own screen did with a part of an exchange."""
+
+    mode: str
+    """`block` for a prompt; `window` or `buffer` for an answer."""
+    detectors: tuple[str, ...]
+    """Names and versions, as `lexical/1f0c`."""
+    crossed: tuple[Crossing, ...] = ()
+    observed_only: bool = False
+    """Nothing follows from crossings."""
+    unscanned: str | None = None
+    """Why not all of the text was screened; None: all was that was released."""
+    unscanned_chars: int = 0
+    """How much of an answer was released without having been screened."""
+    window_chars: int | None = None
+    max_unscanned_chars: int | None = None
+    """The bound that the policy states; None: there is none."""
+
+
 class Opened(Event, frozen=True, kw_only=True, omit_defaults=True, tag="opened"):
     """A request was let in and is about to be forwarded. Content: its body, verbatim."""
 
@@ -48,6 +82,8 @@ class Opened(Event, frozen=True, kw_only=True, omit_defaults=True, tag="opened")
     stream: bool
     caller_request_id: str | None = None
     traceparent: str | None = None
+    screening: Screening | None = None
+    """What screening the prompt came to; None: the gateway left it to the workers."""
 
 
 class Timings(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -56,6 +92,8 @@ class Timings(msgspec.Struct, frozen=True, omit_defaults=True):
     total_s: float
     first_byte_s: float | None = None
     """Until the first byte of answer was released to the caller."""
+    upstream_first_byte_s: float | None = None
+    """Until the first byte of answer came from the upstream."""
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -82,19 +120,13 @@ class Closed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="closed")
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     timings: Timings | None = None
-    screens: tuple[str, ...] = ()
-    """The screens that the gateway itself applied."""
+    generated_chars: int | None = None
+    """How much text came from the upstream, where the gateway screened it."""
+    released_chars: int | None = None
+    """How much of it was released to the caller."""
+    screening: Screening | None = None
+    """What screening the answer came to; None: the gateway left it to the workers."""
     receipt: Receipt | None = None
-
-
-class Crossing(msgspec.Struct, frozen=True):
-    """A score at or over an operating point's threshold."""
-
-    point: str
-    category: str
-    score: float
-    threshold: float
-    action: str
 
 
 class Verdict(Event, frozen=True, kw_only=True, omit_defaults=True, tag="verdict"):

@@ -8,11 +8,16 @@ from typing import Self
 import msgspec
 
 from service.core.callers import Caller
+from service.core.gate import AnswerGate, hold_chars
+from service.core.policies import policy_of
+from service.core.screens import ModelScreens
 from service.core.surfaces.answers import AnswerReader
 from service.core.surfaces.shape import Request, Surface
 from service.core.tiers import Tier
 from service.events.log import Durability, Position
 from service.events.schema import Closed, Opened, Outcome, Receipt, Timings
+from service.gateway.prompt_screen import PromptFinding, PromptScreen
+from service.gateway.screening_records import ScreeningRecords
 from service.gateway.upstream import UpstreamClient
 
 
@@ -28,14 +33,42 @@ class ServedModel:
     """The level that records reach before bytes are released."""
     name_edit: tuple[bytes, bytes] | None
     """The model's field in the upstream's answers and in ours; None: they are the same."""
+    screens: ModelScreens
+    prompt_screen: PromptScreen | None
+    """None: nothing blocks a prompt, so the workers alone score it."""
+    screening: ScreeningRecords
 
     @classmethod
-    def of(cls, name: str, upstream_model: str, tier: Tier, upstream: UpstreamClient) -> Self:
-        """Make a model from what the settings say."""
-        level = Durability.SYNCED if tier.evidence == "synced" else Durability.WRITTEN
+    def of(
+        cls,
+        name: str,
+        upstream_model: str,
+        tier: Tier,
+        upstream: UpstreamClient,
+        screens: ModelScreens | None = None,
+    ) -> Self:
+        """Make a model from what the settings say; without screens the workers alone score it."""
+        screens = screens or ModelScreens(policy_of(tier.number))
         edit = (_model_field(upstream_model), _model_field(name))
         return cls(
-            name, upstream_model, tier, upstream, level, None if name == upstream_model else edit
+            name=name,
+            upstream_model=upstream_model,
+            tier=tier,
+            upstream=upstream,
+            evidence=Durability.SYNCED if tier.evidence == "synced" else Durability.WRITTEN,
+            name_edit=None if name == upstream_model else edit,
+            screens=screens,
+            prompt_screen=PromptScreen(screens) if screens.prompt else None,
+            screening=ScreeningRecords.of(screens),
+        )
+
+    def gate(self) -> AnswerGate | None:
+        """Return the gate for one answer; None: it is relayed as it comes."""
+        screens = self.screens
+        if not screens.holds_answers:
+            return None
+        return AnswerGate(
+            screens.growing, hold_chars(screens.policy), holds=not screens.observe_only
         )
 
 
@@ -81,8 +114,13 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
     traceparent: str | None
     """Of the gateway's own span if it makes one, else as the caller gave it."""
     reader: AnswerReader
+    prompt: PromptFinding | None = None
+    """What screening the prompt came to; None: it is left to the workers."""
+    gate: AnswerGate | None = None
+    """What the answer has to pass; None: nothing."""
     status: int | None = None
     served_number: int = 0
+    upstream_first_byte_s: float | None = None
     first_byte_s: float | None = None
     position: Position | None = None
     """Of `opened`, once it has reached the level that the tier names."""
@@ -112,12 +150,14 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
             stream=self.request.stream,
             caller_request_id=self.caller_request_id,
             traceparent=self.traceparent,
+            screening=None if self.prompt is None else self.model.screening.prompt(self.prompt),
         )
 
     def closed(self, outcome: Outcome) -> Closed:
         """Return the event of having ended."""
         usage = self.reader.usage
         position = self.position
+        gate = self.gate
         total_s = self.elapsed_s()
         return Closed(
             exchange_id=self.id,
@@ -136,6 +176,9 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
             finish_reasons=tuple(self.reader.finish_reasons.values()),
             prompt_tokens=usage.prompt_tokens if usage else None,
             completion_tokens=usage.completion_tokens if usage else None,
-            timings=Timings(total_s, self.first_byte_s),
+            timings=Timings(total_s, self.first_byte_s, self.upstream_first_byte_s),
+            generated_chars=gate.generated_chars if gate else None,
+            released_chars=gate.released_chars if gate else None,
+            screening=self.model.screening.answer(gate) if gate else None,
             receipt=Receipt(*position) if position else None,
         )

@@ -1,8 +1,13 @@
 """What the gateway counts, as tallies: see telemetry/tally.py."""
 
+from typing import Final
+
+from service.core.screening import DETECTOR_ERROR
 from service.gateway.exchange import Exchange
 from service.telemetry.metrics import Metrics
 from service.telemetry.tally import CounterTally, HistogramTally, Tallies
+
+_CHARS: Final = ("generated", "released", "released_unscanned")
 
 
 class _ModelMeters:
@@ -11,6 +16,12 @@ class _ModelMeters:
     def __init__(self, metrics: Metrics, tallies: Tallies, surface: str, model: str) -> None:
         self.duration = tallies.histogram(metrics.request_duration.labels(surface, model))
         self.first_token = tallies.histogram(metrics.time_to_first_token.labels(model))
+        self.upstream_first_token = tallies.histogram(metrics.upstream_first_token.labels(model))
+        self.inter_token = tallies.histogram(metrics.inter_token.labels(model))
+        chars = {kind: metrics.answer_chars.labels(model, kind) for kind in _CHARS}
+        self.generated, self.released, self.unscanned = (
+            tallies.counter(chars[kind]) for kind in _CHARS
+        )
         self.prompt_tokens = tallies.counter(metrics.tokens.labels(model, "prompt"))
         self.completion_tokens = tallies.counter(metrics.tokens.labels(model, "completion"))
         self.served = tallies.counter(metrics.served.labels(model))
@@ -45,6 +56,10 @@ class Meters:
         """Count a request without a valid key."""
         self._metrics.auth_failures.labels(reason).inc()
 
+    def unscanned(self, model: str, reason: str) -> None:
+        """Count a prompt or an answer that the gateway could not screen."""
+        self._metrics.unscanned.labels(model, reason).inc()
+
     def request(self, surface: str, model: str, outcome: str) -> None:
         """Count a request that never became an exchange: refused, or not for a model."""
         self._request(surface, model, outcome).total += 1
@@ -63,10 +78,16 @@ class Meters:
         self._request(surface, model, outcome).total += 1
         of.duration.observe(exchange.elapsed_s())
         if exchange.request.stream and exchange.first_byte_s is not None:
-            of.first_token.observe(exchange.first_byte_s)
+            _observe_stream(of, exchange, exchange.first_byte_s)
         if (usage := exchange.reader.usage) is not None:
             of.prompt_tokens.total += max(0, usage.prompt_tokens)
             of.completion_tokens.total += max(0, usage.completion_tokens or 0)
+        if (gate := exchange.gate) is not None:
+            of.generated.total += gate.generated_chars
+            of.released.total += gate.released_chars
+            of.unscanned.total += gate.unscanned_chars
+            if gate.has_given_up:
+                self.unscanned(model, DETECTOR_ERROR)
 
     def _of(self, surface: str, model: str) -> _ModelMeters:
         of = self._models.get((surface, model))
@@ -82,3 +103,14 @@ class Meters:
             tally = self._tallies.counter(self._metrics.requests.labels(*labels))
             self._requests[labels] = tally
         return tally
+
+
+def _observe_stream(of: _ModelMeters, exchange: Exchange, first_byte_s: float) -> None:
+    """Note when a stream's tokens came, from the upstream and to the caller."""
+    of.first_token.observe(first_byte_s)
+    if exchange.upstream_first_byte_s is not None:
+        of.upstream_first_token.observe(exchange.upstream_first_byte_s)
+    usage = exchange.reader.usage
+    if usage is not None and usage.completion_tokens is not None and usage.completion_tokens > 1:
+        seconds = exchange.elapsed_s() - first_byte_s
+        of.inter_token.observe(seconds / (usage.completion_tokens - 1))

@@ -15,6 +15,8 @@ from service.core.surfaces.shape import to_upstream
 from service.errors import (
     EventLogError,
     Interrupted,
+    PromptBlocked,
+    SafeguardInactive,
     UpstreamBroke,
     UpstreamError,
     UpstreamTimeout,
@@ -87,6 +89,7 @@ class Passage:
     async def _pass(self, scope: Scope, max_answer_bytes: int) -> Outcome:
         """Do all that an exchange is, and return how it ended."""
         opened = self._record_opened()
+        self._refuse_blocked()
         self._watch(scope)
         answer = await self._forward()
         self._exchange.position = await opened
@@ -108,6 +111,12 @@ class Passage:
         if error is not None and not self._closed and self._task is not None:
             self._unrecorded = error
             self._task.cancel()
+
+    def _refuse_blocked(self) -> None:
+        """End here what crossed a point that blocks: the record keeps what was asked."""
+        prompt = self._exchange.prompt
+        if prompt is not None and prompt.crossed and not self._exchange.model.screens.observe_only:
+            raise PromptBlocked("a point that blocks was crossed")
 
     def _watch(self, scope: Scope) -> None:
         """Cancel this task, and with it the upstream's work, when the caller hangs up."""
@@ -137,6 +146,8 @@ class Passage:
         return answer
 
     def _outcome(self) -> Outcome:
+        if self._relay.was_cut:
+            return "cut_off"
         return "completed" if self._exchange.status == OK else "refused_by_upstream"
 
     def _finish(self) -> Awaitable[object]:
@@ -203,6 +214,10 @@ def _outcome_of(error: Exception) -> Outcome:
             return "upstream_timeout"
         case UpstreamBroke():
             return "upstream_broke"
+        case PromptBlocked():
+            return "blocked"
+        case SafeguardInactive():
+            return "screen_failed"
         case _:
             return "interrupted"
 

@@ -1,8 +1,8 @@
 """THE PATH: what happens to a request, in order.
 
-receive → authenticate → authorise → record "opened" → forward → relay the answer as it comes
-→ record "closed" → the last bytes (from "opened" on: passage.py). Nothing on this path touches
-SQL or Kafka, or blocks the event loop.
+receive → authenticate → authorise → screen the prompt → record "opened" → forward → relay and
+screen the answer as it comes → record "closed" → the last bytes (from "opened" on: passage.py).
+Nothing on this path touches SQL or Kafka, or blocks the event loop.
 """
 
 import asyncio
@@ -24,11 +24,13 @@ from service.gateway.exchange import Exchange, ExchangeIds, ServedModel
 from service.gateway.http_protocol import BODY_HAS_COME
 from service.gateway.meters import Meters
 from service.gateway.passage import Passage, Recorder
+from service.gateway.prompt_screen import PromptFinding
 from service.gateway.relay import OK
 from service.gateway.routes import ModelList, route
 from service.gateway.safeguards import SafeguardBoard
 from service.telemetry.tracing import Tracer
 
+_UNSCREENED: Final = "The safeguard 'prompt_screen' is not active: the prompt was not screened"
 _CALLER_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _TRACEPARENT: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 """https://www.w3.org/TR/trace-context/, versions that look like the first."""
@@ -109,6 +111,7 @@ class Pipeline:
         )
         request = parse(body)
         model = self._authorise(arrival, request, target)
+        prompt = await self._screen(model, target, request)
         trace = self.tracer.exchange(
             arrival.id, model.name, target.name, _traceparent(arrival.fields)
         )
@@ -124,6 +127,8 @@ class Pipeline:
             caller_request_id=arrival.caller_request_id,
             traceparent=trace.traceparent,
             reader=target.answer_reader(),
+            prompt=prompt,
+            gate=model.gate(),
         )
         passage = Passage(exchange, self.recorder, trace, send, arrival.headers())
         await passage.run(scope, limits.max_answer_bytes)
@@ -144,6 +149,24 @@ class Pipeline:
             raise SafeguardInactive(reason)
         check_parameters(request, surface, strict=model.tier.strict_parameters)
         return model
+
+    async def _screen(
+        self, model: ServedModel, surface: Surface, request: Request
+    ) -> PromptFinding | None:
+        """Screen the prompt, where something can follow from it.
+
+        Raises:
+            SafeguardInactive: it could not be screened, and the policy is to refuse then.
+        """
+        if model.prompt_screen is None:
+            return None
+        finding = await model.prompt_screen.look(surface, request)
+        if finding.unscanned is not None:
+            self.meters.unscanned(model.name, finding.unscanned)
+            screens = model.screens
+            if screens.policy.prompt_on_error == "refuse" and not screens.observe_only:
+                raise SafeguardInactive(f"{_UNSCREENED}: {finding.unscanned}.")
+        return finding
 
     async def _refuse(self, arrival: Arrival, error: Exception, scope: Scope, send: Send) -> None:
         problems.log_unforeseen(error, arrival.id)

@@ -16,6 +16,7 @@ from service.errors import (
     ModelNotAllowed,
     ModelNotFound,
     NotFound,
+    PromptBlocked,
     Refusal,
     RequestTimeout,
     RequestTooLarge,
@@ -43,6 +44,8 @@ class Problem:
     retry_after_s: int | None = None
     challenge: bytes | None = None
     """How to authenticate: `www-authenticate`."""
+    is_final: bool = False
+    """Another try would end alike: `x-should-retry: false`."""
 
 
 _INVALID: Final = "invalid_request_error"
@@ -58,6 +61,13 @@ PROBLEMS: Final[dict[type[WatchgateError], Problem]] = {
     ModelNotFound: Problem(404, "model_not_found", _INVALID),
     NotFound: Problem(404, "not_found", _INVALID),
     MethodNotAllowed: Problem(405, "method_not_allowed", _INVALID),
+    PromptBlocked: Problem(
+        400,
+        "content_filter",
+        _INVALID,
+        "The prompt was blocked by a safeguard of this model.",
+        is_final=True,
+    ),
     InvalidRequest: Problem(400, "invalid_request", _INVALID),
     RequestTooLarge: Problem(413, "request_too_large", _INVALID),
     RequestTimeout: Problem(408, "request_timeout", _INVALID),
@@ -118,6 +128,8 @@ def error_headers(error: BaseException) -> list[Header]:
         headers.append((b"retry-after", b"%d" % problem.retry_after_s))
     if problem.challenge is not None:
         headers.append((b"www-authenticate", problem.challenge))
+    if problem.is_final:
+        headers.append((b"x-should-retry", b"false"))
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", error.allow.encode()))
     return headers

@@ -1,14 +1,19 @@
 """Relaying an answer: the caller gets the upstream's bytes but for the contract's listed edits.
 
+Where the answer has to pass a gate, events wait there until their text was screened; when it
+crosses a point that blocks, the rest is dropped and the answer ends as the API says it.
+
 The last bytes wait until `closed` is recorded: `finish` is called, and returns, before they go.
 """
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+from service.core.gate import AnswerGate
+from service.core.surfaces.answers import Piece
 from service.core.surfaces.shape import UNREADABLE
-from service.errors import UpstreamBroke
+from service.errors import SafeguardInactive, UpstreamBroke
 from service.gateway.asgi import Header, Send, send_whole
 from service.gateway.exchange import Exchange
 from service.gateway.http_answer import Answer
@@ -19,6 +24,7 @@ Finish = Callable[[], Awaitable[object]]
 OK: Final = 200
 _EVENT_STREAM: Final = b"text/event-stream"
 _UNKNOWN: Final = b"application/octet-stream"
+_SCREEN_FAILED: Final = "The safeguard 'answer_screen' is not active: the answer was not screened."
 _BROKEN: Final = "the upstream said in its answer that it failed"
 
 
@@ -29,9 +35,13 @@ class Relay:
         """Send nothing yet."""
         self.started = False
         """The head of an answer was released, so an error can only be told as an event."""
+        self.was_cut = False
+        """The answer was cut off: it crossed a point that blocks."""
         self.upstream_done = 0.0
         """When the upstream's last byte came, by the monotonic clock; 0: it has not."""
         self._exchange = exchange
+        self._gate = exchange.gate
+        self._acts = not exchange.model.screens.observe_only
         self._send = send
         self._headers = headers
 
@@ -42,9 +52,11 @@ class Relay:
             UpstreamBroke: it is too large, not of the API's shape, or tells of a failure.
         """
         body = await answer.read_all(max_bytes)
+        self._note_upstream()
         self.upstream_done = time.perf_counter()
         if answer.status == OK:
             self._read(body)
+            body = self._gated(body)
         self._exchange.note_release()
         await finish()
         self.started = True
@@ -55,10 +67,12 @@ class Relay:
 
         Raises:
             UpstreamBroke: the stream ended without its end, or as `whole`.
+            SafeguardInactive: the answer could not be screened, and is not to go unscreened.
         """
         splitter = EventSplitter()
         last = b""
         while not last and (data := await answer.read()):
+            self._note_upstream()
             max_bytes -= len(data)
             if max_bytes < 0:
                 raise UpstreamBroke("the answer is larger than the limit for one answer")
@@ -69,6 +83,8 @@ class Relay:
                 if passed:
                     await self._release(answer, b"".join(passed))
         self.upstream_done = time.perf_counter()
+        if self.was_cut:
+            answer.abort()
         if not last:
             raise UpstreamBroke("the stream ended without its end")
         self._exchange.note_release()
@@ -77,20 +93,76 @@ class Relay:
         await self._send({"type": "http.response.body", "body": last})
 
     def _edit(self, events: list[bytes], passed: list[bytes]) -> bytes:
-        """Read events, add them as the caller gets them, and return the one that is the end."""
+        """Read events, add what may pass as the caller gets it, and return the end if it came."""
+        exchange = self._exchange
+        pieces: Sequence[Piece]
         for event in events:
             data = event_data(event)
             if data == DONE:
-                return event
+                return self._end(event, (), passed)
             if data is None:
-                passed.append(event)
+                shown, pieces = event, ()
+            elif self._read(data) and not exchange.request.wants_usage:
                 continue
-            usage_alone = self._read(data)
-            if self._exchange.reader.ended:
-                return self._renamed(event)
-            if not usage_alone or self._exchange.request.wants_usage:
-                passed.append(self._renamed(event))
+            else:
+                shown, pieces = self._renamed(event), exchange.reader.pieces
+                if exchange.reader.ended:
+                    return self._end(shown, pieces, passed)
+            if self._gate is None:
+                passed.append(shown)
+            elif not self._screen(shown, pieces, passed):
+                return self._cut()
         return b""
+
+    def _end(self, event: bytes, pieces: Sequence[Piece], passed: list[bytes]) -> bytes:
+        """Let go of what was held back, and return the last event."""
+        if self._gate is not None:
+            if not self._screen(b"", pieces, passed):
+                return self._cut()
+            passed += self._gate.release_rest()
+        return event
+
+    def _screen(self, event: bytes, pieces: Sequence[Piece], passed: list[bytes]) -> bool:
+        """Take an event into the gate and add what leaves it; say whether the answer goes on.
+
+        Raises:
+            SafeguardInactive: a detector failed, and the policy is to refuse then.
+        """
+        gate: AnswerGate = self._gate  # type: ignore[assignment]  # callers looked
+        reader = self._exchange.reader
+        try:
+            gate.take(event, pieces, reader.finished, reader.place)
+        except Exception as error:
+            screens = self._exchange.model.screens
+            gate.give_up()
+            if self._acts and screens.policy.answer_on_error == "refuse":
+                raise SafeguardInactive(_SCREEN_FAILED) from error
+        if gate.crossed is not None and self._acts:
+            return False
+        passed += gate.release()
+        return True
+
+    def _cut(self) -> bytes:
+        """Drop what is held back, and return the events that end the answer."""
+        self.was_cut = True
+        exchange = self._exchange
+        place = self._gate.place if self._gate is not None else None
+        end = exchange.surface.cut_stream(exchange.reader, exchange.request.wants_usage, place)
+        names = exchange.model.name_edit
+        return end.replace(*names) if names else end
+
+    def _gated(self, body: bytes) -> bytes:
+        """Return a whole answer, or what takes its place when it crosses a point that blocks."""
+        if self._gate is None or self._screen(b"", self._exchange.reader.pieces, []):
+            if self._gate is not None:
+                self._gate.release_rest()
+            return body
+        self.was_cut = True
+        return self._exchange.surface.cut_whole(body)
+
+    def _note_upstream(self) -> None:
+        if self._exchange.upstream_first_byte_s is None:
+            self._exchange.upstream_first_byte_s = self._exchange.elapsed_s()
 
     def _read(self, data: bytes) -> bool:
         """Read a body or an event's data; say whether it is the usage of a stream alone."""

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 
 from service.core.tiers import unbuilt_safeguards
 from service.errors import ConfigError
+from service.settings.answer_windows import check_answer_window
 from service.settings.sections import Settings
 
 
@@ -146,6 +147,7 @@ def _check_references(settings: Settings) -> None:
                 f"does not have yet: {', '.join(missing)}; tiers 0 and 1 can be served "
                 "(a model without a tier is tier 4)",
             )
+        check_answer_window(settings, i)
     for i, point in enumerate(settings.operating_points):
         for unknown in sorted(set(point.models) - models):
             raise ConfigError(f"operating_points[{i}].models: no model is named {unknown!r}")

@@ -6,8 +6,6 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     PositiveFloat,
     PositiveInt,
@@ -18,12 +16,16 @@ from pydantic import (
 )
 
 from detectors.api import Category, Part
+from service.core.policies import Policy, policy_of
 from service.core.tiers import MAX_TIER
+from service.settings.base import Section
+from service.settings.policies import ScreeningPolicy
 
 MIB: Final = 1024 * 1024
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 """0 lets the system choose, which is for tests."""
+TierNumber = Annotated[int, Field(ge=0, le=MAX_TIER)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,127}$")]
 
 
@@ -33,12 +35,6 @@ def _from_base(path: Path, info: ValidationInfo) -> Path:
 
 
 FilePath = Annotated[Path, AfterValidator(_from_base)]
-
-
-class Section(BaseModel):
-    """What all groups of settings share: nothing unknown, nothing changed later."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Tls(Section):
@@ -113,7 +109,8 @@ class Model(Section):
     name: Name
     upstream: str
     upstream_model: str = ""
-    tier: Annotated[int, Field(ge=0, le=MAX_TIER)] = MAX_TIER
+    tier: TierNumber = MAX_TIER
+    screening: ScreeningPolicy = ScreeningPolicy()
 
     @model_validator(mode="before")
     @classmethod
@@ -209,9 +206,13 @@ class Alerts(Section):
 
 
 class Screening(Section):
-    """How the screener works."""
+    """How the screener works, and what the gateway screens before it releases anything."""
 
     batch_records: PositiveInt = 64
+    observe_only: bool = False
+    tiers: dict[Annotated[int, Field(ge=0, le=MAX_TIER)], ScreeningPolicy] = Field(
+        default_factory=dict
+    )
 
 
 class OperatingPoint(Section):
@@ -221,7 +222,7 @@ class OperatingPoint(Section):
     category: Category
     part: Part
     threshold: Annotated[float, Field(ge=0, le=1)]
-    action: Literal["record", "page"]
+    action: Literal["record", "page", "block"]
     models: tuple[Name, ...] = ()
     """None named: all."""
 
@@ -248,3 +249,8 @@ class Settings(Section):
     screening: Screening = Screening()
     operating_points: tuple[OperatingPoint, ...] = ()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    def policy(self, model: Model) -> Policy:
+        """Return how a model is screened: its tier's policy, with the changes that are set."""
+        of_tier = self.screening.tiers.get(model.tier, ScreeningPolicy())
+        return policy_of(model.tier, of_tier, model.screening)

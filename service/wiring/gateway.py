@@ -15,6 +15,7 @@ import uvicorn
 import uvloop
 from prometheus_client import CollectorRegistry
 
+from service.core.screens import ModelScreens
 from service.core.surfaces import SURFACES
 from service.core.tiers import TIERS
 from service.errors import BadRecord
@@ -47,6 +48,7 @@ from service.telemetry.ops import (
 )
 from service.telemetry.tracing import Tracer, make_tracer
 from service.wiring.parts import SCREENER, SHIPPER, clock, journal_root, make_metrics, own_journal
+from service.wiring.screens import SHIPPED, Detectors, screens_by_model
 
 _YOUNG_OBJECTS: Final = 20_000
 """How many new objects make the garbage collector look at them; Python's own figure is 700."""
@@ -81,7 +83,7 @@ class Gateway:
 
 
 @contextlib.asynccontextmanager
-async def gateway_of(settings: Settings) -> AsyncIterator[Gateway]:
+async def gateway_of(settings: Settings, detectors: Detectors = SHIPPED) -> AsyncIterator[Gateway]:
     """Put a gateway together; at the end all that it appended is kept and counted."""
     registry, metrics = make_metrics()
     meters = Meters(metrics)
@@ -94,7 +96,7 @@ async def gateway_of(settings: Settings) -> AsyncIterator[Gateway]:
     ):
         evidence.attach(journal)
         upstreams = {u.name: _upstream(u) for u in settings.upstreams}
-        models = _models(settings, upstreams)
+        models = _models(settings, upstreams, screens_by_model(settings, detectors))
         board = SafeguardBoard(models, metrics)
         authenticator = Authenticator(_pepper(settings, store), meters)
         recorder = Recorder(evidence, meters)
@@ -225,11 +227,17 @@ def _unread_since(folder: Path, group: Group) -> float | None:
 
 
 def _models(
-    settings: Settings, upstreams: Mapping[str, UpstreamClient]
+    settings: Settings,
+    upstreams: Mapping[str, UpstreamClient],
+    screens: Mapping[str, ModelScreens],
 ) -> Mapping[str, ServedModel]:
     return {
         model.name: ServedModel.of(
-            model.name, model.upstream_model, TIERS[model.tier], upstreams[model.upstream]
+            model.name,
+            model.upstream_model,
+            TIERS[model.tier],
+            upstreams[model.upstream],
+            screens[model.name],
         )
         for model in settings.models
     }

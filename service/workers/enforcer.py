@@ -8,6 +8,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from service.core.alerts import Occurrence, fingerprint, labels_of
+from service.core.screening import PAGING
 from service.errors import BadRecord
 from service.events.log import Received
 from service.events.schema import Verdict, to_event
@@ -76,7 +77,7 @@ def occurrences_of(verdict: Verdict) -> Sequence[Occurrence]:
     """Return what pages in a verdict: one for each alert, with the highest score for it."""
     highest: dict[str, Occurrence] = {}
     for crossing in sorted(verdict.crossed, key=lambda crossing: crossing.score):
-        if crossing.action == PAGE:
+        if crossing.action in PAGING:
             labels = labels_of(
                 verdict.model, verdict.detector, crossing.category, verdict.part, crossing.point
             )
@@ -94,7 +95,7 @@ def _verdict(received: Received) -> Verdict:
 
 
 def _pages(verdict: Verdict) -> bool:
-    return any(crossing.action == PAGE for crossing in verdict.crossed)
+    return any(crossing.action in PAGING for crossing in verdict.crossed)
 
 
 def _raise_new(

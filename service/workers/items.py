@@ -11,7 +11,7 @@ from service.core.surfaces.prompts import prompt_text
 from service.core.surfaces.shape import UNREADABLE
 from service.errors import BadRecord
 from service.events.log import Record
-from service.events.schema import SERVED_UNKNOWN, Closed, Opened, to_event
+from service.events.schema import SERVED_UNKNOWN, Closed, Crossing, Opened, to_event
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,14 @@ class Item:
     """The text in parts that can be scored each by itself; joined with line feeds they are it."""
     unscanned: Sequence[str] = ()
     """What of the part is not in the text, or why there is no text."""
+
+    def gateways_crossings(self) -> dict[str, tuple[Crossing, ...]]:
+        """Return what the gateway's own screens found in this part, by detector."""
+        screening = self.event.screening
+        found: dict[str, tuple[Crossing, ...]] = {}
+        for crossing in screening.crossed if screening else ():
+            found[crossing.detector] = (*found.get(crossing.detector, ()), crossing)
+        return found
 
     @property
     def has_text(self) -> bool:

@@ -74,7 +74,20 @@ class Screener:
                 of_item[i].append(self._verdict(items[i], detector, scored))
         verdicts: list[Verdict] = []
         for i, item in enumerate(items):
-            verdicts += self._completed(item, of_item[i])
+            verdicts += self._completed(item, self._with_gateways(item, of_item[i]))
+        return verdicts
+
+    def _with_gateways(self, item: Item, verdicts: list[Verdict]) -> list[Verdict]:
+        """Add what the gateway's own screens found and acted on: it saw the text as it grew."""
+        for detector, crossings in item.gateways_crossings().items():
+            found = [i for i, v in enumerate(verdicts) if v.detector == detector]
+            if not found:
+                verdicts.append(self._new(item, detector, "gateway", crossed=crossings))
+            for i in found:
+                known = {crossing.point for crossing in verdicts[i].crossed}
+                new = tuple(one for one in crossings if one.point not in known)
+                both = verdicts[i].crossed + new
+                verdicts[i] = msgspec.structs.replace(verdicts[i], crossed=both)
         return verdicts
 
     def _score(self, detector: Detector, items: Sequence[Item]) -> Sequence[Scores | None]:

@@ -32,6 +32,7 @@ from service.store import Store, load_pepper, open_store
 from service.store.heartbeats import beat
 from service.store.keys import StoredKey, add_key, revoke_key
 from service.wiring.gateway import Gateway, gateway_of, server_of
+from service.wiring.screens import SHIPPED, Detectors
 from tests.real_parts.scripted import DEADLINE_S, Peer, Script, ScriptedUpstream, eventually
 
 CHAT: Final = "/v1/chat/completions"
@@ -397,13 +398,17 @@ async def gateway_before(
     tier: int = 0,
     change: Callable[[dict[str, Any]], None] = lambda _: None,
     prepare: Callable[[Settings], None] = lambda _: None,
+    detectors: Detectors = SHIPPED,
 ) -> AsyncIterator[RunningGateway]:
     """Run a gateway before an upstream that plays the scripts; `change` edits its settings."""
     async with ScriptedUpstream(*scripts) as upstream:
         settings = settings_in(folder, upstream.port, tier, change)
         _add_key(settings)
         prepare(settings)
-        async with gateway_of(settings) as parts, _served(settings, parts) as (port, server):
+        async with (
+            gateway_of(settings, detectors) as parts,
+            _served(settings, parts) as (port, server),
+        ):
             gateway = RunningGateway(settings, parts, port, server, upstream)
             yield gateway
             for connection in gateway.open_connections:

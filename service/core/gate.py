@@ -1,0 +1,176 @@
+"""The gate of an answer: events come in, and leave once their text was screened.
+
+The texts of one choice (reasoning, content, refusal, tool calls, in the order in which they
+came) are screened as one text, so that nothing hides on a border between events or parts. While
+a choice goes on, the last `hold_chars` characters of its text stay back: a passage that is
+recognised when its last character comes has been released at most as far as it is longer than
+that. A tool call stays back until it is complete. Events leave in the order in which they came.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+
+from service.core.policies import AnswerMode, Policy
+from service.core.screening import Found
+from service.core.screens import GrowingScreen
+from service.core.surfaces.answers import START, Piece, Place
+
+_BORDER = "\n"
+"""Stands between two parts of a choice in the text that is screened."""
+
+
+def hold_chars(policy: Policy) -> float:
+    """Return how much text of a choice stays back while the choice goes on."""
+    return policy.window_chars if policy.answer_mode is AnswerMode.WINDOW else math.inf
+
+
+class _Choice:
+    """The text of one choice so far. Positions are numbers of characters that were screened."""
+
+    __slots__ = ("_kind", "call_start", "has_finished", "length", "screens")
+
+    def __init__(self, screens: list[GrowingScreen]) -> None:
+        self.screens = screens
+        self.length = 0
+        self.call_start = math.inf
+        """Where a tool call begins that is not complete."""
+        self.has_finished = False
+        self._kind: tuple[str, int] | None = None
+
+    def add(self, piece: Piece) -> str:
+        """Note a piece, and return the text that it adds to what is screened."""
+        kind = (piece.part, piece.call)
+        text = piece.text
+        if kind != self._kind:
+            if self._kind is not None:
+                text = _BORDER + text
+            self.call_start = self.length if piece.part == "tool_calls" else math.inf
+            self._kind = kind
+        self.length += len(text)
+        return text
+
+    def limit(self, hold: float) -> float:
+        """Return up to where the text may be released."""
+        if self.has_finished:
+            return self.length
+        return min(self.length - hold, self.call_start)
+
+
+class _Held:
+    """An event that waits."""
+
+    __slots__ = ("chars", "event", "needs", "place")
+
+    def __init__(self, event: bytes, place: Place) -> None:
+        self.event = event
+        self.place = place
+        self.chars = 0
+        self.needs: list[tuple[_Choice, int]] = []
+        """How far the texts of choices have to be released for it."""
+
+
+class AnswerGate:
+    """Holds the events of one answer back."""
+
+    __slots__ = (
+        "_choices",
+        "_held",
+        "_hold",
+        "_new_screens",
+        "crossed",
+        "generated_chars",
+        "place",
+        "released_chars",
+        "unscanned_chars",
+    )
+
+    def __init__(
+        self, screens: Callable[[], list[GrowingScreen]], hold: float, *, holds: bool = True
+    ) -> None:
+        """Screen each choice by `screens()`; hold nothing back unless `holds`."""
+        self._new_screens = screens
+        self._hold = hold if holds else None
+        self._choices: dict[int, _Choice] = {}
+        self._held: deque[_Held] = deque()
+        self.place: Place = START
+        """Where the stream stands, as far as it was released."""
+        self.crossed: Found | None = None
+        """The first point that the answer crossed, with its score."""
+        self.generated_chars = 0
+        self.released_chars = 0
+        self.unscanned_chars = 0
+        """How many of those released were not screened: 0 unless `give_up` was called."""
+
+    def take(
+        self,
+        event: bytes,
+        pieces: Sequence[Piece],
+        finished: Collection[int] = (),
+        place: Place = START,
+    ) -> None:
+        """Take an event in, with the text that it holds, and screen that.
+
+        `finished` are the choices that have ended, `place` where the stream stands behind the
+        event. What a detector raises comes through: then `give_up`, or release nothing more.
+        """
+        held = _Held(event, place)
+        self._held.append(held)
+        for piece in pieces:
+            choice = self._choice(piece.choice)
+            text = choice.add(piece)
+            held.needs.append((choice, choice.length))
+            held.chars += len(piece.text)
+            self.generated_chars += len(piece.text)
+            self._screen(choice, text)
+        for index in finished:
+            self._choice(index).has_finished = True
+
+    def release(self) -> list[bytes]:
+        """Return the events that may leave now."""
+        events: list[bytes] = []
+        held, hold = self._held, self._hold
+        while held and (
+            hold is None or all(end <= choice.limit(hold) for choice, end in held[0].needs)
+        ):
+            self._let_go(events)
+        return events
+
+    def release_rest(self) -> list[bytes]:
+        """Return all events that are left: the answer has ended, and all of it was screened."""
+        events: list[bytes] = []
+        while self._held:
+            self._let_go(events)
+        return events
+
+    def give_up(self) -> None:
+        """Hold and screen nothing from now on: what is still to come counts as unscanned."""
+        self._hold = None
+        self._new_screens = list
+        for choice in self._choices.values():
+            choice.screens = []
+
+    @property
+    def has_given_up(self) -> bool:
+        """Say whether text passes unscreened."""
+        return self._new_screens is list
+
+    def _screen(self, choice: _Choice, text: str) -> None:
+        for screen in choice.screens:
+            found = screen.add(text)
+            if found is not None and self.crossed is None:
+                self.crossed = found
+
+    def _choice(self, index: int) -> _Choice:
+        choice = self._choices.get(index)
+        if choice is None:
+            choice = self._choices[index] = _Choice(self._new_screens())
+        return choice
+
+    def _let_go(self, events: list[bytes]) -> None:
+        held = self._held.popleft()
+        events.append(held.event)
+        self.place = held.place
+        self.released_chars += held.chars
+        if self.has_given_up:
+            self.unscanned_chars += held.chars

@@ -1,0 +1,87 @@
+"""The gateway's own screens: texts in, the operating points that they cross out.
+
+A screen is a detector that is cheap enough to run before anything is released, with the points
+whose action is to block. What the workers find later is in `screening.py`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from detectors.api import GrowingText, InlineDetector, Part
+from service.core.policies import HOLDING, Policy
+from service.core.screening import Found, Point
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """A detector, and the points of it that decide on one model's prompts or answers."""
+
+    detector: InlineDetector
+    points: tuple[Point, ...]
+
+    def look(self, text: str, part: Part) -> list[Found]:
+        """Return the points that a text crosses, each with its score."""
+        scores = self.detector.score_text(text, part)
+        return [
+            (point, scores[point.category])
+            for point in self.points
+            if scores[point.category] >= point.threshold
+        ]
+
+
+class GrowingScreen:
+    """A screen that looks at a text as it grows."""
+
+    __slots__ = ("_points", "_text")
+
+    def __init__(self, screen: Screen, part: Part) -> None:
+        """Begin with the empty text."""
+        self._text: GrowingText = screen.detector.growing(part)
+        self._points = screen.points
+
+    def add(self, text: str) -> Found | None:
+        """Add text; return the first point that all text so far crosses."""
+        scores = self._text.add(text)
+        for point in self._points:
+            if scores[point.category] >= point.threshold:
+                return point, scores[point.category]
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelScreens:
+    """What stands between one model and its callers."""
+
+    policy: Policy
+    prompt: tuple[Screen, ...] = ()
+    answer: tuple[Screen, ...] = ()
+    observe_only: bool = False
+    """Crossings are recorded and nothing follows from them."""
+
+    @property
+    def holds_answers(self) -> bool:
+        """Say whether answers are screened before they are released."""
+        return bool(self.answer) and self.policy.answer_mode in HOLDING
+
+    def growing(self) -> list[GrowingScreen]:
+        """Begin to screen one text of an answer."""
+        return [GrowingScreen(screen, Part.ANSWER) for screen in self.answer]
+
+
+def screens_of(
+    points: Sequence[Point], detectors: Sequence[InlineDetector], model: str, part: Part
+) -> tuple[Screen, ...]:
+    """Return the screens of a model's prompts or answers: those whose points block."""
+    found = []
+    for detector in detectors:
+        mine = tuple(
+            point
+            for point in points
+            if point.blocks
+            and point.detector == detector.name
+            and point.part == part
+            and (not point.models or model in point.models)
+        )
+        if mine:
+            found.append(Screen(detector, mine))
+    return tuple(found)

@@ -1,0 +1,56 @@
+"""The gateway's own screens, put together from the settings and the detectors that there are."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from detectors.api import Category, Detector, InlineDetector, Part
+from detectors.registry import CATEGORIES, FACTORIES
+from service.core.screening import Point
+from service.core.screens import ModelScreens, screens_of
+from service.errors import ConfigError
+from service.settings import Model, Settings
+from service.wiring.points import points_of
+
+
+class Detectors(NamedTuple):
+    """The detectors that there are, by name, and what they give scores for."""
+
+    factories: Mapping[str, Callable[[], Detector]] = FACTORIES
+    categories: Mapping[str, Collection[Category]] = CATEGORIES
+
+
+SHIPPED: Final = Detectors()
+
+
+def screens_by_model(settings: Settings, there_are: Detectors) -> Mapping[str, ModelScreens]:
+    """Return what stands between each model and its callers; loads the detectors for it.
+
+    Raises:
+        ConfigError: a point that blocks names a detector that is too slow to run inline.
+    """
+    points = points_of(settings, there_are.categories)
+    detectors = _inline_detectors(points, there_are)
+    return {model.name: _screens(settings, model, points, detectors) for model in settings.models}
+
+
+def _screens(
+    settings: Settings, model: Model, points: Sequence[Point], detectors: Sequence[InlineDetector]
+) -> ModelScreens:
+    return ModelScreens(
+        policy=settings.policy(model),
+        prompt=screens_of(points, detectors, model.name, Part.PROMPT),
+        answer=screens_of(points, detectors, model.name, Part.ANSWER),
+        observe_only=settings.screening.observe_only,
+    )
+
+
+def _inline_detectors(points: Sequence[Point], there_are: Detectors) -> list[InlineDetector]:
+    found: list[InlineDetector] = []
+    for name in sorted({point.detector for point in points if point.blocks}):
+        detector = there_are.factories[name]()
+        if not isinstance(detector, InlineDetector):
+            raise ConfigError(
+                f"operating_points: {name} cannot block: it is too slow to score what is on its way"
+            )
+        found.append(detector)
+    return found
