@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from msgspec import structs
@@ -8,7 +9,8 @@ from detectors.api import Category, Detector, Part
 from service.core.screening import Point
 from service.errors import BadRecord, JournalFull
 from service.events.log import Received
-from service.events.schema import SERVED_UNKNOWN, Verdict
+from service.events.schema import SERVED_UNKNOWN, Crossing, Verdict
+from service.events.schema import Screening as Gateways
 from service.telemetry.metrics import Metrics
 from service.workers.screener import Screener
 from tests.unit.service.workers.screening_parts import (
@@ -261,3 +263,34 @@ def test_nothing_is_counted_of_verdicts_that_could_not_be_kept() -> None:
         screening(prompt("a"))
     assert JournalFull in Screener.transient
     assert screening.metric("verdicts_total", detector="words", category="any", action="none") == 0
+
+
+BLOCKED = Crossing("words/any/prompt/block", "any", 0.97, 0.9, "block", "words")
+
+
+def test_what_the_gateways_own_screen_found_is_in_the_verdict_whatever_the_worker_scores() -> None:
+    event = structs.replace(opened(), screening=Gateways("block", ("words/3",), (BLOCKED,)))
+    screening = Screening(WordDetector(), points=[PAGE])
+    (verdict,) = screening(received(event, chat_body("a good question")))
+    assert verdict.scores == {"any": 0.1}
+    assert verdict.crossed == (BLOCKED,)
+    assert screening.metric("verdicts_total", detector="words", category="any", action="block") == 1
+
+
+def test_what_both_found_is_told_once() -> None:
+    point = replace(PAGE, name=BLOCKED.point, action="block")
+    event = structs.replace(opened(), screening=Gateways("block", ("words/3",), (BLOCKED,)))
+    (verdict,) = Screening(WordDetector(), points=[point])(received(event, chat_body("bad")))
+    assert [crossing.point for crossing in verdict.crossed] == [BLOCKED.point]
+
+
+def test_what_the_gateway_found_with_a_detector_that_is_gone_has_a_verdict_of_its_own() -> None:
+    gone = structs.replace(BLOCKED, detector="gone")
+    event = structs.replace(opened(), screening=Gateways("block", ("gone/1",), (gone,)))
+    verdicts = Screening(WordDetector())(received(event, chat_body("good")))
+    assert [(verdict.detector, verdict.version) for verdict in verdicts] == [
+        ("words", "3"),
+        ("gone", "gateway"),
+    ]
+    assert verdicts[1].crossed == (gone,)
+    assert [verdict.completes for verdict in verdicts] == [False, True]

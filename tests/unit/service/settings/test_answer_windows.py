@@ -1,0 +1,55 @@
+"""Settings that do not keep what a tier asks of answers."""
+
+from typing import Any
+
+import pytest
+
+from service.errors import ConfigError
+from service.settings import Settings
+from service.settings.answer_windows import check_answer_window
+
+BLOCK = {
+    "detector": "lexical",
+    "category": "any",
+    "part": "answer",
+    "threshold": 0.9,
+    "action": "block",
+}
+
+
+def settings(tier: int = 2, points: tuple[dict[str, Any], ...] = (BLOCK,), **more: Any) -> Settings:  # noqa: ANN401
+    return Settings.model_validate(
+        {
+            "upstreams": [{"name": "u", "url": "http://127.0.0.1:1"}],
+            "models": [{"name": "m", "upstream": "u", "tier": tier, **more.pop("model", {})}],
+            "operating_points": points,
+            **more,
+        }
+    )
+
+
+def test_a_tier_that_asks_for_it_has_a_window_by_itself() -> None:
+    check_answer_window(settings(), 0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (settings(screening={"observe_only": True}), r"^screening\.observe_only: "),
+        (settings(screening={"tiers": {2: {"answer": {"mode": "observe"}}}}), r"answer\.mode: "),
+        (settings(model={"screening": {"answer": {"mode": "observe"}}}), r"answer\.mode: "),
+        (settings(points=()), r"^operating_points: "),
+        (settings(points=({**BLOCK, "part": "prompt"},)), r"^operating_points: "),
+        (settings(points=({**BLOCK, "action": "page"},)), r"^operating_points: "),
+        (settings(points=({**BLOCK, "models": ["another"]},)), r"^operating_points: "),
+    ],
+)
+def test_what_lets_answers_of_such_a_tier_go_unscreened_is_refused(
+    wrong: Settings, words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        check_answer_window(wrong, 0)
+
+
+def test_lower_tiers_may_observe() -> None:
+    check_answer_window(settings(tier=1, points=()), 0)
