@@ -7,7 +7,7 @@ belongs to one category. Operating points (threshold + action) decide, elsewhere
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Part(StrEnum):
@@ -67,4 +67,37 @@ class Detector(Protocol):
 
     def score(self, samples: Sequence[Sample]) -> Sequence[Mapping[Category, float]]:
         """Return one mapping a sample, in order: category → calibrated probability in [0, 1]."""
+        ...
+
+
+class GrowingText(Protocol):
+    """A text that comes piece by piece, such as an answer as it streams."""
+
+    def add(self, text: str) -> Mapping[Category, float]:
+        """Append `text`, and return the scores of all text so far.
+
+        They are what `score_text` gives for the pieces put together, wherever they were cut, but
+        for texts above `max_chars`: here every character counts, however many there are. A last
+        word that is still growing counts as a word, as it does in the text so far.
+
+        Takes time in proportion to `text` and the open word, and memory that does not grow.
+        """
+        ...
+
+
+@runtime_checkable
+class InlineDetector(Detector, Protocol):
+    """A detector that is cheap enough for an event loop: microseconds for a text."""
+
+    @property
+    def max_chars(self) -> int:
+        """Up to here `score_text` and `score` see every character; beyond, they sample."""
+        ...
+
+    def score_text(self, text: str, part: Part) -> Mapping[Category, float]:
+        """Return exactly what `score([Sample(text, part)])[0]` gives."""
+        ...
+
+    def growing(self, part: Part) -> GrowingText:
+        """Return an empty text that can be added to."""
         ...
