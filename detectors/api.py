@@ -71,26 +71,33 @@ class Detector(Protocol):
 
 
 class GrowingText(Protocol):
-    """A text that is scored as it grows."""
+    """A text that comes piece by piece, such as an answer as it streams."""
 
     def add(self, text: str) -> Mapping[Category, float]:
-        """Append text; return the scores of all text so far."""
+        """Append `text`, and return the scores of all text so far.
+
+        They are what `score_text` gives for the pieces put together, wherever they were cut, but
+        for texts above `max_chars`: here every character counts, however many there are. A last
+        word that is still growing counts as a word, as it does in the text so far.
+
+        Takes time in proportion to `text` and the open word, and memory that does not grow.
+        """
         ...
 
 
 @runtime_checkable
 class InlineDetector(Detector, Protocol):
-    """A detector that is cheap enough to score what is on its way, on an event loop."""
+    """A detector that is cheap enough for an event loop: microseconds for a text."""
 
     @property
     def max_chars(self) -> int:
-        """Up to here `score_text` scores every character of a text."""
+        """Up to here `score_text` and `score` see every character; beyond, they sample."""
         ...
 
     def score_text(self, text: str, part: Part) -> Mapping[Category, float]:
-        """Return what `score` returns for this one sample."""
+        """Return exactly what `score([Sample(text, part)])[0]` gives."""
         ...
 
     def growing(self, part: Part) -> GrowingText:
-        """Begin with the empty text."""
+        """Return an empty text that can be added to."""
         ...

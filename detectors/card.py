@@ -7,7 +7,8 @@ from detectors.api import Part
 from detectors.cost import Cost
 from detectors.data import Licence, Row
 from detectors.evaluation import MEAN, WORST, Estimate, Report
-from detectors.lexical import MAX_CHARS, OVERLAP_CHARS, SLICE_CHARS, WORDLESS
+from detectors.lexical import WORDLESS
+from detectors.slices import MAX_CHARS, OVERLAP_CHARS, SLICE_CHARS
 from detectors.training import Trained
 
 CARD = "card.md"
@@ -141,11 +142,12 @@ _OF_ANSWERS = (
 
 
 def _rows(report: Report, kind: str, names: Sequence[str]) -> list[str]:
-    """Return table rows: the mean first, then the worst first."""
+    """Return table rows: the mean first, then the worst first, equals by name."""
     table = report.table(kind)
     sign = 1 if kind == "misuse" else -1
     summaries = [source for source in (MEAN, WORST) if source in table]
-    ordered = sorted(table.keys() - set(summaries), key=lambda it: sign * table[it][names[0]].value)
+    others = sorted(table.keys() - set(summaries))
+    ordered = sorted(others, key=lambda it: sign * table[it][names[0]].value)
     return [
         f"| {source} | {report.rows.get((kind, source), '')} | "
         + " | ".join(_figure(table[source][name]) for name in names)

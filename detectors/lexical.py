@@ -4,54 +4,45 @@ It knows which words go with misuse, not what a text means: cheap enough to see 
 too weak to decide alone. Its card (`models/lexical/card.md`) says how weak.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, inf, sqrt
+from math import exp, inf
 from pathlib import Path
 from typing import Any
 
 from detectors import artefacts
 from detectors.api import Category, Part, Sample
-from detectors.features import buckets
+from detectors.plain import GrowingSlice, PlainWeights, WordWeights
+from detectors.slices import MAX_CHARS, OVERLAP_CHARS, STEP_CHARS, slices
 
 NAME = "lexical"
 MODEL_FOLDER = Path(__file__).parent / "models" / NAME
 
-SLICE_CHARS = 2_000
-"""Texts are scored in slices of this many characters; the highest slice speaks for the text."""
-
-OVERLAP_CHARS = 200
-"""Neighbouring slices share this much, so that a phrase on a border is seen whole by one."""
-
-MAX_SLICES = 300
-"""Work is bounded: above `MAX_CHARS`, this many slices are spread evenly over the text."""
-
-MAX_CHARS = OVERLAP_CHARS + MAX_SLICES * (SLICE_CHARS - OVERLAP_CHARS)
-"""Up to here (540,200 characters) every character is scored; beyond, the text is sampled."""
+SCORING = 2
+"""Counted up whenever the same model files would give other scores: part of `version`."""
 
 WORDLESS = 0.01
 """The probability given to a text without a word, such as the empty one: nothing speaks for it."""
+
+_ANY = Category.ANY
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
     """A linear model for one part: probability = logistic(slope * margin + offset).
 
-    `weights` has one number a bucket. A text's margin is the sum of the weights of its buckets
-    over the square root of their number, plus `intercept`.
+    A text's margin is the sum of the weights of its buckets over the square root of their number,
+    plus `intercept`.
     """
 
-    weights: Sequence[float]
+    words: WordWeights
     intercept: float
     slope: float
     offset: float
 
     def margin(self, text: str) -> float:
         """Return the uncalibrated score of one slice; of a slice without words -inf."""
-        found = buckets(text)
-        if not found:
-            return -inf
-        return sum(map(self.weights.__getitem__, found)) / sqrt(len(found)) + self.intercept
+        return self.words.margin(text) + self.intercept
 
     def probability(self, margin: float) -> float:
         """Return the calibrated probability of a margin."""
@@ -74,37 +65,81 @@ class Lexical:
         return NAME
 
     @property
+    def max_chars(self) -> int:
+        """Up to here each character is scored."""
+        return MAX_CHARS
+
+    @property
     def parts(self) -> frozenset[Part]:
         """The parts that it has a head for."""
         return frozenset(self.heads)
 
     def score(self, samples: Sequence[Sample]) -> list[dict[Category, float]]:
         """Return the probability of misuse of each sample, in order."""
-        return [{Category.ANY: self._probability(sample)} for sample in samples]
+        return [self.score_text(sample.text, sample.part) for sample in samples]
 
-    def _probability(self, sample: Sample) -> float:
-        head = self.heads[sample.part]
-        return head.probability(max(map(head.margin, slices(sample.text))))
+    def score_text(self, text: str, part: Part) -> dict[Category, float]:
+        """Return the probability of misuse of one text."""
+        head = self.heads[part]
+        return {_ANY: head.probability(max(map(head.margin, slices(text))))}
+
+    def growing(self, part: Part) -> "Growing":
+        """Return an empty text that can be added to."""
+        return Growing(self.heads[part])
 
 
-def slices(text: str) -> Iterator[str]:
-    """Cut a text into overlapping slices: at least one, at most `MAX_SLICES`, first and last in."""
-    step = SLICE_CHARS - OVERLAP_CHARS
-    last = max(0, len(text) - SLICE_CHARS)
-    wanted = 1 + -(-last // step)
-    count = min(wanted, MAX_SLICES)
-    for number in range(count):
-        start = last * number // (count - 1) if count > 1 else 0
-        yield text[start : start + SLICE_CHARS]
+class Growing:
+    """A text that grows, scored as `slices` would cut the whole: at most two slices are open.
+
+    A slice is full just where the next one has text of its own, `OVERLAP_CHARS` after its start:
+    until then the next is filled, but does not count.
+    """
+
+    __slots__ = ("_best", "_following", "_head", "_left", "_margin", "_slice")
+
+    def __init__(self, head: Head) -> None:
+        self._head = head
+        self._slice: GrowingSlice = head.words.growing()
+        self._following: GrowingSlice | None = None
+        self._margin = -inf  # of the slice that counts
+        self._best = -inf  # of those that are full
+        self._left = STEP_CHARS  # characters until the following slice opens, or counts
+
+    def add(self, text: str) -> dict[Category, float]:
+        """Append `text`, and return the scores of all text so far."""
+        start = 0
+        while len(text) - start > self._left:
+            end = start + self._left
+            self._fill(text[start:end])
+            self._turn()
+            start = end
+        self._fill(text[start:])
+        margin = max(self._best, self._margin) + self._head.intercept
+        return {_ANY: self._head.probability(margin)}
+
+    def _fill(self, text: str) -> None:
+        self._left -= len(text)
+        self._margin = self._slice.add(text)
+        if self._following is not None:
+            self._following.add(text)
+
+    def _turn(self) -> None:
+        if self._following is None:
+            self._following = self._head.words.growing()
+            self._left = OVERLAP_CHARS
+        else:
+            self._best = max(self._best, self._margin)
+            self._slice, self._following = self._following, None
+            self._left = STEP_CHARS - OVERLAP_CHARS
 
 
 def load(folder: Path = MODEL_FOLDER) -> Lexical:
     """Load the model in `folder`; raises `ArtefactError` where it is not to be trusted."""
     artefact = artefacts.load(folder, NAME)
     heads = {Part(part): _head(numbers) for part, numbers in artefact.content.items()}
-    return Lexical(heads, artefact.version)
+    return Lexical(heads, f"{artefact.version}.{SCORING}")
 
 
 def _head(numbers: Mapping[str, Any]) -> Head:
-    weights = numbers["weights"].astype("float64").tolist()
+    weights = PlainWeights(numbers["weights"].astype("float64").tolist())
     return Head(weights, numbers["intercept"], numbers["slope"], numbers["offset"])

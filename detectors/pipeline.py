@@ -19,13 +19,13 @@ def train_and_describe(data: Path, output: Path, say: Say) -> str:
     plan = Plan()
     heads = train(rows, plan, say)
     content = {str(part): head.content() for part, head in heads.items()}
-    version = artefacts.save(output, lexical.NAME, content).version
+    artefacts.save(output, lexical.NAME, content)
     detector = lexical.load(output)
     reports = evaluate(detector, dev, say)
     sources = card.source_table(rows, read_licences(data / LICENCES), plan.rows_per_source)
-    text = card.render(version, heads, reports, cost.measure(detector), sources)
+    text = card.render(detector.version, heads, reports, cost.measure(detector), sources)
     (output / card.CARD).write_text(text, encoding="utf-8")
-    return version
+    return detector.version
 
 
 def evaluate_against_floors(

@@ -14,8 +14,8 @@ from detectors.api import Part
 from detectors.data import Row, cap_sources
 from detectors.errors import DataError
 from detectors.features import BUCKETS, buckets
-from detectors.lexical import SLICE_CHARS
 from detectors.metrics import Scores
+from detectors.slices import SLICE_CHARS
 from detectors.validation import Labelled, Quality, leave_families_out, mean_over_sources
 
 Progress = Callable[[str], None]

@@ -1,8 +1,12 @@
+import sys
+import unicodedata
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.features import BUCKETS, buckets, normalise, words
+from detectors.features import BUCKETS, buckets, hashes, last_break, normalise, words
+from tests.real_parts.texts import TRICKY
 
 
 def shifted(text: str, letter_a: int) -> str:
@@ -57,3 +61,49 @@ def test_the_quick_way_for_ascii_finds_what_the_general_way_finds(text: str) -> 
 @given(st.text())
 def test_every_bucket_exists(text: str) -> None:
     assert all(0 <= bucket < BUCKETS for bucket in buckets(text))
+
+
+def begins_anew(character: str) -> bool:
+    """Say from Unicode's own data whether no word before a character can hold it or change."""
+    first = unicodedata.normalize("NFKD", character)[0]
+    alone = words(normalise(f"a{character}b"))[0] == b"a"
+    return alone and unicodedata.combining(first) == 0 and first not in SECONDS
+
+
+def seconds_of_compositions() -> set[str]:
+    """Return the characters that normalisation may melt into the one before them."""
+    pairs = (unicodedata.decomposition(chr(number)).split() for number in range(sys.maxunicode + 1))
+    found = {chr(int(it[1], 16)) for it in pairs if len(it) == 2 and not it[0].startswith("<")}
+    return found | set(map(chr, [*range(0x1161, 0x1176), *range(0x11A8, 0x11C3)]))  # Hangul
+
+
+SECONDS = seconds_of_compositions()
+
+
+def test_every_break_begins_anew() -> None:
+    everything = map(chr, range(sys.maxunicode + 1))
+    breaks = [it for it in everything if last_break(f"ab{it}") == 2]
+
+    assert len(breaks) > 80_000
+    assert [it for it in breaks if not begins_anew(it)] == []
+
+
+def test_a_text_that_has_no_break_is_settled_nowhere() -> None:
+    assert last_break("") == last_break("word") == last_break("été") == 0
+
+
+@settings(deadline=None, max_examples=500)
+@given(st.text(TRICKY), st.text(TRICKY))
+def test_what_follows_a_break_leaves_the_words_before_it_alone(before: str, after: str) -> None:
+    text = before + after
+    cut = last_break(before)
+
+    assert hashes(text) == hashes(text[:cut]) + hashes(text[cut:])
+
+
+@settings(deadline=None)
+@given(st.text("e\u0301\u0323\u0327"))
+def test_marks_are_put_in_order_as_unicode_says_where_there_are_few(text: str) -> None:
+    few = text[:32]
+
+    assert normalise("é" + few) == unicodedata.normalize("NFKC", "é" + few).casefold()

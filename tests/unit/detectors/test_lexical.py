@@ -12,16 +12,9 @@ from detectors import lexical
 from detectors.api import Category, Part, Sample
 from detectors.errors import ArtefactError
 from detectors.features import BUCKETS, buckets
-from detectors.lexical import (
-    MAX_CHARS,
-    MAX_SLICES,
-    OVERLAP_CHARS,
-    SLICE_CHARS,
-    WORDLESS,
-    Head,
-    Lexical,
-    slices,
-)
+from detectors.lexical import WORDLESS, Head, Lexical
+from detectors.plain import PlainWeights
+from detectors.slices import MAX_CHARS, MAX_SLICES, OVERLAP_CHARS, SLICE_CHARS, slices
 from detectors.training import features
 
 MISUSE = [
@@ -80,7 +73,9 @@ def test_the_card_speaks_of_the_shipped_version(shipped: Lexical) -> None:
 def test_the_direct_path_equals_scikit_learn() -> None:
     texts = [*MISUSE, *BENIGN, "Ünïcode 你好 text", "one"]
     model = LogisticRegression(C=100).fit(features(texts), [1, 1, 0, 0, 0, 0, 0, 1, 0])
-    head = Head(model.coef_[0].tolist(), float(model.intercept_[0]), slope=1, offset=0)
+    head = Head(
+        PlainWeights(model.coef_[0].tolist()), float(model.intercept_[0]), slope=1, offset=0
+    )
 
     ours = [head.probability(head.margin(text)) for text in texts]
 
@@ -91,7 +86,7 @@ def test_the_margin_is_the_sum_of_weights_over_the_root_of_their_number() -> Non
     weights = np.zeros(BUCKETS)
     found = buckets("red green")
     weights[sorted(found)] = [1.0, 2.0, 6.0]
-    head = Head(weights.tolist(), intercept=0.5, slope=2, offset=-1)
+    head = Head(PlainWeights(weights.tolist()), intercept=0.5, slope=2, offset=-1)
 
     assert head.margin("red green") == pytest.approx(9 / sqrt(3) + 0.5)
     assert head.probability(0.5) == pytest.approx(0.5)
@@ -101,7 +96,7 @@ def test_the_margin_is_the_sum_of_weights_over_the_root_of_their_number() -> Non
 @settings(deadline=None)
 @given(st.floats(allow_nan=False))
 def test_any_margin_gives_a_probability(margin: float) -> None:
-    assert 0 <= Head([], 0, slope=3, offset=1).probability(margin) <= 1
+    assert 0 <= Head(PlainWeights([]), 0, slope=3, offset=1).probability(margin) <= 1
 
 
 def test_a_text_without_words_gets_the_documented_probability(shipped: Lexical) -> None:
