@@ -142,9 +142,11 @@ class MessagesShape:
     choices = 1
 
     def stream(self, said: Sequence[Said]) -> bytes:
-        message: dict[str, Any] = {"id": "m1", "type": "message", "role": "assistant", "content": [],
-                   "model": MODEL, "stop_reason": None, "stop_sequence": None,
-                   "usage": {"input_tokens": 3, "output_tokens": 0}}  # fmt: skip
+        usage = {"input_tokens": 3, "output_tokens": 0}
+        message: dict[str, Any] = {
+            **{"id": "m1", "type": "message", "role": "assistant", "content": [], "model": MODEL},
+            **{"stop_reason": None, "stop_sequence": None, "usage": usage},
+        }
         events: list[dict[str, Any]] = [{"type": "message_start", "message": message}]
         index, open_part = -1, ""
         for one in said:

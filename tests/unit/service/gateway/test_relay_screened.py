@@ -26,7 +26,7 @@ from service.gateway.upstream import UpstreamClient
 from tests.real_parts.phrase_detector import PHRASE, PhraseDetector
 from tests.real_parts.streams import MODEL, ChatShape, CompletionsShape, Said, Shape
 
-WINDOW = 32
+WINDOW = len(PHRASE) - 1  # the least that can do
 SHAPES: list[Shape] = [ChatShape(), CompletionsShape()]
 POINT = Point("p", "phrase", Category.ANY, Part.ANSWER, 0.5, "block", frozenset())
 
