@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from service.core.surfaces.naming import renamed
 from service.core.surfaces.shape import UNREADABLE
 from service.errors import UpstreamBroke
 from service.gateway.asgi import Header, Send, send_whole
@@ -105,7 +106,7 @@ class Relay:
 
     def _renamed(self, data: bytes) -> bytes:
         names = self._exchange.model.name_edit
-        return data.replace(*names, 1) if names else data
+        return renamed(data, *names) if names else data
 
     async def _release(self, answer: Answer, data: bytes) -> None:
         if not self.started:
