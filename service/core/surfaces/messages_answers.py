@@ -33,7 +33,7 @@ class _Block(msgspec.Struct, forbid_unknown_fields=True):
     text: str | None = None
     thinking: str | None = None
     name: str | None = None
-    input: object = None
+    called_with: object = msgspec.field(default=None, name="input")
     partial_json: str | None = None
     stop_reason: str | None = None
     # What follows says nothing: ids, and the caller's own `stop_sequences`.
@@ -118,8 +118,8 @@ class MessagesAnswerReader(Gatherer):
         if block.thinking:
             self._add(0, "reasoning", block.thinking)
         arguments = block.partial_json or ""
-        if block.input:  # decoded and encoded again: escapes in it hide nothing
-            arguments += _encode(block.input).decode()
+        if block.called_with:  # decoded and encoded again: escapes in it hide nothing
+            arguments += _encode(block.called_with).decode()
         self._add_call(0, block.name, arguments, index)
         if block.stop_reason is not None:
             self.finish_reasons[0] = block.stop_reason
