@@ -12,6 +12,7 @@ from typing import Final
 
 from service.core.gate import AnswerGate
 from service.core.surfaces.answers import Piece
+from service.core.surfaces.naming import renamed
 from service.core.surfaces.shape import UNREADABLE
 from service.errors import SafeguardInactive, UpstreamBroke
 from service.gateway.asgi import Header, Send, send_whole
@@ -177,7 +178,7 @@ class Relay:
 
     def _renamed(self, data: bytes) -> bytes:
         names = self._exchange.model.name_edit
-        return data.replace(*names, 1) if names else data
+        return renamed(data, *names) if names else data
 
     async def _release(self, answer: Answer, data: bytes) -> None:
         if not self.started:

@@ -144,8 +144,14 @@ class MessagesShape:
     def stream(self, said: Sequence[Said]) -> bytes:
         usage = {"input_tokens": 3, "output_tokens": 0}
         message: dict[str, Any] = {
-            **{"id": "m1", "type": "message", "role": "assistant", "content": [], "model": MODEL},
-            **{"stop_reason": None, "stop_sequence": None, "usage": usage},
+            "id": "m1",
+            "type": "message",
+            "role": "assistant",
+            "content": [],
+            "model": MODEL,
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": usage,
         }
         events: list[dict[str, Any]] = [{"type": "message_start", "message": message}]
         index, open_part = -1, ""

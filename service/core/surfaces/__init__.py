@@ -10,11 +10,17 @@ from typing import Final
 
 from service.core.surfaces.chat import CHAT
 from service.core.surfaces.completions import COMPLETIONS
+from service.core.surfaces.embeddings import EMBEDDINGS
 from service.core.surfaces.errors import ANTHROPIC_ERRORS, OPENAI_ERRORS, ErrorShape
+from service.core.surfaces.messages import COUNT_TOKENS, MESSAGES
+from service.core.surfaces.responses import RESPONSES
 from service.core.surfaces.shape import Surface
 
 SURFACES: Final[Mapping[str, Surface]] = MappingProxyType(
-    {surface.name: surface for surface in (CHAT, COMPLETIONS)},
+    {
+        surface.name: surface
+        for surface in (CHAT, COMPLETIONS, RESPONSES, MESSAGES, COUNT_TOKENS, EMBEDDINGS)
+    },
 )
 BY_PATH: Final[Mapping[str, Surface]] = MappingProxyType(
     {surface.path: surface for surface in SURFACES.values()},

@@ -194,7 +194,7 @@ def sift(value: Any, kind: type[msgspec.Struct], nested: "Nested") -> Iterator[s
             yield from sift(inner, kind, nested)
     if not isinstance(value, dict):
         return
-    for name in [name for name in value if name not in kind.__struct_fields__]:
+    for name in [name for name in value if name not in kind.__struct_encode_fields__]:
         yield from (text for _, text in texts_below(value.pop(name)))
     for name, inner_kind in nested.get(kind, {}).items():
         yield from sift(value.get(name), inner_kind, nested)

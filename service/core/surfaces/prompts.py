@@ -37,18 +37,31 @@ _CONSTANTS: Final[Mapping[str, frozenset[str]]] = {
     "role": frozenset({"system", "developer", "user", "assistant", "tool", "function"}),
     "type": frozenset(
         {
-            "array", "boolean", "function", "image_url", "input_audio", "input_text", "integer",
-            "json_object", "json_schema", "null", "number", "object", "string", "text",
+            "array", "base64", "boolean", "custom", "custom_tool_call", "custom_tool_call_output",
+            "document", "ephemeral", "function", "function_call", "function_call_output", "image",
+            "image_url", "input_audio", "input_text", "integer", "json_object", "json_schema",
+            "message", "null", "number", "object", "output_text", "reasoning", "reasoning_text",
+            "string", "summary_text", "text", "thinking", "tool_result", "tool_use",
         }
+    ),
+    "status": frozenset({"completed", "in_progress", "incomplete"}),
+    "effort": frozenset({"high", "low", "max", "medium", "minimal", "none", "xhigh"}),
+    "detail": frozenset({"auto", "high", "low"}),
+    "verbosity": frozenset({"high", "low", "medium"}),
+    "media_type": frozenset(
+        {"application/pdf", "image/gif", "image/jpeg", "image/png", "image/webp", "text/plain"}
     ),
 }  # fmt: skip
 """Values that say nothing by themselves. Any other role or type is text like any text."""
 _FIELDS: Final = frozenset(
     {
-        "additionalProperties", "arguments", "content", "default", "description", "enum",
-        "function", "id", "items", "json_schema", "name", "parameters", "properties", "refusal",
-        "reasoning", "reasoning_content", "required", "role", "schema", "strict", "text",
-        "tool_call_id", "tool_calls", "type",
+        "additionalProperties", "annotations", "arguments", "cache_control", "call_id", "content",
+        "default", "description", "detail", "effort", "encrypted_content", "enum", "format",
+        "function", "id", "input", "input_schema", "is_error", "items", "json_schema", "media_type",
+        "name", "output", "parameters", "properties", "reasoning", "reasoning_content",
+        "refusal", "required", "role", "schema", "signature", "source", "status", "strict",
+        "summary", "text", "thinking", "tool_call_id", "tool_calls", "tool_use_id", "type",
+        "verbosity",
     }
 )  # fmt: skip
 """Names of fields that say nothing by themselves. Any other name is text like any text."""

@@ -39,6 +39,7 @@ _TEMPLATE_FIELDS: Final = frozenset(
 )
 _ENGINE_FIELDS: Final = frozenset(
     {
+        "ec_transfer_params",
         "kv_transfer_params",
         "prompt_embeds",
         "prompt_token_ids",
@@ -95,8 +96,16 @@ class Surface:
     errors: ErrorShape
     take_media: TakeMedia | None = None
     """Takes from a part of a message, in place, what is no text, and returns it."""
+    check_prefill: Callable[[Fields], None] | None = None
+    """Raises InvalidRequest, from tier 1 on, for a prompt that begins the answer for the model."""
     asks_for_usage: bool = False
     """A stream tells usage only if `stream_options.include_usage` asks for it."""
+
+
+def no_stream(reader: AnswerReader, wants_usage: bool, place: Place | None = None) -> bytes:
+    """End a stream of an API that has none."""
+    del reader, wants_usage, place
+    return b""
 
 
 def parse(body: bytes) -> Request:
@@ -132,6 +141,8 @@ def check_parameters(request: Request, surface: Surface, *, strict: bool) -> Non
     _check_depth(request, surface)
     surface.check_prompt(request.fields)
     if strict:
+        if surface.check_prefill is not None:
+            surface.check_prefill(request.fields)
         _check_choices(request.fields)
         _check_template_kwargs(request.fields)
 

@@ -37,7 +37,9 @@ def refused(surface: Surface, data: bytes, *, strict: bool = True) -> str | None
 
 
 def test_surfaces_are_found_by_name_and_by_path() -> None:
-    assert set(SURFACES) == {"chat", "completions"}
+    assert set(SURFACES) == {
+        "chat", "completions", "count_tokens", "embeddings", "messages", "responses",
+    }  # fmt: skip
     assert BY_PATH["/v1/chat/completions"] is CHAT
     assert BY_PATH["/v1/completions"] is COMPLETIONS
 

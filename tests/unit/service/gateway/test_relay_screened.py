@@ -24,10 +24,18 @@ from service.gateway.http_answer import Answer
 from service.gateway.relay import Relay
 from service.gateway.upstream import UpstreamClient
 from tests.real_parts.phrase_detector import PHRASE, PhraseDetector
-from tests.real_parts.streams import MODEL, ChatShape, CompletionsShape, Said, Shape
+from tests.real_parts.streams import (
+    MODEL,
+    ChatShape,
+    CompletionsShape,
+    MessagesShape,
+    ResponsesShape,
+    Said,
+    Shape,
+)
 
 WINDOW = len(PHRASE) - 1  # the least that can do
-SHAPES: list[Shape] = [ChatShape(), CompletionsShape()]
+SHAPES: list[Shape] = [ChatShape(), CompletionsShape(), MessagesShape(), ResponsesShape()]
 POINT = Point("p", "phrase", Category.ANY, Part.ANSWER, 0.5, "block", frozenset())
 
 
@@ -92,7 +100,7 @@ def split(text: str | bytes, borders: Sequence[int]) -> list[Any]:
     return [text[a:b] for a, b in pairwise(places)]
 
 
-borders = st.lists(st.integers(0, 100_000), max_size=30)
+borders = st.lists(st.integers(0, 100_000), max_size=30) | st.just(range(500))  # or everywhere
 plain_text = st.text(st.characters(codec="utf-8"), max_size=60)
 
 
