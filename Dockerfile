@@ -2,11 +2,12 @@
 #   docker build -t watchgate .
 #   docker run -v ./watchgate.yaml:/etc/watchgate/watchgate.yaml:ro -v watchgate:/var/lib/watchgate watchgate gateway
 FROM python:3.11-slim AS build
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev
 COPY requirements/main.txt requirements/dev.txt /src/requirements/
 RUN python -m venv /opt/watchgate \
     && /opt/watchgate/bin/pip install --no-cache-dir --require-hashes -r /src/requirements/main.txt \
     && python -m pip install --no-cache-dir --require-hashes -r /src/requirements/main.txt -r /src/requirements/dev.txt
-COPY pyproject.toml README.md LICENSE /src/
+COPY pyproject.toml hatch_build.py README.md LICENSE /src/
 COPY service /src/service
 COPY detectors /src/detectors
 RUN python -m pip wheel --no-deps --no-build-isolation --wheel-dir /wheels /src \

@@ -90,6 +90,11 @@ class InlineDetector(Detector, Protocol):
     """A detector that is cheap enough for an event loop: microseconds for a text."""
 
     @property
+    def engine(self) -> str:
+        """What runs it on this machine, such as `native` or `python`: the speed, not the scores."""
+        ...
+
+    @property
     def max_chars(self) -> int:
         """Up to here `score_text` and `score` see every character; beyond, they sample."""
         ...

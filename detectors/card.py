@@ -48,7 +48,7 @@ def render(
     version: str,
     heads: Mapping[Part, Trained],
     reports: Mapping[Part, Report],
-    cost: Cost,
+    costs: Sequence[Cost],
     sources: Sequence[str],
 ) -> str:
     """Return the whole card."""
@@ -56,7 +56,7 @@ def render(
         [
             _INTRODUCTION,
             f"Model version `{version}`.\n",
-            *_cost(cost),
+            *_cost(costs),
             *_selection(heads),
             *quality(reports),
             "## Sources and licences\n",
@@ -81,12 +81,15 @@ def source_table(
     ]
 
 
-def _cost(cost: Cost) -> list[str]:
-    figures = (
-        f"{cost.single_us:.0f} µs of one core for an English text of 500 characters alone, "
-        f"{cost.batched_us:.0f} µs in a batch of 64\n(best of 15 rounds; {cost.machine})."
-    )
-    return ["## Cost\n", f"{figures}\n"]
+def _cost(costs: Sequence[Cost]) -> list[str]:
+    return [
+        "## Cost\n",
+        "Microseconds of one core for an English text of 500 characters (best of 15 rounds):\n",
+        "| engine | alone | in a batch of 64 | machine |",
+        "|---|---|---|---|",
+        *(f"| {c.engine} | {c.single_us:.1f} | {c.batched_us:.1f} | {c.machine} |" for c in costs),
+        "",
+    ]
 
 
 def _selection(heads: Mapping[Part, Trained]) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from detectors import lexical
-from detectors.api import Detector, Part, Sample
+from detectors.api import Detector, InlineDetector, Part, Sample
 from detectors.data import DEFAULT_FOLDER
 from detectors.errors import DataError, DetectorError
 from detectors.registry import FACTORIES
@@ -109,13 +109,14 @@ def _leaf(commands: Subparsers, name: str, purpose: str, example: str) -> argpar
 
 @_answers_with_exit_code
 def list_detectors(args: argparse.Namespace) -> int:
-    """Print name, version and parts of each detector."""
+    """Print name, version, parts and engine of each detector; only inline ones have an engine."""
     entries = [_entry(FACTORIES[name]()) for name in sorted(FACTORIES)]
     if args.json:
         _print_json(entries)
     else:
         for it in entries:
-            print(f"{it['name']}  {it['version']}  {', '.join(it['parts'])}")  # noqa: T201
+            engine = f"  inline: {it['engine']}" if it["engine"] else ""
+            print(f"{it['name']}  {it['version']}  {', '.join(it['parts'])}{engine}")  # noqa: T201
     return 0
 
 
@@ -124,6 +125,7 @@ def _entry(detector: Detector) -> dict[str, Any]:
         "name": detector.name,
         "version": detector.version,
         "parts": sorted(detector.parts),
+        "engine": detector.engine if isinstance(detector, InlineDetector) else None,
     }
 
 
@@ -139,17 +141,17 @@ def train(args: argparse.Namespace) -> int:
 
 @_answers_with_exit_code
 def evaluate(args: argparse.Namespace) -> int:
-    """Print the report; 1 when a figure misses its floor."""
+    """Print the report; 1 when a figure misses its floor, or ways of scoring disagree."""
     from detectors import card, evaluation, pipeline  # noqa: PLC0415 - as above
 
-    reports, missed = pipeline.evaluate_against_floors(args.data, args.model, args.floors, _say)
+    reports, wrong = pipeline.evaluate_against_floors(args.data, args.model, args.floors, _say)
     if args.json:
         _print_json({part: evaluation.as_json(report) for part, report in reports.items()})
     else:
         print("\n".join(card.quality(reports)))  # noqa: T201
-    for sentence in missed:
-        _say(f"misses its floor: {sentence}")
-    return 1 if missed else 0
+    for sentence in wrong:
+        _say(sentence)
+    return 1 if wrong else 0
 
 
 @_answers_with_exit_code

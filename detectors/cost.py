@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from detectors.api import Detector, Part, Sample
+from detectors.api import InlineDetector, Part, Sample
 
 TEXT_CHARS = 500
 BATCH = 64
@@ -22,17 +22,21 @@ _SENTENCES = (
 class Cost:
     """Processor microseconds for one English text of 500 characters, alone and in a batch of 64."""
 
+    engine: str
     single_us: float
     batched_us: float
     machine: str
 
 
-def measure(detector: Detector) -> Cost:
+def measure(detector: InlineDetector) -> Cost:
     """Take processor time, the best of 15 rounds: other work on the machine only ever adds."""
     samples = [Sample(_text(number), Part.PROMPT) for number in range(BATCH)]
-    single = _best_us(lambda: [detector.score([sample]) for sample in samples]) / BATCH
+    one_by_one = [(sample.text, sample.part) for sample in samples]
+    single = _best_us(lambda: [detector.score_text(*it) for it in one_by_one]) / BATCH
     batched = _best_us(lambda: detector.score(samples)) / BATCH
-    return Cost(single, batched, f"{_processor()}, Python {platform.python_version()}")
+    return Cost(
+        detector.engine, single, batched, f"{_processor()}, Python {platform.python_version()}"
+    )
 
 
 def _text(number: int) -> str:

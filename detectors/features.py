@@ -73,6 +73,11 @@ def hashes(text: str) -> list[int]:
     return list(map(crc32, words(normalise(text))))
 
 
+def word_bytes(text: str) -> bytes:
+    """Return the words of `text` for C, which folds ASCII by itself: as it is, or word by word."""
+    return text.encode() if text.isascii() else b" ".join(words(normalise(text)))
+
+
 def last_break(text: str) -> int:
     """Return where the last break of `text` is: no text after it changes the words before it.
 

@@ -4,13 +4,14 @@ It knows which words go with misuse, not what a text means: cheap enough to see 
 too weak to decide alone. Its card (`models/lexical/card.md`) says how weak.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, inf
 from pathlib import Path
 from typing import Any
 
-from detectors import artefacts
+from detectors import artefacts, native
 from detectors.api import Category, Part, Sample
 from detectors.plain import GrowingSlice, PlainWeights, WordWeights
 from detectors.slices import MAX_CHARS, OVERLAP_CHARS, STEP_CHARS, slices
@@ -24,7 +25,11 @@ SCORING = 2
 WORDLESS = 0.01
 """The probability given to a text without a word, such as the empty one: nothing speaks for it."""
 
+PYTHON, NATIVE = "python", "native"
+"""The engines: plain Python, and what was compiled when the package was installed."""
+
 _ANY = Category.ANY
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,7 @@ class Lexical:
 
     heads: Mapping[Part, Head]
     version: str
+    engine: str
 
     @property
     def name(self) -> str:
@@ -134,12 +140,25 @@ class Growing:
 
 
 def load(folder: Path = MODEL_FOLDER) -> Lexical:
-    """Load the model in `folder`; raises `ArtefactError` where it is not to be trusted."""
+    """Load the model in `folder`, for C where that was compiled, else for plain Python.
+
+    Raises:
+        ArtefactError: the model is not to be trusted.
+    """
+    detector = load_with(native.load_library(), folder)
+    _log.info("lexical runs in: %s", detector.engine)
+    return detector
+
+
+def load_with(library: native.Library | None, folder: Path = MODEL_FOLDER) -> Lexical:
+    """Load the model for C by `library`, or for plain Python without one; see `load`."""
     artefact = artefacts.load(folder, NAME)
-    heads = {Part(part): _head(numbers) for part, numbers in artefact.content.items()}
-    return Lexical(heads, f"{artefact.version}.{SCORING}")
+    heads = {Part(part): _head(numbers, library) for part, numbers in artefact.content.items()}
+    engine = NATIVE if library else PYTHON
+    return Lexical(heads, f"{artefact.version}.{SCORING}", engine)
 
 
-def _head(numbers: Mapping[str, Any]) -> Head:
-    weights = PlainWeights(numbers["weights"].astype("float64").tolist())
-    return Head(weights, numbers["intercept"], numbers["slope"], numbers["offset"])
+def _head(numbers: Mapping[str, Any], library: native.Library | None) -> Head:
+    weights = numbers["weights"].astype("float32").tolist()  # artefacts hold 16 bits
+    words = native.NativeWeights(library, weights) if library else PlainWeights(weights)
+    return Head(words, numbers["intercept"], numbers["slope"], numbers["offset"])

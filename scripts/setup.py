@@ -17,6 +17,7 @@ from service.vllm.steps import run_step
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 LOCKS: Final = ("requirements/main.txt", "requirements/dev.txt")
+BUILT_FROM: Final = ("pyproject.toml", "hatch_build.py", "detectors/words.c")
 
 
 def main() -> int:
@@ -49,7 +50,7 @@ def ensure_environment(root: Path, venv: Path) -> None:
             run_step("making .venv", command, say)
         _install(root, python)
         (venv / "packages-stamp").write_text(packages, encoding="utf-8")
-    itself = digest_of(root / "pyproject.toml", packages, str(root))
+    itself = digest_of(*(root / it for it in BUILT_FROM), packages, str(root))
     if not is_stamped(venv / "itself-stamp", itself):
         options = ["--quiet", "--no-build-isolation", "--no-deps", "--editable", str(root)]
         run_step("installing watchgate", [*_pip(python), *options], say)

@@ -107,9 +107,10 @@ def test_the_json_report_holds_every_figure_with_its_interval(made: Report) -> N
 def test_the_card_lists_misuse_and_benign_sources_worst_first(made: Report) -> None:
     licences = {"calm": Licence("MIT", trains=True)}
     sources = card.source_table([Row("1", "t", 0, "calm", "MIT")], licences, 10)
-    text = card.render("1-abc", {}, {Part.PROMPT: made}, Cost(50, 40, "a machine"), sources)
+    text = card.render("1-abc", {}, {Part.PROMPT: made}, [Cost("native", 2, 1, "x")], sources)
 
     assert "1-abc" in text
+    assert "| native | 2.0 | 1.0 | x |" in text
     assert "| calm | 1 | 0 | MIT |" in text
     assert text.index("| noisy | 100") < text.index("| calm | 100")
     assert text.index("| worse | 4") < text.index("| bad | 2")

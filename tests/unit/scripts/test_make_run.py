@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def a_finished_setup(root: Path) -> Path:
     """Return an environment that bears the stamps of a set-up; nothing in it works."""
-    for file in (*setup.LOCKS, "pyproject.toml"):
+    for file in (*setup.LOCKS, *setup.BUILT_FROM):
         (root / file).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / file, root / file)
     venv = root / ".venv"
@@ -23,7 +23,7 @@ def a_finished_setup(root: Path) -> Path:
     (venv / "bin" / "python").touch()
     packages = digest_of(*(root / lock for lock in setup.LOCKS), sys.version, str(venv))
     (venv / "packages-stamp").write_text(packages)
-    itself = digest_of(root / "pyproject.toml", packages, str(root))
+    itself = digest_of(*(root / it for it in setup.BUILT_FROM), packages, str(root))
     (venv / "itself-stamp").write_text(itself)
     return venv
 
