@@ -32,6 +32,7 @@ class PhraseDetector:
     version: str = "1"
     parts: frozenset[Part] = frozenset(Part)
     max_chars: int = 10**9
+    engine: str = "python"
 
     def score(self, samples: Sequence[Sample]) -> list[Scores]:
         return [self.score_text(sample.text, sample.part) for sample in samples]
