@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.api import Category, Part
@@ -154,6 +154,7 @@ def test_what_passes_after_a_detector_failed_counts_as_unscanned() -> None:
     assert gate.released_chars == gate.generated_chars
 
 
+@settings(deadline=None)
 @given(
     around=st.tuples(st.text(max_size=80), st.text(max_size=80), st.text(max_size=60)),
     borders=st.lists(st.integers(0, 10_000), max_size=40),
@@ -173,6 +174,7 @@ def test_no_character_of_a_phrase_leaves_wherever_it_is_and_however_it_is_split(
         assert before.startswith(passed.texts.get(choice, ""))
 
 
+@settings(deadline=None)
 @given(
     text=st.text(max_size=200).filter(lambda text: PHRASE not in text),
     borders=st.lists(st.integers(0, 10_000), max_size=40),

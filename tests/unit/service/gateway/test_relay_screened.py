@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.api import Category, Part
@@ -106,6 +106,7 @@ plain_text = st.text(st.characters(codec="utf-8"), max_size=60)
 
 @pytest.mark.parametrize("mode", [AnswerMode.WINDOW, AnswerMode.BUFFER])
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.surface)
+@settings(deadline=None, max_examples=60)
 @given(data=st.data())
 async def test_nothing_of_it_arrives_wherever_it_is_and_however_it_is_split(
     shape: Shape, mode: AnswerMode, data: st.DataObject
@@ -134,6 +135,7 @@ async def test_nothing_of_it_arrives_wherever_it_is_and_however_it_is_split(
 
 @pytest.mark.parametrize("mode", [AnswerMode.WINDOW, AnswerMode.BUFFER])
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.surface)
+@settings(deadline=None, max_examples=60)
 @given(data=st.data())
 async def test_a_benign_stream_arrives_byte_for_byte_but_for_the_models_name(
     shape: Shape, mode: AnswerMode, data: st.DataObject
