@@ -13,7 +13,7 @@ from service.core.surfaces.shape import Request, Surface
 from service.core.tiers import Tier
 from service.events.log import Durability, Position
 from service.events.schema import Closed, Opened, Outcome, Receipt, Timings
-from service.gateway.upstream import UpstreamClient
+from service.gateway.balancer import Balancer, Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +23,14 @@ class ServedModel:
     name: str
     upstream_model: str
     tier: Tier
-    upstream: UpstreamClient
+    upstream: Balancer
     evidence: Durability
     """The level that records reach before bytes are released."""
     name_edit: tuple[bytes, bytes] | None
     """The model's field in the upstream's answers and in ours; None: they are the same."""
 
     @classmethod
-    def of(cls, name: str, upstream_model: str, tier: Tier, upstream: UpstreamClient) -> Self:
+    def of(cls, name: str, upstream_model: str, tier: Tier, upstream: Balancer) -> Self:
         """Make a model from what the settings say."""
         level = Durability.SYNCED if tier.evidence == "synced" else Durability.WRITTEN
         edit = (_model_field(upstream_model), _model_field(name))
@@ -81,11 +81,18 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
     traceparent: str | None
     """Of the gateway's own span if it makes one, else as the caller gave it."""
     reader: AnswerReader
+    replica: str | None = None
+    """The one of the upstream's that the request was sent to, last."""
     status: int | None = None
     served_number: int = 0
     first_byte_s: float | None = None
     position: Position | None = None
     """Of `opened`, once it has reached the level that the tier names."""
+
+    @property
+    def prompt(self) -> Prompt:
+        """The prompt as the caller wrote it: the first of the fields that reach the model."""
+        return self.request.fields.get(self.surface.prompt_fields[0], b"")
 
     def elapsed_s(self) -> float:
         """Return the seconds since the request was received."""
@@ -108,7 +115,7 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
             model=self.model.name,
             surface=self.surface.name,
             tier=self.model.tier.number,
-            upstream=self.model.upstream.target.name,
+            upstream=self.model.upstream.name,
             stream=self.request.stream,
             caller_request_id=self.caller_request_id,
             traceparent=self.traceparent,
@@ -132,6 +139,7 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
             opened_at=self.received_at,
             served_number=self.served_number,
             boot=self.ids.boot,
+            replica=self.replica,
             status=self.status,
             finish_reasons=tuple(self.reader.finish_reasons.values()),
             prompt_tokens=usage.prompt_tokens if usage else None,

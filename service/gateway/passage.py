@@ -130,7 +130,9 @@ class Passage:
             headers.append((b"traceparent", exchange.traceparent.encode()))
         self._meters.before.observe(exchange.elapsed_s())
         path = exchange.surface.path.encode()
-        self._answer = answer = await exchange.model.upstream.send(b"POST", path, headers, body)
+        self._answer = answer = await exchange.model.upstream.send(
+            b"POST", path, headers, body, exchange, exchange.prompt
+        )
         exchange.status = answer.status
         if answer.status != OK and answer.status not in _RELAYED_REFUSALS:
             raise UpstreamUnavailable(f"the upstream answered with status {answer.status}")
@@ -154,7 +156,8 @@ class Passage:
                 "the upstream failed: %s",
                 error,
                 extra={
-                    "upstream": self._exchange.model.upstream.target.name,
+                    "upstream": self._exchange.model.upstream.name,
+                    "replica": self._exchange.replica,
                     "exchange_id": self._exchange.id,
                 },
             )

@@ -5,7 +5,6 @@ import contextlib
 import gc
 import secrets
 import signal
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from service.events.journal.groups import Group, groups_folder
 from service.events.schema import to_event
 from service.gateway.app import GatewayApp
 from service.gateway.auth import Authenticator
+from service.gateway.balancer import Balancer
 from service.gateway.evidence import Evidence
 from service.gateway.exchange import ExchangeIds, ServedModel
 from service.gateway.http_protocol import RequestLimits
@@ -31,8 +31,8 @@ from service.gateway.passage import Recorder
 from service.gateway.pipeline import Limits, Pipeline
 from service.gateway.safeguards import SafeguardBoard, SafeguardWatch
 from service.gateway.server import make_server
-from service.gateway.upstream import UpstreamClient, UpstreamTarget
-from service.settings import KafkaLog, Settings, Upstream
+from service.gateway.upstream_health import checking
+from service.settings import KafkaLog, Settings
 from service.store import Store, load_pepper, open_store
 from service.store.keys import check_pepper
 from service.telemetry.metrics import Metrics
@@ -47,6 +47,7 @@ from service.telemetry.ops import (
 )
 from service.telemetry.tracing import Tracer, make_tracer
 from service.wiring.parts import SCREENER, SHIPPER, clock, journal_root, make_metrics, own_journal
+from service.wiring.upstreams import balancer_of, checks_of
 
 _YOUNG_OBJECTS: Final = 20_000
 """How many new objects make the garbage collector look at them; Python's own figure is 700."""
@@ -93,7 +94,8 @@ async def gateway_of(settings: Settings) -> AsyncIterator[Gateway]:
         own_journal(settings, "gateway", evidence.announce) as journal,
     ):
         evidence.attach(journal)
-        upstreams = {u.name: _upstream(u) for u in settings.upstreams}
+        upstreams = {u.name: balancer_of(u, meters) for u in settings.upstreams}
+        checks = [it for u in settings.upstreams for it in checks_of(u, upstreams[u.name])]
         models = _models(settings, upstreams)
         board = SafeguardBoard(models, metrics)
         authenticator = Authenticator(_pepper(settings, store), meters)
@@ -102,7 +104,8 @@ async def gateway_of(settings: Settings) -> AsyncIterator[Gateway]:
         watch = _watch(settings, board, authenticator, store, journal, metrics)
         app = GatewayApp(pipeline, watch, settings.store.poll_s)
         try:
-            yield Gateway(app, journal, board, registry)
+            async with checking(checks):
+                yield Gateway(app, journal, board, registry)
         finally:
             await evidence.drain(_DRAIN_S)
             meters.flush()
@@ -224,25 +227,10 @@ def _unread_since(folder: Path, group: Group) -> float | None:
         return 0.0
 
 
-def _models(
-    settings: Settings, upstreams: Mapping[str, UpstreamClient]
-) -> Mapping[str, ServedModel]:
+def _models(settings: Settings, upstreams: Mapping[str, Balancer]) -> Mapping[str, ServedModel]:
     return {
         model.name: ServedModel.of(
             model.name, model.upstream_model, TIERS[model.tier], upstreams[model.upstream]
         )
         for model in settings.models
     }
-
-
-def _upstream(upstream: Upstream) -> UpstreamClient:
-    tls = ssl.create_default_context(cafile=upstream.ca_file) if upstream.ca_file else None
-    key = upstream.api_key.get_secret_value() if upstream.api_key else None
-    return UpstreamClient(
-        UpstreamTarget.from_url(upstream.name, upstream.url, api_key=key or None, tls=tls),
-        connect_timeout_s=upstream.connect_timeout_s,
-        read_timeout_s=upstream.read_timeout_s,
-        total_timeout_s=upstream.total_timeout_s,
-        max_connections=upstream.max_connections,
-        keep_alive_s=upstream.keep_alive_s,
-    )

@@ -432,7 +432,13 @@ def settings_in(
     written: dict[str, Any] = {
         "data_dir": str(folder / "data"),
         "gateway": {"drain_s": 1},
-        "upstreams": [{"name": "local", "url": f"http://127.0.0.1:{upstream_port}"}],
+        "upstreams": [
+            {
+                "name": "local",
+                "url": f"http://127.0.0.1:{upstream_port}",
+                "health_interval_s": 0,  # the scripts expect what the test sends, and nothing else
+            }
+        ],
         "models": [
             {"name": MODEL, "upstream": "local", "upstream_model": UPSTREAM_MODEL, "tier": tier}
         ],
