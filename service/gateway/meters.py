@@ -34,6 +34,9 @@ class Meters:
         self.after: HistogramTally = self._tallies.histogram(metrics.overhead.labels("after"))
         self.appends: HistogramTally = self._tallies.histogram(metrics.journal_append)
         self.in_flight = 0
+        limited = metrics.rate_limited.labels
+        self.connections_refused = self._tallies.counter(limited("connections"))
+        self.requests_limited = self._tallies.counter(limited("requests_per_key"))
 
     def flush(self) -> None:
         """Bring the metrics up to date."""

@@ -1,8 +1,8 @@
 """THE PATH: what happens to a request, in order.
 
-receive → authenticate → authorise → record "opened" → forward → relay the answer as it comes
-→ record "closed" → the last bytes (from "opened" on: passage.py). Nothing on this path touches
-SQL or Kafka, or blocks the event loop.
+receive → authenticate → limit → authorise → record "opened" → forward → relay the answer as it
+comes → record "closed" → the last bytes (from "opened" on: passage.py). Nothing on this path
+touches SQL or Kafka, or blocks the event loop.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from service.errors import ClientGone, Interrupted, ModelNotFound, SafeguardInac
 from service.gateway import problems
 from service.gateway.asgi import Fields, Header, Receive, Scope, Send, read_body, send_whole
 from service.gateway.auth import Authenticator
+from service.gateway.caps import KeysInFlight
 from service.gateway.exchange import Exchange, ExchangeIds, ServedModel
 from service.gateway.http_protocol import BODY_HAS_COME
 from service.gateway.meters import Meters
@@ -52,6 +53,7 @@ class Arrival(msgspec.Struct, eq=False):
     caller_request_id: str | None
     surface: str = "other"
     model: str = "other"
+    entered: str | None = None
 
     def headers(self) -> list[Header]:
         """Return the headers that every answer carries."""
@@ -68,6 +70,7 @@ class Pipeline:
 
     models: Mapping[str, ServedModel]
     authenticator: Authenticator
+    keys: KeysInFlight
     board: SafeguardBoard
     recorder: Recorder
     ids: ExchangeIds
@@ -89,10 +92,12 @@ class Pipeline:
             await self._refuse(arrival, error, send)
         finally:
             self.meters.in_flight -= 1
+            self.keys.leave(arrival.entered)
 
     async def _serve(self, arrival: Arrival, scope: Scope, receive: Receive, send: Send) -> None:
         target = route(scope)
         caller = self.authenticator.authenticate(arrival.fields, arrival.at)
+        arrival.entered = self.keys.enter(caller.key_id)
         if isinstance(target, ModelList):
             arrival.surface = "models"
             await send_whole(send, OK, *target.answer(self.models, arrival.headers()))

@@ -32,6 +32,8 @@ class Gateway(Section):
     stall_timeout_s: PositiveFloat = 60.0
     drain_s: PositiveFloat = 30.0
     backlog: PositiveInt = 2048
+    max_connections: PositiveInt = 10_000
+    max_connections_per_key: PositiveInt | None = None
     tls: Tls | None = None
 
 

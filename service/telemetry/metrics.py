@@ -95,6 +95,11 @@ class Metrics:
             "tokens_total", "Tokens as the upstream counted them.", "model", "kind"
         )
         self.in_flight = make.gauge("in_flight_requests", "Requests being served now.")
+        self.rate_limited = make.counter(
+            "rate_limited_total",
+            "Connections and requests turned away by a limit on how many there may be at once.",
+            "kind",
+        )
         self.upstream_up = make.gauge(
             "upstream_up",
             "1 while a replica is sent requests, 0 while it is left out after failures.",

@@ -23,6 +23,7 @@ from service.events.schema import to_event
 from service.gateway.app import GatewayApp
 from service.gateway.auth import Authenticator
 from service.gateway.balancer import Balancer
+from service.gateway.caps import ConnectionCap, KeysInFlight
 from service.gateway.evidence import Evidence
 from service.gateway.exchange import ExchangeIds, ServedModel
 from service.gateway.http_protocol import RequestLimits
@@ -69,6 +70,7 @@ class Gateway:
     journal: Journal
     board: SafeguardBoard
     registry: CollectorRegistry
+    meters: Meters
 
     def reasons(self) -> list[Reason]:
         """List what keeps it from being ready."""
@@ -105,7 +107,7 @@ async def gateway_of(settings: Settings) -> AsyncIterator[Gateway]:
         app = GatewayApp(pipeline, watch, settings.store.poll_s)
         try:
             async with checking(checks):
-                yield Gateway(app, journal, board, registry)
+                yield Gateway(app, journal, board, registry, meters)
         finally:
             await evidence.drain(_DRAIN_S)
             meters.flush()
@@ -115,7 +117,7 @@ async def gateway_of(settings: Settings) -> AsyncIterator[Gateway]:
 
 async def _serve(settings: Settings, ops: OpsAddress) -> None:
     async with gateway_of(settings) as gateway:
-        server = server_of(settings, gateway.app)
+        server = server_of(settings, gateway)
 
         def reasons() -> list[Reason]:
             stopping = [Reason("draining", "the gateway is stopping")]
@@ -141,17 +143,18 @@ def _spare_the_collector() -> None:
     gc.set_threshold(_YOUNG_OBJECTS, 20, 20)
 
 
-def server_of(settings: Settings, app: GatewayApp) -> uvicorn.Server:
+def server_of(settings: Settings, parts: Gateway) -> uvicorn.Server:
     """Return the server that the settings describe, around the application."""
     gateway = settings.gateway
     return make_server(
-        app,
+        parts.app,
         RequestLimits(
             max_header_bytes=gateway.max_header_bytes,
             max_headers=gateway.max_header_count,
             header_timeout_s=gateway.header_timeout_s,
             keep_alive_s=gateway.keep_alive_s,
             stall_timeout_s=gateway.stall_timeout_s,
+            connections=ConnectionCap(gateway.max_connections, parts.meters.connections_refused),
         ),
         drain_s=gateway.drain_s,
         backlog=gateway.backlog,
@@ -175,6 +178,7 @@ def _pipeline(  # noqa: PLR0913, PLR0917  (one call, right above)
     return Pipeline(
         models=models,
         authenticator=authenticator,
+        keys=KeysInFlight(gateway.max_connections_per_key, recorder.meters.requests_limited),
         board=board,
         recorder=recorder,
         ids=ExchangeIds(secrets.token_hex(8)),

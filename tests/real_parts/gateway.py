@@ -412,7 +412,7 @@ async def gateway_before(
 
 @asynccontextmanager
 async def _served(settings: Settings, parts: Gateway) -> AsyncIterator[tuple[int, uvicorn.Server]]:
-    server = server_of(settings, parts.app)
+    server = server_of(settings, parts)
     listener = listening_socket("127.0.0.1", 0)
     port: int = listener.getsockname()[1]
     serving = asyncio.create_task(server.serve([listener]))
