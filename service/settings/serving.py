@@ -6,6 +6,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, model_validat
 
 from service.settings.base import MIB, FilePath, Name, Port, Section
 
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 Url = Annotated[str, Field(pattern=r"^https?://[^/\s?#]+(/[^\s?#]*)?$")]
 
 
@@ -14,6 +15,22 @@ class Tls(Section):
 
     cert_file: FilePath
     key_file: FilePath
+
+
+class Cors(Section):
+    """Browsers' pages of other origins that may call."""
+
+    allow_origins: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s?#]+)$")], ...],
+        Field(min_length=1),
+    ]
+    allow_headers: tuple[HeaderName, ...] = ()
+    expose_headers: tuple[HeaderName, ...] = (
+        "x-request-id",
+        "x-watchgate-receipt",
+        "retry-after",
+    )
+    max_age_s: Annotated[int, Field(ge=0)] = 600
 
 
 class Gateway(Section):
@@ -35,6 +52,7 @@ class Gateway(Section):
     max_connections: PositiveInt = 10_000
     max_connections_per_key: PositiveInt | None = None
     tls: Tls | None = None
+    cors: Cors | None = None
 
 
 class Balancing(Section):

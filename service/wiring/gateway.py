@@ -24,6 +24,7 @@ from service.gateway.app import GatewayApp
 from service.gateway.auth import Authenticator
 from service.gateway.balancer import Balancer
 from service.gateway.caps import ConnectionCap, KeysInFlight
+from service.gateway.cors import Cors, CorsPolicy
 from service.gateway.evidence import Evidence
 from service.gateway.exchange import ExchangeIds, ServedModel
 from service.gateway.http_protocol import RequestLimits
@@ -31,7 +32,7 @@ from service.gateway.meters import Meters
 from service.gateway.passage import Recorder
 from service.gateway.pipeline import Limits, Pipeline
 from service.gateway.safeguards import SafeguardBoard, SafeguardWatch
-from service.gateway.server import make_server
+from service.gateway.server import ASGIApp, make_server
 from service.gateway.upstream_health import checking
 from service.settings import KafkaLog, Settings
 from service.store import Store, load_pepper, open_store
@@ -146,8 +147,11 @@ def _spare_the_collector() -> None:
 def server_of(settings: Settings, parts: Gateway) -> uvicorn.Server:
     """Return the server that the settings describe, around the application."""
     gateway = settings.gateway
+    app: ASGIApp = parts.app
+    if gateway.cors is not None:
+        app = Cors(app, CorsPolicy(**gateway.cors.model_dump()))
     return make_server(
-        parts.app,
+        app,
         RequestLimits(
             max_header_bytes=gateway.max_header_bytes,
             max_headers=gateway.max_header_count,

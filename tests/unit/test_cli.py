@@ -98,6 +98,14 @@ WRONG = {
         MINIMAL.replace('8000"', '8000", cert_file: cert.pem'),
         "upstreams[0]: cert_file and key_file belong together",
     ),
+    "an origin with a path": (
+        "gateway: {cors: {allow_origins: ['https://app.example.org/']}}\n" + MINIMAL,
+        "gateway.cors.allow_origins[0]: ",
+    ),
+    "no origin at all": (
+        "gateway: {cors: {allow_origins: []}}\n" + MINIMAL,
+        "gateway.cors.allow_origins: ",
+    ),
     "an unknown detector": (
         MINIMAL + POINT.replace("lexical", "lexicul"),
         "operating_points[0].detector: no detector is named 'lexicul'; there are: lexical",
