@@ -52,7 +52,7 @@ class Run:
     @property
     def upstream(self) -> str:
         """The base address of vLLM."""
-        return self.settings.upstreams[0].url
+        return self.settings.upstreams[0].replicas[0]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -20,6 +20,8 @@
     │   ├── InvalidRequest
     │   ├── RequestTooLarge
     │   ├── RequestTimeout
+    │   ├── RateLimitExceeded
+    │   ├── TooManyConnections
     │   ├── SafeguardInactive
     │   └── PromptBlocked
     ├── UpstreamError          vLLM did not do its part
@@ -131,6 +133,14 @@ class RequestTooLarge(Refusal):
 
 class RequestTimeout(Refusal):
     """The body did not arrive in time."""
+
+
+class RateLimitExceeded(Refusal):
+    """The key has as many requests in flight as one may have."""
+
+
+class TooManyConnections(Refusal):
+    """The gateway has as many connections as it may have."""
 
 
 class SafeguardInactive(Refusal):

@@ -115,6 +115,8 @@ class Closed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="closed")
     0: none was; -1: unknown, the process died. A hole in the numbers of one `boot` is an answer
     that was not recorded."""
     boot: str = ""
+    replica: str | None = None
+    """The address of the upstream's replica that the request was sent to, last."""
     status: int | None = None
     finish_reasons: tuple[str, ...] = ()
     prompt_tokens: int | None = None

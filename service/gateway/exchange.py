@@ -16,9 +16,9 @@ from service.core.surfaces.shape import Request, Surface
 from service.core.tiers import Tier
 from service.events.log import Durability, Position
 from service.events.schema import Closed, Opened, Outcome, Receipt, Timings
+from service.gateway.balancer import Balancer, Prompt
 from service.gateway.prompt_screen import PromptFinding, PromptScreen
 from service.gateway.screening_records import ScreeningRecords
-from service.gateway.upstream import UpstreamClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class ServedModel:
     name: str
     upstream_model: str
     tier: Tier
-    upstream: UpstreamClient
+    upstream: Balancer
     evidence: Durability
     """The level that records reach before bytes are released."""
     name_edit: tuple[bytes, bytes] | None
@@ -44,7 +44,7 @@ class ServedModel:
         name: str,
         upstream_model: str,
         tier: Tier,
-        upstream: UpstreamClient,
+        upstream: Balancer,
         screens: ModelScreens | None = None,
     ) -> Self:
         """Make a model from what the settings say; without screens the workers alone score it."""
@@ -114,16 +114,23 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
     traceparent: str | None
     """Of the gateway's own span if it makes one, else as the caller gave it."""
     reader: AnswerReader
-    prompt: PromptFinding | None = None
+    finding: PromptFinding | None = None
     """What screening the prompt came to; None: it is left to the workers."""
     gate: AnswerGate | None = None
     """What the answer has to pass; None: nothing."""
+    replica: str | None = None
+    """The one of the upstream's that the request was sent to, last."""
     status: int | None = None
     served_number: int = 0
     upstream_first_byte_s: float | None = None
     first_byte_s: float | None = None
     position: Position | None = None
     """Of `opened`, once it has reached the level that the tier names."""
+
+    @property
+    def prompt(self) -> Prompt:
+        """The prompt as the caller wrote it: the first of the fields that reach the model."""
+        return self.request.fields.get(self.surface.prompt_fields[0], b"")
 
     def elapsed_s(self) -> float:
         """Return the seconds since the request was received."""
@@ -146,11 +153,11 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
             model=self.model.name,
             surface=self.surface.name,
             tier=self.model.tier.number,
-            upstream=self.model.upstream.target.name,
+            upstream=self.model.upstream.name,
             stream=self.request.stream,
             caller_request_id=self.caller_request_id,
             traceparent=self.traceparent,
-            screening=None if self.prompt is None else self.model.screening.prompt(self.prompt),
+            screening=None if self.finding is None else self.model.screening.prompt(self.finding),
         )
 
     def closed(self, outcome: Outcome) -> Closed:
@@ -172,6 +179,7 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
             opened_at=self.received_at,
             served_number=self.served_number,
             boot=self.ids.boot,
+            replica=self.replica,
             status=self.status,
             finish_reasons=tuple(self.reader.finish_reasons.values()),
             prompt_tokens=usage.prompt_tokens if usage else None,

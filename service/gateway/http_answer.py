@@ -1,9 +1,14 @@
 """The answer of an upstream, between the connection that feeds it and the task that reads it."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from service.errors import UpstreamBroke, UpstreamError
+
+
+class GivenUp(UpstreamBroke):
+    """The gateway itself broke the answer off."""
 
 
 class Source(Protocol):
@@ -23,7 +28,16 @@ class Answer:
     The methods after `abort` are for the connection.
     """
 
-    __slots__ = ("_chunks", "_error", "_source", "_waiter", "buffered_bytes", "headers", "status")
+    __slots__ = (
+        "_chunks",
+        "_error",
+        "_on_end",
+        "_source",
+        "_waiter",
+        "buffered_bytes",
+        "headers",
+        "status",
+    )
 
     def __init__(self, source: Source) -> None:
         """Begin without a head: `status` is 0 until it is complete."""
@@ -35,6 +49,7 @@ class Answer:
         self._source: Source | None = source  # None: nothing more will come
         self._error: UpstreamError | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._on_end: Callable[[UpstreamError | None], None] | None = None
 
     async def read(self) -> bytes:
         """Return the next bytes of the body, all that have come; b"" is its end.
@@ -69,7 +84,14 @@ class Answer:
     def abort(self) -> None:
         """Close the connection at once, which makes vLLM stop its work; no-op after the end."""
         if self._source is not None:
-            self._source.fail(UpstreamBroke("the gateway gave up this answer"))
+            self._source.fail(GivenUp("the gateway gave up this answer"))
+
+    def on_end(self, callback: Callable[[UpstreamError | None], None]) -> None:
+        """Call back once the upstream's part is over, well or with an error; at once if it is."""
+        if self._source is None:
+            callback(self._error)
+        else:
+            self._on_end = callback
 
     async def wait_for_head(self) -> None:
         """Return once `status` and `headers` are there.
@@ -92,6 +114,8 @@ class Answer:
         self._source = None
         self._error = error
         self.wake()
+        if self._on_end is not None:
+            self._on_end(error)
 
     def wake(self) -> None:
         """Tell the reader, if one waits, that there is something new."""

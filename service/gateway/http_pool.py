@@ -10,6 +10,10 @@ from service.gateway.http_connection import Connection, ConnectionLimits, Upstre
 _CLOSING = "the gateway is closing its connections to the upstream"
 
 
+class NoConnection(UpstreamUnavailable):
+    """No connection was free or made in time: the request was never sent."""
+
+
 class ConnectionPool:
     """Opens connections on demand and keeps them; who finds none free waits in a queue.
 
@@ -44,7 +48,8 @@ class ConnectionPool:
 
         Raises:
             UpstreamSilent: no connection could be made; a second try is allowed.
-            UpstreamUnavailable: none was free or made in time, or the pool is closed.
+            NoConnection: none was free or made in time.
+            UpstreamUnavailable: the pool is closed.
         """
         if self._idle:
             return self._idle.pop()
@@ -52,7 +57,7 @@ class ConnectionPool:
             async with asyncio.timeout(self._connect_timeout_s):
                 return await self._wait_or_connect()
         except TimeoutError:
-            raise UpstreamUnavailable("no connection to the upstream in time") from None
+            raise NoConnection("no connection to the upstream in time") from None
 
     def drop_idle(self) -> None:
         """Close what is idle: when one kept connection turned out dead, so may be the others."""

@@ -1,6 +1,7 @@
 """The gateway's server protocol: uvicorn's, with the limits that uvicorn lacks.
 
 What differs from `HttpToolsProtocol`:
+- Over a number of connections a new one is told so and closed.
 - A head is bounded in bytes, in headers and in time; one lazy timer keeps that and keep-alive.
 - Host, Authorization and Content-Length may come once, and a Host must come.
 - A caller who stops reading its answer is let go.
@@ -24,6 +25,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from service.gateway.caps import TURNED_AWAY, ConnectionCap
 from service.gateway.http_cycle import Cycle, Refused
 
 ON_DISCONNECT: Final = "watchgate.on_disconnect"
@@ -49,6 +51,8 @@ class RequestLimits:
     """How long a connection may be idle between two requests."""
     stall_timeout_s: float = 60.0
     """How long a caller may take none of an answer that waits for it; then the caller is gone."""
+    connections: ConnectionCap | None = None
+    """None: as many connections as may come."""
 
 
 class GatewayProtocol(HttpToolsProtocol):
@@ -95,8 +99,13 @@ class GatewayProtocol(HttpToolsProtocol):
     # What the transport calls.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Expect a head."""
+        """Expect a head, unless there are too many connections already."""
         super().connection_made(transport)
+        cap = self._limits.connections
+        if cap is not None and not cap.admits(len(self.connections)):
+            transport.write(TURNED_AWAY)
+            transport.close()
+            return
         self._set_due(self._limits.header_timeout_s)
 
     def connection_lost(self, exc: Exception | None) -> None:

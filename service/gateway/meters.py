@@ -1,8 +1,11 @@
 """What the gateway counts, as tallies: see telemetry/tally.py."""
 
+from collections.abc import Mapping
 from typing import Final
 
+from service.core.balancing import Fault
 from service.core.screening import DETECTOR_ERROR
+from service.gateway.balancer import Replica
 from service.gateway.exchange import Exchange
 from service.telemetry.metrics import Metrics
 from service.telemetry.tally import CounterTally, HistogramTally, Tallies
@@ -41,6 +44,9 @@ class Meters:
         self.after: HistogramTally = self._tallies.histogram(metrics.overhead.labels("after"))
         self.appends: HistogramTally = self._tallies.histogram(metrics.journal_append)
         self.in_flight = 0
+        limited = metrics.rate_limited.labels
+        self.connections_refused = self._tallies.counter(limited("connections"))
+        self.requests_limited = self._tallies.counter(limited("requests_per_key"))
 
     def flush(self) -> None:
         """Bring the metrics up to date."""
@@ -51,6 +57,22 @@ class Meters:
         """Make the series of a surface and model, so that they stand at 0 from the start."""
         self._of(surface, model)
         self._request(surface, model, "completed")
+
+    def ejections(self, upstream: str, replica: str) -> Mapping[Fault, CounterTally]:
+        """Return the tallies of a replica's ejections, by their reasons."""
+        labels = self._metrics.upstream_ejections.labels
+        return {it: self._tallies.counter(labels(upstream, replica, it)) for it in Fault}
+
+    def watch(self, upstream: str, replica: Replica) -> None:
+        """Show from now on whether a replica is up, and how much it has in flight."""
+        up = self._metrics.upstream_up.labels(upstream, replica.name)
+        in_flight = self._metrics.upstream_in_flight.labels(upstream, replica.name)
+
+        def show() -> None:
+            up.set(replica.is_up)
+            in_flight.set(replica.state.in_flight)
+
+        self._tallies.also(show)
 
     def auth_failure(self, reason: str) -> None:
         """Count a request without a valid key."""

@@ -114,8 +114,9 @@ class Passage:
 
     def _refuse_blocked(self) -> None:
         """End here what crossed a point that blocks: the record keeps what was asked."""
-        prompt = self._exchange.prompt
-        if prompt is not None and prompt.crossed and not self._exchange.model.screens.observe_only:
+        finding = self._exchange.finding
+        acts = not self._exchange.model.screens.observe_only
+        if acts and finding is not None and finding.crossed:
             raise PromptBlocked("a point that blocks was crossed")
 
     def _watch(self, scope: Scope) -> None:
@@ -139,7 +140,9 @@ class Passage:
             headers.append((b"traceparent", exchange.traceparent.encode()))
         self._meters.before.observe(exchange.elapsed_s())
         path = exchange.surface.path.encode()
-        self._answer = answer = await exchange.model.upstream.send(b"POST", path, headers, body)
+        self._answer = answer = await exchange.model.upstream.send(
+            b"POST", path, headers, body, exchange, exchange.prompt
+        )
         exchange.status = answer.status
         if answer.status != OK and answer.status not in _RELAYED_REFUSALS:
             raise UpstreamUnavailable(f"the upstream answered with status {answer.status}")
@@ -165,7 +168,8 @@ class Passage:
                 "the upstream failed: %s",
                 error,
                 extra={
-                    "upstream": self._exchange.model.upstream.target.name,
+                    "upstream": self._exchange.model.upstream.name,
+                    "replica": self._exchange.replica,
                     "exchange_id": self._exchange.id,
                 },
             )

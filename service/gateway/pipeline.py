@@ -1,8 +1,8 @@
 """THE PATH: what happens to a request, in order.
 
-receive → authenticate → authorise → screen the prompt → record "opened" → forward → relay and
-screen the answer as it comes → record "closed" → the last bytes (from "opened" on: passage.py).
-Nothing on this path touches SQL or Kafka, or blocks the event loop.
+receive → authenticate → limit → authorise → screen the prompt → record "opened" → forward →
+relay and screen the answer as it comes → record "closed" → the last bytes (from "opened" on:
+passage.py). Nothing on this path touches SQL or Kafka, or blocks the event loop.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from service.errors import ClientGone, Interrupted, ModelNotFound, SafeguardInac
 from service.gateway import problems
 from service.gateway.asgi import Fields, Header, Receive, Scope, Send, read_body, send_whole
 from service.gateway.auth import Authenticator
+from service.gateway.caps import KeysInFlight
 from service.gateway.exchange import Exchange, ExchangeIds, ServedModel
 from service.gateway.http_protocol import BODY_HAS_COME
 from service.gateway.meters import Meters
@@ -55,6 +56,7 @@ class Arrival(msgspec.Struct, eq=False):
     caller_request_id: str | None
     surface: str = "other"
     model: str = "other"
+    entered: str | None = None
 
     def headers(self) -> list[Header]:
         """Return the headers that every answer carries."""
@@ -71,6 +73,7 @@ class Pipeline:
 
     models: Mapping[str, ServedModel]
     authenticator: Authenticator
+    keys: KeysInFlight
     board: SafeguardBoard
     recorder: Recorder
     ids: ExchangeIds
@@ -92,10 +95,12 @@ class Pipeline:
             await self._refuse(arrival, error, scope, send)
         finally:
             self.meters.in_flight -= 1
+            self.keys.leave(arrival.entered)
 
     async def _serve(self, arrival: Arrival, scope: Scope, receive: Receive, send: Send) -> None:
         target = route(scope)
         caller = self.authenticator.authenticate(arrival.fields, arrival.at)
+        arrival.entered = self.keys.enter(caller.key_id)
         if isinstance(target, ModelList):
             arrival.surface = "models"
             await send_whole(send, OK, *target.answer(self.models, arrival.headers()))
@@ -111,7 +116,7 @@ class Pipeline:
         )
         request = parse(body)
         model = self._authorise(arrival, request, target)
-        prompt = await self._screen(model, target, request)
+        finding = await self._screen(model, target, request)
         trace = self.tracer.exchange(
             arrival.id, model.name, target.name, _traceparent(arrival.fields)
         )
@@ -127,7 +132,7 @@ class Pipeline:
             caller_request_id=arrival.caller_request_id,
             traceparent=trace.traceparent,
             reader=target.answer_reader(),
-            prompt=prompt,
+            finding=finding,
             gate=model.gate(),
         )
         passage = Passage(exchange, self.recorder, trace, send, arrival.headers())

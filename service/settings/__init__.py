@@ -6,6 +6,7 @@ file's `gateway: {port: ...}`. Relative paths are relative to the file. Whatever
 """
 
 from service.settings.load import load, redacted
-from service.settings.sections import KafkaLog, Model, OperatingPoint, Settings, Upstream
+from service.settings.sections import KafkaLog, Model, OperatingPoint, Settings
+from service.settings.serving import Upstream
 
 __all__ = ["KafkaLog", "Model", "OperatingPoint", "Settings", "Upstream", "load", "redacted"]

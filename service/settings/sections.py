@@ -1,11 +1,9 @@
 """The shape of the settings: names, types, defaults. docs/settings.md describes each key."""
 
-import os
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     Field,
     PositiveFloat,
     PositiveInt,
@@ -18,49 +16,11 @@ from pydantic import (
 from detectors.api import Category, Part
 from service.core.policies import Policy, policy_of
 from service.core.tiers import MAX_TIER
-from service.settings.base import Section
+from service.settings.base import MIB, FilePath, Name, Port, Section, path_from_base
 from service.settings.policies import ScreeningPolicy
+from service.settings.serving import Gateway, Upstream
 
-MIB: Final = 1024 * 1024
-
-Port = Annotated[int, Field(ge=0, le=65535)]
-"""0 lets the system choose, which is for tests."""
 TierNumber = Annotated[int, Field(ge=0, le=MAX_TIER)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,127}$")]
-
-
-def _from_base(path: Path, info: ValidationInfo) -> Path:
-    base: Path = (info.context or {}).get("base", Path.cwd())
-    return Path(os.path.normpath(base.absolute() / path.expanduser()))
-
-
-FilePath = Annotated[Path, AfterValidator(_from_base)]
-
-
-class Tls(Section):
-    """A certificate that a server of ours shows."""
-
-    cert_file: FilePath
-    key_file: FilePath
-
-
-class Gateway(Section):
-    """Where callers come in, and what they may send."""
-
-    host: str = "127.0.0.1"
-    port: Port = 8080
-    workers: PositiveInt = 1
-    max_body_bytes: PositiveInt = 16 * MIB
-    max_answer_bytes: PositiveInt = 32 * MIB
-    max_header_bytes: PositiveInt = 32 * 1024
-    max_header_count: PositiveInt = 100
-    header_timeout_s: PositiveFloat = 10.0
-    body_timeout_s: PositiveFloat = 60.0
-    keep_alive_s: PositiveFloat = 75.0
-    stall_timeout_s: PositiveFloat = 60.0
-    drain_s: PositiveFloat = 30.0
-    backlog: PositiveInt = 2048
-    tls: Tls | None = None
 
 
 class Console(Section):
@@ -87,20 +47,6 @@ class Ops(Section):
     host: str = "127.0.0.1"
     port: Port = 9464
     ports: OpsPorts = OpsPorts()
-
-
-class Upstream(Section):
-    """A vLLM server."""
-
-    name: Name
-    url: Annotated[str, Field(pattern=r"^https?://[^/\s?#]+(/[^\s?#]*)?$")]
-    api_key: SecretStr | None = None
-    connect_timeout_s: PositiveFloat = 5.0
-    read_timeout_s: PositiveFloat = 300.0
-    total_timeout_s: PositiveFloat = 1800.0
-    max_connections: PositiveInt = 1024
-    keep_alive_s: PositiveFloat = 4.0
-    ca_file: FilePath | None = None
 
 
 class Model(Section):
@@ -188,7 +134,7 @@ class Store(Section):
         scheme, separator, path = url.partition(":///")
         if scheme != "sqlite" or not separator or not path:
             raise ValueError("expected sqlite:///PATH")
-        return f"sqlite:///{_from_base(Path(path), info)}"
+        return f"sqlite:///{path_from_base(Path(path), info)}"
 
 
 class Auth(Section):

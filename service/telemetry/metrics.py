@@ -1,8 +1,9 @@
 """Every metric, with its help text and labels. docs/metrics.md is made from this file.
 
-Labels come from closed sets alone: models from the registry (unknown: "other"), surfaces,
-outcomes, detectors, categories, points' actions, reasons; never a user, a key, a path or free
-text. With PROMETHEUS_MULTIPROC_DIR set, values live in files that `watchgate up` merges.
+Labels come from closed sets alone: models from the registry (unknown: "other"), upstreams and
+their replicas from the settings, surfaces, outcomes, detectors, categories, points' actions,
+reasons; never a user, a key, a path or free text. With PROMETHEUS_MULTIPROC_DIR set, values live in
+files that `watchgate up` merges.
 """
 
 from dataclasses import dataclass
@@ -112,6 +113,26 @@ class Metrics:
             "tokens_total", "Tokens as the upstream counted them.", "model", "kind"
         )
         self.in_flight = make.gauge("in_flight_requests", "Requests being served now.")
+        self.rate_limited = make.counter(
+            "rate_limited_total",
+            "Connections and requests turned away by a limit on how many there may be at once.",
+            "kind",
+        )
+        self.upstream_up = make.gauge(
+            "upstream_up",
+            "1 while a replica is sent requests, 0 while it is left out after failures.",
+            "upstream", "replica", merge="livemin",
+        )  # fmt: skip
+        self.upstream_in_flight = make.gauge(
+            "upstream_in_flight",
+            "Requests that a replica is at work on.",
+            "upstream", "replica",
+        )  # fmt: skip
+        self.upstream_ejections = make.counter(
+            "upstream_ejections_total",
+            "Times that a replica was left out, by the failure that was one too many.",
+            "upstream", "replica", "reason",
+        )  # fmt: skip
         self.served = make.counter(
             "exchanges_served_total",
             "Exchanges of which at least one byte of answer was released.",

@@ -86,6 +86,10 @@ class Tallies:
         self._flushes.append(tally.flush)
         return tally
 
+    def also(self, flush: Callable[[], None]) -> None:
+        """Let something else bring its metrics up to date in the same moments."""
+        self._flushes.append(flush)
+
     def flush(self) -> None:
         """Bring all metrics up to date. One thread at a time."""
         for flush in list(self._flushes):

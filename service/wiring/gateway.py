@@ -5,7 +5,6 @@ import contextlib
 import gc
 import secrets
 import signal
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,9 @@ from service.events.journal.groups import Group, groups_folder
 from service.events.schema import to_event
 from service.gateway.app import GatewayApp
 from service.gateway.auth import Authenticator
+from service.gateway.balancer import Balancer
+from service.gateway.caps import ConnectionCap, KeysInFlight
+from service.gateway.cors import Cors, CorsPolicy
 from service.gateway.evidence import Evidence
 from service.gateway.exchange import ExchangeIds, ServedModel
 from service.gateway.http_protocol import RequestLimits
@@ -31,9 +33,9 @@ from service.gateway.meters import Meters
 from service.gateway.passage import Recorder
 from service.gateway.pipeline import Limits, Pipeline
 from service.gateway.safeguards import SafeguardBoard, SafeguardWatch
-from service.gateway.server import make_server
-from service.gateway.upstream import UpstreamClient, UpstreamTarget
-from service.settings import KafkaLog, Settings, Upstream
+from service.gateway.server import ASGIApp, make_server
+from service.gateway.upstream_health import checking
+from service.settings import KafkaLog, Settings
 from service.store import Store, load_pepper, open_store
 from service.store.keys import check_pepper
 from service.telemetry.metrics import Metrics
@@ -49,6 +51,7 @@ from service.telemetry.ops import (
 from service.telemetry.tracing import Tracer, make_tracer
 from service.wiring.parts import SCREENER, SHIPPER, clock, journal_root, make_metrics, own_journal
 from service.wiring.screens import SHIPPED, Detectors, screens_by_model
+from service.wiring.upstreams import balancer_of, checks_of
 
 _YOUNG_OBJECTS: Final = 20_000
 """How many new objects make the garbage collector look at them; Python's own figure is 700."""
@@ -70,6 +73,7 @@ class Gateway:
     journal: Journal
     board: SafeguardBoard
     registry: CollectorRegistry
+    meters: Meters
 
     def reasons(self) -> list[Reason]:
         """List what keeps it from being ready."""
@@ -95,7 +99,8 @@ async def gateway_of(settings: Settings, detectors: Detectors = SHIPPED) -> Asyn
         own_journal(settings, "gateway", evidence.announce) as journal,
     ):
         evidence.attach(journal)
-        upstreams = {u.name: _upstream(u) for u in settings.upstreams}
+        upstreams = {u.name: balancer_of(u, meters) for u in settings.upstreams}
+        checks = [it for u in settings.upstreams for it in checks_of(u, upstreams[u.name])]
         models = _models(settings, upstreams, screens_by_model(settings, detectors))
         board = SafeguardBoard(models, metrics)
         authenticator = Authenticator(_pepper(settings, store), meters)
@@ -104,7 +109,8 @@ async def gateway_of(settings: Settings, detectors: Detectors = SHIPPED) -> Asyn
         watch = _watch(settings, board, authenticator, store, journal, metrics)
         app = GatewayApp(pipeline, watch, settings.store.poll_s)
         try:
-            yield Gateway(app, journal, board, registry)
+            async with checking(checks):
+                yield Gateway(app, journal, board, registry, meters)
         finally:
             await evidence.drain(_DRAIN_S)
             meters.flush()
@@ -114,7 +120,7 @@ async def gateway_of(settings: Settings, detectors: Detectors = SHIPPED) -> Asyn
 
 async def _serve(settings: Settings, ops: OpsAddress) -> None:
     async with gateway_of(settings) as gateway:
-        server = server_of(settings, gateway.app)
+        server = server_of(settings, gateway)
 
         def reasons() -> list[Reason]:
             stopping = [Reason("draining", "the gateway is stopping")]
@@ -140,9 +146,12 @@ def _spare_the_collector() -> None:
     gc.set_threshold(_YOUNG_OBJECTS, 20, 20)
 
 
-def server_of(settings: Settings, app: GatewayApp) -> uvicorn.Server:
+def server_of(settings: Settings, parts: Gateway) -> uvicorn.Server:
     """Return the server that the settings describe, around the application."""
     gateway = settings.gateway
+    app: ASGIApp = parts.app
+    if gateway.cors is not None:
+        app = Cors(app, CorsPolicy(**gateway.cors.model_dump()))
     return make_server(
         app,
         RequestLimits(
@@ -151,6 +160,7 @@ def server_of(settings: Settings, app: GatewayApp) -> uvicorn.Server:
             header_timeout_s=gateway.header_timeout_s,
             keep_alive_s=gateway.keep_alive_s,
             stall_timeout_s=gateway.stall_timeout_s,
+            connections=ConnectionCap(gateway.max_connections, parts.meters.connections_refused),
         ),
         drain_s=gateway.drain_s,
         backlog=gateway.backlog,
@@ -174,6 +184,7 @@ def _pipeline(  # noqa: PLR0913, PLR0917  (one call, right above)
     return Pipeline(
         models=models,
         authenticator=authenticator,
+        keys=KeysInFlight(gateway.max_connections_per_key, recorder.meters.requests_limited),
         board=board,
         recorder=recorder,
         ids=ExchangeIds(secrets.token_hex(8)),
@@ -228,7 +239,7 @@ def _unread_since(folder: Path, group: Group) -> float | None:
 
 def _models(
     settings: Settings,
-    upstreams: Mapping[str, UpstreamClient],
+    upstreams: Mapping[str, Balancer],
     screens: Mapping[str, ModelScreens],
 ) -> Mapping[str, ServedModel]:
     return {
@@ -241,16 +252,3 @@ def _models(
         )
         for model in settings.models
     }
-
-
-def _upstream(upstream: Upstream) -> UpstreamClient:
-    tls = ssl.create_default_context(cafile=upstream.ca_file) if upstream.ca_file else None
-    key = upstream.api_key.get_secret_value() if upstream.api_key else None
-    return UpstreamClient(
-        UpstreamTarget.from_url(upstream.name, upstream.url, api_key=key or None, tls=tls),
-        connect_timeout_s=upstream.connect_timeout_s,
-        read_timeout_s=upstream.read_timeout_s,
-        total_timeout_s=upstream.total_timeout_s,
-        max_connections=upstream.max_connections,
-        keep_alive_s=upstream.keep_alive_s,
-    )

@@ -108,7 +108,8 @@ def run_shipper(settings: Settings, ops: OpsAddress) -> int:
 
 def _bounds(settings: Settings) -> Bounds:
     unscreened_s = tuple(tier.max_screening_lag_s or _DEFAULT_SCREENING_S for tier in TIERS)
-    longest_s = max((u.total_timeout_s for u in settings.upstreams), default=0.0)
+    times = [u.total_timeout_s * min(2, len(u.replicas)) for u in settings.upstreams]
+    longest_s = max(times, default=0.0)  # a request may be tried on two replicas
     return Bounds(unscreened_s, longest_s + _MARGIN_S)
 
 

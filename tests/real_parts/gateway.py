@@ -417,7 +417,7 @@ async def gateway_before(
 
 @asynccontextmanager
 async def _served(settings: Settings, parts: Gateway) -> AsyncIterator[tuple[int, uvicorn.Server]]:
-    server = server_of(settings, parts.app)
+    server = server_of(settings, parts)
     listener = listening_socket("127.0.0.1", 0)
     port: int = listener.getsockname()[1]
     serving = asyncio.create_task(server.serve([listener]))
@@ -437,7 +437,13 @@ def settings_in(
     written: dict[str, Any] = {
         "data_dir": str(folder / "data"),
         "gateway": {"drain_s": 1},
-        "upstreams": [{"name": "local", "url": f"http://127.0.0.1:{upstream_port}"}],
+        "upstreams": [
+            {
+                "name": "local",
+                "url": f"http://127.0.0.1:{upstream_port}",
+                "health_interval_s": 0,  # the scripts expect what the test sends, and nothing else
+            }
+        ],
         "models": [
             {"name": MODEL, "upstream": "local", "upstream_model": UPSTREAM_MODEL, "tier": tier}
         ],

@@ -82,6 +82,30 @@ WRONG = {
         "gateway: {port: 9000}\nconsole: {port: 9000}\n" + MINIMAL,
         "console.port: 9000 is taken by gateway.port",
     ),
+    "an upstream without an address": (
+        MINIMAL.replace(', url: "http://127.0.0.1:8000"', ""),
+        "upstreams[0]: expected either url, or urls for several replicas",
+    ),
+    "an upstream with one address and several": (
+        MINIMAL.replace("url:", 'urls: ["http://127.0.0.1:8001"], url:'),
+        "upstreams[0]: expected either url, or urls for several replicas",
+    ),
+    "the same replica twice": (
+        MINIMAL.replace('url: "http://127.0.0.1:8000"', 'urls: ["http://a:1", "http://a:1/"]'),
+        "upstreams[0]: each of urls must be another replica's",
+    ),
+    "a certificate without its key": (
+        MINIMAL.replace('8000"', '8000", cert_file: cert.pem'),
+        "upstreams[0]: cert_file and key_file belong together",
+    ),
+    "an origin with a path": (
+        "gateway: {cors: {allow_origins: ['https://app.example.org/']}}\n" + MINIMAL,
+        "gateway.cors.allow_origins[0]: ",
+    ),
+    "no origin at all": (
+        "gateway: {cors: {allow_origins: []}}\n" + MINIMAL,
+        "gateway.cors.allow_origins: ",
+    ),
     "an unknown detector": (
         MINIMAL + POINT.replace("lexical", "lexicul"),
         "operating_points[0].detector: no detector is named 'lexicul'; there are: lexical",

@@ -10,10 +10,10 @@ from service.core.surfaces.chat import CHAT
 from service.core.surfaces.shape import parse
 from service.core.tiers import TIERS
 from service.errors import UpstreamBroke, UpstreamError
+from service.gateway.balancer import Balancer
 from service.gateway.exchange import Exchange, ExchangeIds, ServedModel
 from service.gateway.http_answer import Answer
 from service.gateway.relay import Relay, is_stream
-from service.gateway.upstream import UpstreamClient
 
 EVENTS = [("content-type", "text/event-stream")]
 
@@ -45,7 +45,7 @@ class Caught:
 
     def __init__(self, *, stream: bool = False, upstream_model: str = "b", **fields: Any) -> None:  # noqa: ANN401
         body = {"model": "a", "messages": [], "stream": stream, **fields}
-        upstream = cast("UpstreamClient", None)
+        upstream = cast("Balancer", None)
         self.exchange = Exchange(
             id="ex-1", ids=ExchangeIds("0" * 16), received_at=0.0, started=0.0,
             caller=Caller("k", "p", "p"), surface=CHAT,

@@ -19,10 +19,10 @@ from service.core.surfaces import SURFACES
 from service.core.surfaces.shape import Request
 from service.core.tiers import TIERS
 from service.events.schema import Closed
+from service.gateway.balancer import Balancer
 from service.gateway.exchange import Exchange, ExchangeIds, ServedModel
 from service.gateway.http_answer import Answer
 from service.gateway.relay import Relay
-from service.gateway.upstream import UpstreamClient
 from tests.real_parts.phrase_detector import PHRASE, PhraseDetector
 from tests.real_parts.streams import (
     MODEL,
@@ -71,7 +71,7 @@ async def relayed(shape: Shape, mode: AnswerMode, pieces: Sequence[bytes]) -> Re
     """Relay a stream that comes in these pieces, as the gateway does."""
     policy = replace(policy_of(2), answer_mode=mode, window_chars=WINDOW)
     screens = ModelScreens(policy, answer=(Screen(PhraseDetector(), (POINT,)),))
-    model = ServedModel.of("ours", MODEL, TIERS[2], cast("UpstreamClient", None), screens)
+    model = ServedModel.of("ours", MODEL, TIERS[2], cast("Balancer", None), screens)
     surface = SURFACES[shape.surface]
     exchange = Exchange(
         id="ex-1", ids=ExchangeIds("0" * 16), received_at=0.0, started=0.0,

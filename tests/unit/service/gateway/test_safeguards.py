@@ -14,10 +14,10 @@ from service.events.journal import Journal, Limits
 from service.events.journal.groups import Group
 from service.events.log import Durability, Position, Record, Topic
 from service.gateway.auth import Authenticator
+from service.gateway.balancer import Balancer
 from service.gateway.exchange import ServedModel
 from service.gateway.meters import Meters
 from service.gateway.safeguards import AcknowledgementLag, SafeguardBoard, SafeguardWatch
-from service.gateway.upstream import UpstreamClient
 from service.store import Store, open_store
 from service.store.heartbeats import beat
 from service.telemetry.metrics import Metrics
@@ -38,7 +38,7 @@ class House:
         self.group = Group(folder / "groups", "screener")
         self.registry = CollectorRegistry()
         metrics = Metrics(self.registry)
-        upstream = cast("UpstreamClient", None)
+        upstream = cast("Balancer", None)
         models = {f"t{n}": ServedModel.of(f"t{n}", "m", TIERS[n], upstream) for n in (0, 1)}
         self.board = SafeguardBoard(models, metrics, lambda: self.now)
         self.kafka = kafka

@@ -6,7 +6,7 @@ from service.telemetry.metrics import PREFIX, Metrics
 
 CLOSED_SETS = {
     "action", "category", "detector", "group", "kind", "model", "outcome", "phase", "reason",
-    "safeguard", "surface", "topic",
+    "replica", "safeguard", "surface", "topic", "upstream",
 }  # fmt: skip
 
 

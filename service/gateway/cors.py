@@ -1,0 +1,104 @@
+"""Cross-origin requests of browsers, where the settings name origins: around the application.
+
+Without the setting nothing of this runs. A preflight carries no key, so it is answered before
+anyone is asked who calls; it tells no more than the settings allow. Cookies mean nothing to the
+gateway, and credentials are never allowed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from service.errors import MethodNotAllowed, NotFound
+from service.gateway.asgi import Header, Message, Receive, Scope, Send
+from service.gateway.routes import route
+from service.gateway.server import ASGIApp
+
+ANY: Final = "*"
+_VARY: Final = (b"vary", b"Origin")
+_NO_CONTENT: Final = 204
+
+
+@dataclass(frozen=True, slots=True)
+class CorsPolicy:
+    """Which pages of other origins may call."""
+
+    allow_origins: Sequence[str]
+    """Such as `https://app.example.org`; `*` is any."""
+    allow_headers: Sequence[str]
+    """That a request may carry; none named: whichever it asks for."""
+    expose_headers: Sequence[str]
+    """Of an answer that a page may read."""
+    max_age_s: int
+    """For so long a browser need not ask again."""
+
+
+class Cors:
+    """The application, with what browsers ask for."""
+
+    def __init__(self, app: ASGIApp, policy: CorsPolicy) -> None:
+        """Stand around an application."""
+        self._app = app
+        self._origins = frozenset(origin.encode() for origin in policy.allow_origins)
+        self._any = ANY in policy.allow_origins
+        self._headers = ", ".join(policy.allow_headers).encode()
+        self._exposed = ", ".join(policy.expose_headers).encode()
+        self._max_age = b"%d" % policy.max_age_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a preflight; add to other answers what lets a page read them."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        fields = dict(scope["headers"])
+        allowed = self._allowed(fields.get(b"origin"))
+        asked = fields.get(b"access-control-request-method")
+        if allowed and asked and scope["method"] == "OPTIONS" and (method := _served(scope, asked)):
+            headers = self._preflight(method, fields.get(b"access-control-request-headers"))
+            await _send_empty(send, [*allowed, *headers])
+            return
+        if allowed and self._exposed:
+            allowed = [*allowed, (b"access-control-expose-headers", self._exposed)]
+        vary = [] if self._any else [_VARY]
+        await self._app(scope, receive, _adding([*(allowed or vary)], send))
+
+    def _allowed(self, origin: bytes | None) -> list[Header]:
+        """Return the headers that let a page of this origin read an answer; none: it may not."""
+        name = b"access-control-allow-origin"
+        if origin is None:
+            return []
+        if self._any:
+            return [(name, b"*")]
+        return [(name, origin), _VARY] if origin in self._origins else []
+
+    def _preflight(self, method: bytes, asked_headers: bytes | None) -> list[Header]:
+        headers = [
+            (b"access-control-allow-methods", method),
+            (b"access-control-max-age", self._max_age),
+        ]
+        if may_carry := self._headers or asked_headers:
+            headers.append((b"access-control-allow-headers", may_carry))
+        return headers
+
+
+def _served(scope: Scope, asked: bytes) -> bytes | None:
+    """Return the method that the path takes if it is the one asked for."""
+    try:
+        route({"path": scope["path"], "method": asked.decode("latin-1")})
+    except (NotFound, MethodNotAllowed):
+        return None
+    return asked
+
+
+def _adding(headers: list[Header], send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], *headers]}
+        await send(message)
+
+    return sending
+
+
+async def _send_empty(send: Send, headers: list[Header]) -> None:
+    await send({"type": "http.response.start", "status": _NO_CONTENT, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
