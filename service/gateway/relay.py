@@ -46,6 +46,8 @@ class Relay:
         self.upstream_done = time.perf_counter()
         if answer.status == OK:
             self._read(body)
+        else:
+            self._exchange.reader.read_refusal(body)
         self._exchange.note_release()
         await finish()
         self.started = True
