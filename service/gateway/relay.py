@@ -58,6 +58,8 @@ class Relay:
         if answer.status == OK:
             self._read(body)
             body = self._gated(body)
+        else:
+            self._exchange.reader.read_refusal(body)
         self._exchange.note_release()
         await finish()
         self.started = True

@@ -285,3 +285,16 @@ async def test_from_tier_1_on_an_answer_cannot_be_begun_for_the_model(tmp_path: 
         accepted = await gateway.post(MESSAGES, ASKED_MESSAGE)
     assert (refused.status, refused.json["error"]["param"]) == (400, "messages")
     assert accepted.status == 200
+
+
+@on_uvloop
+async def test_an_error_of_the_upstream_that_quotes_the_model_is_recorded_as_answer(
+    tmp_path: Path,
+) -> None:
+    error = {"type": "error", "error": {"type": "x", "message": "input_value='quoted words'"}}
+    async with gateway_before(answering(answer_of(error, 400)), folder=tmp_path) as gateway:
+        reply = await gateway.post(MESSAGES, ASKED_MESSAGE)
+        exchange = await gateway.exchange()
+    assert (reply.status, reply.json) == (400, error)
+    assert exchange.closed.outcome == "refused_by_upstream"
+    assert "quoted words" in exchange.answer.choices[0].text

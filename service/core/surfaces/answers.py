@@ -85,6 +85,12 @@ class AnswerReader(Protocol):
             msgspec.MsgspecError, UnicodeDecodeError, RecursionError: it is not of the API's shape.
         """
 
+    def read_refusal(self, body: bytes) -> None:
+        """Read the body of an error that the upstream answers with: whatever is in it is text.
+
+        It may quote the model: vLLM's /v1/messages quotes a call's input that is no object.
+        """
+
     def content(self) -> bytes:
         """Return what was gathered, as an `Answer` in JSON."""
 
@@ -111,6 +117,15 @@ class Gatherer:
     def finished(self) -> Collection[int]:
         """The choices that have ended."""
         return self.finish_reasons.keys()
+
+    def read_refusal(self, body: bytes) -> None:
+        """Read the body of an error that the upstream answers with: whatever is in it is text."""
+        self._begin(body)
+        try:
+            text = "\n".join(text for _, text in texts_below(msgspec.json.decode(body)))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            text = body.decode(errors="replace")
+        self._add(0, "text", text)
 
     def _begin(self, data: bytes) -> None:
         self.pieces = ()

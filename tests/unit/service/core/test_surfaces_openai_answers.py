@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.core.surfaces import SURFACES
 from service.core.surfaces.answers import START, AnswerReader, Place, answer_text
 from service.core.surfaces.chat import CHAT
 from service.core.surfaces.completions import COMPLETIONS
@@ -189,3 +190,18 @@ def test_a_whole_answer_that_is_cut_holds_no_text_and_keeps_ids_and_usage(surfac
     reader = surface.answer_reader()
     reader.read(emptied)
     assert reader.pieces == ()
+
+
+@pytest.mark.parametrize("name", SURFACES)
+@pytest.mark.parametrize(
+    "body", [b'{"error":{"message":"input_value=\'hidden\'"}}', b"hidden", b"\xffhidden"]
+)
+def test_an_error_that_the_upstream_answers_with_is_read_for_it_may_quote_the_model(
+    name: str, body: bytes
+) -> None:
+    reader = SURFACES[name].answer_reader()
+    reader.read_refusal(body)
+    (piece,) = reader.pieces
+    assert "hidden" in piece.text
+    assert "hidden" in answer_text(reader.content())
+    assert not reader.broke
