@@ -28,7 +28,7 @@ _ALONE = (
 # Elsewhere a word may hold marks that `\w` leaves out (combining, Hebrew, Arabic, Indic).
 _MARKS = "\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0963\u0966-\u0dff"
 # A run of characters that may be marks: only so many are put in order together, see `normalise`.
-_MANY_MARKS = re.compile(r"[^\w\x00-\x7f]{32}")
+_MANY_MARKS = re.compile(r"[^\x00-\x7f\w]{32}")
 _JOINER = "\u034f"  # CGJ: invisible, and normalisation moves nothing past it
 
 # Characters that no word before them can hold, whatever follows: signs of ASCII, Thai, Lao,
@@ -75,7 +75,7 @@ def hashes(text: str) -> list[int]:
 
 def word_bytes(text: str) -> bytes:
     """Return the words of `text` for C, which folds ASCII by itself: as it is, or word by word."""
-    return text.encode() if text.isascii() else b" ".join(words(normalise(text)))
+    return text.encode() if text.isascii() else " ".join(_WORD.findall(normalise(text))).encode()
 
 
 def last_break(text: str) -> int:

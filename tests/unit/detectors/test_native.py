@@ -2,7 +2,9 @@
 
 import re
 from array import array
+from itertools import count
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from detectors import compiling, lexical
 from detectors.api import Part
 from detectors.compiling import CompilerError, compile_library, library_name
-from detectors.features import BUCKETS
+from detectors.features import BUCKETS, buckets
 from detectors.native import Library, NativeWeights, load_library
 from detectors.plain import PlainWeights
 from tests.real_parts.texts import TRICKY
@@ -40,6 +42,15 @@ def test_every_ascii_character_is_in_a_word_or_not_as_in_plain_python(
 ) -> None:
     for text in (f"a{chr(number)}b c" for number in range(128)):
         assert native.margin(text) == plain.margin(text)
+
+
+def test_a_word_whose_pair_falls_into_its_own_bucket_counts_once(
+    native: NativeWeights, plain: PlainWeights
+) -> None:
+    first = next(str(n) for n in count() if crc32(str(n).encode()) % BUCKETS == 0)
+
+    assert len(buckets(f"{first} second")) == 2
+    assert native.margin(f"{first} second") == plain.margin(f"{first} second")
 
 
 def test_the_shipped_model_scores_the_same_on_both_engines(library: Library) -> None:
