@@ -362,6 +362,22 @@ def test_an_odd_request_with_one_reading_is_served_as_one(
     assert [seen["path"] for seen in app.seen] == ["/one"] * 2
 
 
+def test_a_trailer_is_no_header(server: tuple[int, Application]) -> None:
+    port, app = server
+    trailers = b"authorization: Bearer other\r\nhost: other\r\n" + b"x: y\r\n" * 500
+    with RawClient(port) as client:
+        client.send(
+            b"POST / HTTP/1.1\r\n" + HOST + CHUNKED + b"5\r\nhello\r\n0\r\n" + trailers + b"\r\n"
+        )
+        assert client.answer()[::2] == (200, b"echo:hello")
+        client.send(b"GET / HTTP/1.1\r\n" + HOST + b"x: kept\r\n\r\n")
+        assert client.answer()[0] == 200
+    assert [dict(seen["headers"]) for seen in app.seen] == [
+        {b"host": b"gateway", b"transfer-encoding": b"chunked"},
+        {b"host": b"gateway", b"x": b"kept"},
+    ]
+
+
 @pytest.mark.parametrize("wish", [b"h2c", b"websocket"])
 @pytest.mark.parametrize("cut", [0, 20, 150, -3])
 def test_a_wish_to_upgrade_is_passed_over_and_the_body_stays_a_body(
