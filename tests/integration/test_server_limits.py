@@ -1,6 +1,7 @@
 """What the gateway's real server refuses, bounds and tells, on a real socket."""
 
 import asyncio
+import contextlib
 import http.client
 import json
 import ssl
@@ -376,6 +377,22 @@ def test_a_trailer_is_no_header(server: tuple[int, Application]) -> None:
         {b"host": b"gateway", b"transfer-encoding": b"chunked"},
         {b"host": b"gateway", b"x": b"kept"},
     ]
+
+
+@pytest.mark.xfail(strict=True, reason="what comes without a byte of body is not bounded yet")
+@pytest.mark.parametrize("framing", [b"5;", b"0\r\nx: ", b"0\r\nx: y\r\n"])
+def test_framing_that_never_ends_is_refused(
+    server: tuple[int, Application], framing: bytes
+) -> None:
+    port, app = server
+    head = b"POST / HTTP/1.1\r\n" + HOST + CHUNKED
+    with RawClient(port) as client, contextlib.suppress(ConnectionError):
+        client.send(head + framing)
+        for _ in range(100):
+            client.send(b"x: y\r\n" * 2000 if framing.endswith(b"\n") else b"z" * 12_000)
+        client.sock.settimeout(0.5)
+        assert client.answer()[0] == 431
+    until(lambda: app.finished == len(app.seen))
 
 
 @pytest.mark.parametrize("wish", [b"h2c", b"websocket"])
