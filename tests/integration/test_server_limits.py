@@ -247,7 +247,7 @@ def test_headers_that_must_come_once_are_refused_otherwise(
         b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: xchunked\r\n\r\n",
         b"POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding : chunked\r\n\r\n0\r\n\r\n",
-        b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nhost: a\r\n" + b"transfer-encoding: chunked\r\n" * 2 + b"\r\n",
         b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ntransfer-encoding: x\r\n\r\n",
         b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: \x0bchunked\r\n\r\n",
         b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding:\r\n chunked\r\n\r\n",
@@ -341,8 +341,10 @@ CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
     [
         b"POST /one HTTP/1.1\r\nhost: a\r\ncontent-length: 0000000005\r\n\r\nhello",
         b"POST /one HTTP/1.1\r\nhost: a\r\ncontent-length:\t5 \r\n\r\nhello",
-        b"POST /one HTTP/1.1\r\nhost: a\r\ntransfer_encoding: chunked\r\ncontent-length: 5\r\n\r\nhello",
-        b"POST /one HTTP/1.1\r\nhost: a\r\nTransfer-Encoding:\tCHUNKED\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"POST /one HTTP/1.1\r\nhost: a\r\ntransfer_encoding: x\r\ncontent-length: 5\r\n\r\nhello",
+        b"POST /one HTTP/1.1\r\n"
+        + HOST
+        + b"TRANSFER-Encoding:\tChunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
         b"POST /one HTTP/1.1\r\nhost: a\r\n" + CHUNKED + b'5;a=b;c="d"\r\nhello\r\n0;d\r\n\r\n',
         b"POST /one HTTP/1.1\r\nhost: a\r\n" + CHUNKED + b"0005\r\nhello\r\n000\r\n\r\n",
         b"POST /one HTTP/1.1\r\nhost: a\r\n" + CHUNKED + b"5\r\nhello\r\n0\r\nx: y\r\n\r\n",
