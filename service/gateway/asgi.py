@@ -25,7 +25,7 @@ async def read_body(
         RequestTooLarge, RequestTimeout, ClientGone, InvalidRequest: what the body was.
     """
     length = fields.get(b"content-length")
-    if length is not None and int(length) > max_bytes:
+    if length is not None and int(length.lstrip(b"0") or b"0") > max_bytes:  # int() counts digits
         raise _too_large(max_bytes)
     if fields.get(b"content-encoding", b"identity").lower() != b"identity":
         raise InvalidRequest("A compressed body is not accepted: send it as it is.")

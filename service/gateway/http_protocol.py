@@ -143,6 +143,11 @@ class GatewayProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self.scope["extensions"] = self._extensions
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header, but no trailer: one might pass for a header that was checked."""
+        if self._is_in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Check the head and start the application."""
         if self.parser.should_upgrade():
