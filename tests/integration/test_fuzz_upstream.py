@@ -138,7 +138,8 @@ async def must_end_well(standing: Standing, cases: Sequence[Case]) -> None:
         assert last.status == 404  # the connection was still of use
         must_be_what_was_recorded(reply, recorded[reply.headers["x-watchgate-receipt"]])
     models = standing.gateway.pipeline.models.values()
-    assert all(model.upstream.open_connections <= MAX_CONNECTIONS for model in models)
+    clients = [replica.client for model in models for replica in model.upstream.replicas]
+    assert all(client.open_connections <= MAX_CONNECTIONS for client in clients)
 
 
 def must_be_what_was_recorded(reply: Reply, exchange: RecordedExchange) -> None:
