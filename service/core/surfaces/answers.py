@@ -135,7 +135,10 @@ class Gatherer:
     def _add(self, choice: int, part: PartName, text: str, call: int = -1) -> None:
         if text:
             self.pieces += (Piece(choice, part, text, call),)
-            self._parts.setdefault((choice, part, call), []).append(text)
+            key = (choice, part, call)
+            if (texts := self._parts.get(key)) is None:
+                texts = self._parts[key] = []
+            texts.append(text)
 
     def _add_call(self, choice: int, name: str | None, arguments: str | None, call: int) -> None:
         """Add a tool call's name, with what sets it apart in the record, and its arguments."""

@@ -26,7 +26,7 @@ class _Usage(msgspec.Struct):
     cache_read_input_tokens: int | None = None
 
 
-class _Block(msgspec.Struct, forbid_unknown_fields=True):
+class _Block(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A block of content, or what an event adds to one, or how a message ends."""
 
     type: str | None = None
@@ -42,7 +42,7 @@ class _Block(msgspec.Struct, forbid_unknown_fields=True):
     stop_sequence: msgspec.Raw = _NULL
 
 
-class _Message(msgspec.Struct, forbid_unknown_fields=True):
+class _Message(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A message; its fields and those of events have different names, so one struct does."""
 
     type: str

@@ -45,7 +45,7 @@ _ECHOED: Final = frozenset(
 """Fields of a response that hold nothing that the model has said; most repeat the request."""
 
 
-class _Delta(msgspec.Struct, forbid_unknown_fields=True):
+class _Delta(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """Most events: something is added to a text."""
 
     type: str
