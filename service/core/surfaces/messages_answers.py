@@ -36,8 +36,8 @@ class _Block(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     called_with: object = msgspec.field(default=None, name="input")
     partial_json: str | None = None
     stop_reason: str | None = None
-    # What follows says nothing: ids, and the caller's own `stop_sequences`.
-    id: msgspec.Raw = _NULL
+    id: str | None = None
+    # What follows says nothing: it is made up, or the caller's own `stop_sequences`.
     signature: msgspec.Raw = _NULL
     stop_sequence: msgspec.Raw = _NULL
 
@@ -117,6 +117,7 @@ class MessagesAnswerReader(Gatherer):
             self._add(0, "text", block.text)
         if block.thinking:
             self._add(0, "reasoning", block.thinking)
+        self._add_id(0, block.id, index)
         arguments = block.partial_json or ""
         if block.called_with:  # decoded and encoded again: escapes in it hide nothing
             arguments += _encode(block.called_with).decode()

@@ -161,8 +161,9 @@ class OpenAIAnswerReader(Gatherer):
         if message.refusal:
             self._add(index, "refusal", message.refusal)
         for number, call in enumerate(message.tool_calls or ()):
+            of_call = number if call.index is None else call.index
+            self._add_id(index, call.id, of_call)
             if (function := call.function) is not None:
-                of_call = number if call.index is None else call.index
                 self._add_call(index, function.name, function.arguments, of_call)
         if (function := message.function_call) is not None:
             self._add_call(index, function.name, function.arguments, 0)
