@@ -13,6 +13,9 @@ from zlib import crc32
 BUCKETS = 1 << 18
 """How many features there are; a power of two."""
 
+CHARACTERS = 0x40000
+"""Above this no character is in a word."""
+
 # Characters that are not seen, and that are used to hide words: soft hyphen, zero-width spaces
 # and joiners, direction marks, variation selectors, tags.
 _INVISIBLE = re.compile(
@@ -73,9 +76,25 @@ def hashes(text: str) -> list[int]:
     return list(map(crc32, words(normalise(text))))
 
 
-def word_bytes(text: str) -> bytes:
-    """Return the words of `text` for C, which folds ASCII by itself: as it is, or word by word."""
-    return text.encode() if text.isascii() else " ".join(_WORD.findall(normalise(text))).encode()
+def normalised_bytes(text: str) -> bytes:
+    """Return `text` for C, which folds ASCII by itself; a surrogate becomes a sign like others."""
+    if text.isascii():
+        return text.encode()
+    return normalise(text).encode(errors="replace")
+
+
+def kinds_of_characters() -> bytes:
+    """Return the kind of each character below `CHARACTERS` for C, which finds words by it.
+
+    0 is in no word, 1 continues a word, 2 also starts one, 3 is a word by itself. This is what
+    `words` does: a word is one of kind 3, or one of kind 2 and all of kinds 1 and 2 after it.
+    """
+    kinds = bytearray(CHARACTERS)
+    everything = "".join(map(chr, range(CHARACTERS)))
+    for kind, pattern in enumerate((_MARKS, r"\w", _ALONE), start=1):
+        for found in re.finditer(f"[{pattern}]+", everything):
+            kinds[found.start() : found.end()] = bytes([kind]) * len(found[0])
+    return bytes(kinds)
 
 
 def last_break(text: str) -> int:

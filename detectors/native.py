@@ -13,19 +13,20 @@ from pathlib import Path
 from typing import Final
 
 from detectors.compiling import SOURCE, library_name
-from detectors.features import BUCKETS, last_break, word_bytes
+from detectors.features import BUCKETS, kinds_of_characters, last_break, normalised_bytes
 from detectors.plain import GrowingSlice
 
 _CLOSED: Final = b" "
 
 Append = Callable[[int, int, bytes, int], float]
-"""(slice, weights, text, bytes of text) → margin."""
+"""(slice, model, text, bytes of text) → margin."""
 
 
 @dataclass(frozen=True, slots=True)
 class Library:
     """The functions of `words.c`; what they do is said there."""
 
+    model_bytes: int
     slice_bytes: int
     margin: Callable[[int, bytes, int], float]
     add: Append
@@ -42,6 +43,7 @@ def load_library(folder: Path = SOURCE.parent) -> Library | None:
     address, text, size = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t
     appending = ctypes.PYFUNCTYPE(ctypes.c_double, address, address, text, size)
     return Library(
+        ctypes.PYFUNCTYPE(size)(("watchgate_model_bytes", found))(),
         ctypes.PYFUNCTYPE(size)(("watchgate_slice_bytes", found))(),
         ctypes.PYFUNCTYPE(ctypes.c_double, address, text, size)(("watchgate_margin", found)),
         appending(("watchgate_add", found)),
@@ -51,21 +53,22 @@ def load_library(folder: Path = SOURCE.parent) -> Library | None:
 
 
 class NativeWeights:
-    """One number a bucket, as 32-bit floats."""
+    """One number a bucket, as 32-bit floats, and the kinds of characters."""
 
-    __slots__ = ("_weights", "address", "library")
+    __slots__ = ("_model", "address", "library")
 
     def __init__(self, library: Library, weights: Sequence[float]) -> None:
         """Copy the weights, `features.BUCKETS` of them; raises `ValueError` for another number."""
         if len(weights) != BUCKETS:
             raise ValueError(f"{len(weights)} weights, but there are {BUCKETS} buckets")
         self.library = library
-        self._weights = array("f", weights)
-        self.address = self._weights.buffer_info()[0]
+        model = array("f", weights).tobytes() + kinds_of_characters()
+        self._model = ctypes.create_string_buffer(model, library.model_bytes)
+        self.address = ctypes.addressof(self._model)
 
     def margin(self, text: str) -> float:
         """Return the sum of a text's bucket weights over the root of their number, else -inf."""
-        data = word_bytes(text)
+        data = normalised_bytes(text)
         return self.library.margin(self.address, data, len(data))
 
     def growing(self) -> GrowingSlice:
@@ -97,11 +100,11 @@ class NativeSlice:
     def _add_any(self, text: str) -> float:
         tail = self._reopened() + text
         end = last_break(tail)
-        self._call(self._add, word_bytes(tail[:end]) + _CLOSED)
+        self._call(self._add, normalised_bytes(tail[:end]) + _CLOSED)
         self._tail = tail[end:]
         self._is_ascii = self._tail.isascii()
         how = self._add if self._is_ascii else self._weights.library.attempt
-        return self._call(how, word_bytes(self._tail))
+        return self._call(how, normalised_bytes(self._tail))
 
     def _reopened(self) -> str:
         """Return the text after the last break, of which then nothing is in C."""

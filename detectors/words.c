@@ -1,8 +1,7 @@
-/* What detectors/plain.py does with the words of a text, for an event loop: hash, look up, add up.
+/* What detectors/plain.py does with a text, for an event loop: find words, hash, look up, add up.
  *
- * Text comes as UTF-8 that detectors/features.py has normalised, or as ASCII as it stands. A byte
- * of a word is an ASCII letter, digit or underscore, or any byte above ASCII. There is no state but
- * what the caller owns, nothing is allocated, and every index is masked to the table it is for.
+ * Text comes as UTF-8 that detectors/features.py has normalised, or as ASCII as it stands. There is
+ * no state but what the caller owns, nothing is allocated, and every index is held to its table.
  */
 #include <math.h>
 #include <stddef.h>
@@ -10,6 +9,15 @@
 
 #define BUCKETS (1u << 18) /* features.BUCKETS */
 #define PAIR 0x9E3779B1u   /* features._PAIR */
+
+#define CHARACTERS 0x40000 /* features.CHARACTERS */
+
+enum { GAP, MARK, LETTER, ALONE }; /* features.kinds_of_characters */
+
+typedef struct {
+    float weights[BUCKETS];
+    uint8_t kinds[CHARACTERS]; /* of characters; of those above, GAP */
+} Model;
 
 /* A slice so far. All zero is an empty one. */
 typedef struct {
@@ -30,16 +38,6 @@ static uint32_t crc_of_half(uint32_t crc)
         0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
     };
     return table[crc & 15] ^ (crc >> 4);
-}
-
-/* The byte of a word in lower case; 0 where no word goes on. */
-static uint8_t word_byte(uint8_t byte)
-{
-    if (byte >= 'A' && byte <= 'Z')
-        return byte | 0x20;
-    if ((byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9') || byte == '_')
-        return byte;
-    return byte >= 0x80 ? byte : 0;
 }
 
 static void see(Slice *slice, const float *weights, uint32_t hash)
@@ -64,17 +62,42 @@ static void close_word(Slice *slice, const float *weights)
     slice->has_open = 0;
 }
 
-static void append(Slice *slice, const float *weights, const uint8_t *text, size_t bytes)
+static void extend_word(Slice *slice, const uint8_t *text, size_t bytes)
 {
+    uint32_t crc = slice->has_open ? slice->open : 0xffffffffu;
     for (size_t at = 0; at < bytes; at++) {
-        uint8_t byte = word_byte(text[at]);
-        if (byte) {
-            uint32_t crc = slice->has_open ? slice->open : 0xffffffffu;
-            slice->open = crc_of_half(crc_of_half(crc ^ byte));
-            slice->has_open = 1;
-        } else if (slice->has_open) {
-            close_word(slice, weights);
-        }
+        uint8_t byte = text[at] >= 'A' && text[at] <= 'Z' ? text[at] | 0x20 : text[at];
+        crc = crc_of_half(crc_of_half(crc ^ byte));
+    }
+    slice->open = crc;
+    slice->has_open = 1;
+}
+
+/* Decode the character that starts a text of at least one byte; return its length. What is no
+ * UTF-8 is read as something of a length that is there. */
+static size_t decode(const uint8_t *text, size_t bytes, uint32_t *character)
+{
+    size_t length = text[0] < 0xc0 ? 1 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
+    if (length > bytes)
+        length = bytes;
+    *character = length == 1 ? text[0] : text[0] & (0x7fu >> length);
+    for (size_t at = 1; at < length; at++)
+        *character = *character << 6 | (text[at] & 0x3f);
+    return length;
+}
+
+static void append(Slice *slice, const Model *model, const uint8_t *text, size_t bytes)
+{
+    for (size_t at = 0, length; at < bytes; at += length) {
+        uint32_t character;
+        length = decode(text + at, bytes - at, &character);
+        uint8_t kind = character < CHARACTERS ? model->kinds[character] : GAP;
+        if (slice->has_open && (kind == GAP || kind == ALONE))
+            close_word(slice, model->weights);
+        if (kind == LETTER || kind == ALONE || (kind == MARK && slice->has_open))
+            extend_word(slice, text + at, length);
+        if (kind == ALONE)
+            close_word(slice, model->weights);
     }
 }
 
@@ -103,6 +126,12 @@ static double margin(const Slice *slice, const float *weights)
     return count ? sum / sqrt(count) : -INFINITY;
 }
 
+/* How many bytes a model is. */
+size_t watchgate_model_bytes(void)
+{
+    return sizeof(Model);
+}
+
 /* How many zero bytes, aligned for a double, make an empty slice. */
 size_t watchgate_slice_bytes(void)
 {
@@ -110,17 +139,17 @@ size_t watchgate_slice_bytes(void)
 }
 
 /* Append text, whose last word stays open; return the margin of all text so far. */
-double watchgate_add(Slice *slice, const float *weights, const uint8_t *text, size_t bytes)
+double watchgate_add(Slice *slice, const Model *model, const uint8_t *text, size_t bytes)
 {
-    append(slice, weights, text, bytes);
-    return margin(slice, weights);
+    append(slice, model, text, bytes);
+    return margin(slice, model->weights);
 }
 
 /* Return what `watchgate_add` would, and leave the slice as it is. */
-double watchgate_try(const Slice *slice, const float *weights, const uint8_t *text, size_t bytes)
+double watchgate_try(const Slice *slice, const Model *model, const uint8_t *text, size_t bytes)
 {
     Slice copy = *slice;
-    return watchgate_add(&copy, weights, text, bytes);
+    return watchgate_add(&copy, model, text, bytes);
 }
 
 /* Forget the open word. */
@@ -130,8 +159,8 @@ void watchgate_forget(Slice *slice)
 }
 
 /* Return the margin of a text. */
-double watchgate_margin(const float *weights, const uint8_t *text, size_t bytes)
+double watchgate_margin(const Model *model, const uint8_t *text, size_t bytes)
 {
     Slice slice = {0};
-    return watchgate_add(&slice, weights, text, bytes);
+    return watchgate_add(&slice, model, text, bytes);
 }

@@ -50,11 +50,17 @@ def ensure_environment(root: Path, venv: Path) -> None:
             run_step("making .venv", command, say)
         _install(root, python)
         (venv / "packages-stamp").write_text(packages, encoding="utf-8")
-    itself = digest_of(*(root / it for it in BUILT_FROM), packages, str(root))
+    itself = digest_of_itself(root, packages)
     if not is_stamped(venv / "itself-stamp", itself):
         options = ["--quiet", "--no-build-isolation", "--no-deps", "--editable", str(root)]
         run_step("installing watchgate", [*_pip(python), *options], say)
         (venv / "itself-stamp").write_text(itself, encoding="utf-8")
+
+
+def digest_of_itself(root: Path, packages: str) -> str:
+    """Return what this package's installation depends on; a compiler that came since is new."""
+    compilers = [str(shutil.which(it)) for it in ("cc", "gcc", "clang")]
+    return digest_of(*(root / it for it in BUILT_FROM), packages, str(root), *compilers)
 
 
 def _is_of_this_python(python: Path) -> bool:

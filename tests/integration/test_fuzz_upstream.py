@@ -128,7 +128,9 @@ async def must_end_well(standing: Standing, cases: Sequence[Case]) -> None:
 
     async def play(peer: Peer, request: bytes) -> bool:
         body = json.loads(request.partition(b"\r\n\r\n")[2])
-        return await cases[int(body["messages"][0]["content"])].play(peer)
+        number = int(body["messages"][0]["content"])
+        # a request that was given up may be read as late as in the next example
+        return number < len(cases) and await cases[number].play(peer)
 
     standing.play = play
     requests = [rendered(CHAT, chat(str(number), stream=True)) for number in range(len(cases))]

@@ -133,6 +133,37 @@ async def test_when_a_replica_dies_only_answers_that_had_begun_are_lost(tmp_path
 
 
 @on_uvloop
+async def test_requests_that_wait_on_kept_connections_survive_the_death_of_their_replica(
+    tmp_path: Path,
+) -> None:
+    gates = {b"first": asyncio.Event(), b"second": asyncio.Event()}
+
+    async def script(peer: Peer) -> None:
+        while True:
+            request = await peer.request()
+            await gates[b"first" if b"first" in request else b"second"].wait()
+            await peer.send(answer_of(chat_body()))
+
+    async with replicas_of(script, script, folder=tmp_path, affinity_bytes=0) as site:
+        replies = []
+        for number, name in enumerate((b"first", b"second")):
+            callers = [await site.gateway.begin(CHAT, chat(name.decode())) for _ in range(8)]
+            await eventually(
+                lambda number=number: (
+                    [len(it.requests) for it in site.servers]  # type: ignore[misc]
+                    == [4 + 4 * number] * 2
+                )
+            )
+            if name == b"second":
+                await site.servers[1].__aexit__()
+                await eventually(lambda: len(site.servers[0].requests) == 12)
+            gates[name].set()
+            replies += [await caller.reply() for caller in callers]
+        assert [reply.status for reply in replies] == [200] * 16
+        assert await site.served(16) == {site.names[0]: 12, site.names[1]: 4}
+
+
+@on_uvloop
 async def test_a_replica_that_returns_is_used_again(tmp_path: Path) -> None:
     async def asks_health(peer: Peer) -> None:
         while True:

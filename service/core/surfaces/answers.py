@@ -1,5 +1,6 @@
 """What all surfaces' answers have in common: pieces of text, usage, how an answer is recorded."""
 
+import re
 from collections.abc import Collection, Iterator
 from typing import Any, Final, Literal, Protocol
 
@@ -135,7 +136,14 @@ class Gatherer:
     def _add(self, choice: int, part: PartName, text: str, call: int = -1) -> None:
         if text:
             self.pieces += (Piece(choice, part, text, call),)
-            self._parts.setdefault((choice, part, call), []).append(text)
+            key = (choice, part, call)
+            if (texts := self._parts.get(key)) is None:
+                texts = self._parts[key] = []
+            texts.append(text)
+
+    def _add_id(self, choice: int, identifier: str | None, call: int) -> None:
+        if identifier and not is_made_up(identifier):
+            self._add(choice, "tool_calls", f"\n{identifier}", call)
 
     def _add_call(self, choice: int, name: str | None, arguments: str | None, call: int) -> None:
         """Add a tool call's name, with what sets it apart in the record, and its arguments."""
@@ -183,6 +191,14 @@ class _NoText(msgspec.Struct):
     error: object = None
 
 
+def is_made_up(identifier: str) -> bool:
+    """Say whether an id is a server's own, as `call_1a2b`.
+
+    Some parsers of tool calls take ids from what the model wrote: any other id is text.
+    """
+    return _MADE_UP_ID.fullmatch(identifier) is not None
+
+
 def texts_below(root: object, ignored: Collection[str] = ()) -> Iterator[tuple[str, str]]:
     """Yield the texts below a JSON value in order, with the names of their fields.
 
@@ -217,6 +233,7 @@ def sift(value: Any, kind: type[msgspec.Struct], nested: "Nested") -> Iterator[s
 
 Nested = dict[type[msgspec.Struct], dict[str, type[msgspec.Struct]]]
 
+_MADE_UP_ID: Final = re.compile(r"(?:[a-z]{1,12}[-_]){0,2}[0-9A-Za-z]{1,40}")
 _no_text_decoder: Final = msgspec.json.Decoder(_NoText)
 _answer_decoder: Final = msgspec.json.Decoder(Answer)
 _encoder: Final = msgspec.json.Encoder()

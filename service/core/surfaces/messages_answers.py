@@ -26,7 +26,7 @@ class _Usage(msgspec.Struct):
     cache_read_input_tokens: int | None = None
 
 
-class _Block(msgspec.Struct, forbid_unknown_fields=True):
+class _Block(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A block of content, or what an event adds to one, or how a message ends."""
 
     type: str | None = None
@@ -36,13 +36,13 @@ class _Block(msgspec.Struct, forbid_unknown_fields=True):
     called_with: object = msgspec.field(default=None, name="input")
     partial_json: str | None = None
     stop_reason: str | None = None
-    # What follows says nothing: ids, and the caller's own `stop_sequences`.
-    id: msgspec.Raw = _NULL
+    id: str | None = None
+    # What follows says nothing: it is made up, or the caller's own `stop_sequences`.
     signature: msgspec.Raw = _NULL
     stop_sequence: msgspec.Raw = _NULL
 
 
-class _Message(msgspec.Struct, forbid_unknown_fields=True):
+class _Message(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A message; its fields and those of events have different names, so one struct does."""
 
     type: str
@@ -117,6 +117,7 @@ class MessagesAnswerReader(Gatherer):
             self._add(0, "text", block.text)
         if block.thinking:
             self._add(0, "reasoning", block.thinking)
+        self._add_id(0, block.id, index)
         arguments = block.partial_json or ""
         if block.called_with:  # decoded and encoded again: escapes in it hide nothing
             arguments += _encode(block.called_with).decode()

@@ -21,19 +21,19 @@ FILTERED: Final = "content_filter"
 _ALTERNATIVES: Final = frozenset({"top_logprobs"})
 
 
-class _Function(msgspec.Struct, forbid_unknown_fields=True):
+class _Function(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     name: str | None = None
     arguments: str | None = None
 
 
-class _ToolCall(msgspec.Struct, forbid_unknown_fields=True):
+class _ToolCall(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     index: int | None = None
     id: str | None = None
     type: str | None = None
     function: _Function | None = None
 
 
-class _Message(msgspec.Struct, forbid_unknown_fields=True):
+class _Message(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A message, or the part of one that an event carries."""
 
     role: str | None = None
@@ -47,38 +47,38 @@ class _Message(msgspec.Struct, forbid_unknown_fields=True):
     annotations: object = None
 
 
-class _Choice(msgspec.Struct, forbid_unknown_fields=True):
+class _Choice(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     index: int = 0
     delta: _Message | None = None
     message: _Message | None = None
     text: str | None = None
     finish_reason: str | None = None
-    logprobs: msgspec.Raw = _NULL
+    logprobs: object = None
     # What follows repeats the text as numbers, or tells of the prompt or of the caller's `stop`.
-    stop_reason: msgspec.Raw = _NULL
-    token_ids: msgspec.Raw = _NULL
-    routed_experts: msgspec.Raw = _NULL
-    prompt_logprobs: msgspec.Raw = _NULL
-    prompt_token_ids: msgspec.Raw = _NULL
+    stop_reason: object = None
+    token_ids: object = None
+    routed_experts: object = None
+    prompt_logprobs: object = None
+    prompt_token_ids: object = None
 
 
-class _Body(msgspec.Struct, forbid_unknown_fields=True):
+class _Body(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     choices: list[_Choice] = []
     usage: Usage | None = None
     error: object = None
     # What follows holds nothing that the model has said.
-    id: msgspec.Raw = _NULL
-    object: msgspec.Raw = _NULL
-    created: msgspec.Raw = _NULL
-    model: msgspec.Raw = _NULL
-    service_tier: msgspec.Raw = _NULL
-    system_fingerprint: msgspec.Raw = _NULL
-    prompt_logprobs: msgspec.Raw = _NULL
-    prompt_token_ids: msgspec.Raw = _NULL
-    prompt_text: msgspec.Raw = _NULL
-    kv_transfer_params: msgspec.Raw = _NULL
-    ec_transfer_params: msgspec.Raw = _NULL
-    metrics: msgspec.Raw = _NULL
+    id: Any = None
+    object: Any = None
+    created: Any = None
+    model: Any = None
+    service_tier: Any = None
+    system_fingerprint: Any = None
+    prompt_logprobs: Any = None
+    prompt_token_ids: Any = None
+    prompt_text: Any = None
+    kv_transfer_params: Any = None
+    ec_transfer_params: Any = None
+    metrics: Any = None
 
 
 _decoder: Final = msgspec.json.Decoder(_Body)
@@ -129,16 +129,17 @@ class OpenAIAnswerReader(Gatherer):
         before = len(self.pieces)
         if choice.text:
             self._add(index, "text", choice.text)
-        for message in (choice.delta, choice.message):
-            if message is not None:
-                if message.content:
-                    self._add(index, "text", message.content)
-                self._read_rest(index, message)
-        if choice.logprobs != _NULL:
+        if choice.delta is not None:
+            self._read_message(index, choice.delta)
+        if choice.message is not None:
+            self._read_message(index, choice.message)
+        if choice.logprobs is not None:
             self._read_logprobs(choice, before)
         if choice.finish_reason is not None:
             self.finish_reasons[index] = choice.finish_reason
-        self._move(index)
+            self._move(index)
+        elif index not in self.place.unended:
+            self._move(index)
 
     def _move(self, index: int) -> None:
         """Bring the place up to date with a choice that was read."""
@@ -150,7 +151,9 @@ class OpenAIAnswerReader(Gatherer):
         elif not is_open:
             self.place = Place(begun=True, unended=(*self.place.unended, index))
 
-    def _read_rest(self, index: int, message: _Message) -> None:
+    def _read_message(self, index: int, message: _Message) -> None:
+        if message.content:
+            self._add(index, "text", message.content)
         if message.reasoning:
             self._add(index, "reasoning", message.reasoning)
         if message.reasoning_content and message.reasoning_content != message.reasoning:
@@ -158,8 +161,9 @@ class OpenAIAnswerReader(Gatherer):
         if message.refusal:
             self._add(index, "refusal", message.refusal)
         for number, call in enumerate(message.tool_calls or ()):
+            of_call = number if call.index is None else call.index
+            self._add_id(index, call.id, of_call)
             if (function := call.function) is not None:
-                of_call = number if call.index is None else call.index
                 self._add_call(index, function.name, function.arguments, of_call)
         if (function := message.function_call) is not None:
             self._add_call(index, function.name, function.arguments, 0)
@@ -173,7 +177,7 @@ class OpenAIAnswerReader(Gatherer):
         They are screened, and not recorded: in the record they would stand twice.
         """
         said = "".join(piece.text for piece in self.pieces[before:])
-        tokens = texts_below(msgspec.json.decode(choice.logprobs), _ALTERNATIVES)
+        tokens = texts_below(choice.logprobs, _ALTERNATIVES)
         text = "".join(token for name, token in tokens if name in {"token", "tokens"})
         if text not in said:
             self.pieces += (Piece(choice.index, "tool_calls", text),)

@@ -14,6 +14,7 @@ from service.core.surfaces.answers import (
     PartName,
     Place,
     Usage,
+    is_made_up,
     texts_below,
 )
 from service.core.surfaces.errors import sse
@@ -26,11 +27,12 @@ _ENDS: Final = frozenset(
 )
 _SILENT: Final = frozenset(
     {
-        "call_id", "content_index", "id", "item_id", "logprobs", "obfuscation", "output_index",
-        "phase", "role", "sequence_number", "status", "summary_index", "type",
+        "content_index", "logprobs", "obfuscation", "output_index", "phase", "role",
+        "sequence_number", "status", "summary_index", "type",
     }
 )  # fmt: skip
 """Fields of events and items that say nothing, or repeat the text beside them."""
+_IDS: Final = frozenset({"call_id", "id", "item_id"})
 _ECHOED: Final = frozenset(
     {
         "background", "completed_at", "conversation", "created_at", "ec_transfer_params", "error",
@@ -45,7 +47,7 @@ _ECHOED: Final = frozenset(
 """Fields of a response that hold nothing that the model has said; most repeat the request."""
 
 
-class _Delta(msgspec.Struct, forbid_unknown_fields=True):
+class _Delta(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """Most events: something is added to a text."""
 
     type: str
@@ -150,6 +152,8 @@ class ResponsesAnswerReader(Gatherer):
         self, value: object, part: PartName, index: int, *, whole: bool = False
     ) -> None:
         for name, text in texts_below(value, _SILENT):
+            if name in _IDS and is_made_up(text):
+                continue
             if name == "name":
                 self._add_new("tool_calls", f"\n{text} ", index, whole=whole)
             else:

@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.features import BUCKETS, buckets, hashes, last_break, normalise, words
+from detectors.features import (
+    BUCKETS,
+    CHARACTERS,
+    buckets,
+    hashes,
+    kinds_of_characters,
+    last_break,
+    normalise,
+    words,
+)
 from tests.real_parts.texts import TRICKY
 
 
@@ -107,3 +116,10 @@ def test_marks_are_put_in_order_as_unicode_says_where_there_are_few(text: str) -
     few = text[:32]
 
     assert normalise("é" + few) == unicodedata.normalize("NFKC", "é" + few).casefold()
+
+
+def test_no_word_has_a_character_above_those_that_have_a_kind() -> None:
+    above = map(chr, range(CHARACTERS, sys.maxunicode + 1))
+
+    assert words(f"a{''.join(above)}b") == [b"a", b"b"]
+    assert len(kinds_of_characters()) == CHARACTERS

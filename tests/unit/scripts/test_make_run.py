@@ -23,8 +23,7 @@ def a_finished_setup(root: Path) -> Path:
     (venv / "bin" / "python").touch()
     packages = digest_of(*(root / lock for lock in setup.LOCKS), sys.version, str(venv))
     (venv / "packages-stamp").write_text(packages)
-    itself = digest_of(*(root / it for it in setup.BUILT_FROM), packages, str(root))
-    (venv / "itself-stamp").write_text(itself)
+    (venv / "itself-stamp").write_text(setup.digest_of_itself(root, packages))
     return venv
 
 

@@ -276,6 +276,7 @@ def test_an_error_in_a_stream_is_noticed() -> None:
     "data",
     [
         start(0, type="redacted_thinking", data="hidden"),
+        start(0, type="tool_use", id="functions.hidden:0", name="f", input={}),
         start(0, type="web_search_tool_result", content=[{"title": "hidden"}]),
         delta(0, type="citations_delta", citation={"cited_text": "hidden"}),
         event("message_start", message=MESSAGE | {"new": ["hidden"]}),

@@ -115,6 +115,17 @@ def test_tokens_that_repeat_the_text_are_no_pieces_and_those_that_do_not_are() -
     assert read(chunk(completions))[1] == [(0, "tool_calls", "ab", -1)]
 
 
+def test_an_id_that_the_model_may_have_written_is_text() -> None:
+    def called(identifier: str) -> bytes:
+        call = {"index": 0, "id": identifier, "function": {"name": "f"}}
+        return chunk({"index": 0, "delta": {"tool_calls": [call]}})
+
+    for made_up in ("call_1a2B", "chatcmpl-tool-0f3e", "c1", "abcDEF123"):
+        assert read(called(made_up))[1] == [(0, "tool_calls", "\nf ", 0)]
+    for written in ("functions.f:0", "how to do it:0", "a_b_c_d_e", "x" * 60):
+        assert read(called(written))[1][0] == (0, "tool_calls", f"\n{written}", 0)
+
+
 def test_the_place_of_a_stream_tells_which_choices_are_open() -> None:
     reader = OpenAIAnswerReader()
     places = [START]

@@ -254,6 +254,7 @@ def test_streamed_calls_and_reasoning_are_read_and_stay_apart() -> None:
         in_item("output_text.done", text="hidden"),
         in_item("output_item.done", item=message("hidden")),
         in_item("output_text.annotation.added", annotation={"title": "hidden"}),
+        in_item("output_item.added", item=CALL | {"call_id": "functions.hidden:0"}),
         in_item("new.delta", delta="hidden"),
         in_item("output_text.delta", delta="said", new="hidden"),
         in_item("mcp_call.completed", item={"type": "mcp_call", "output": "hidden"}),
