@@ -28,7 +28,7 @@ def hold_chars(policy: Policy) -> float:
 class _Choice:
     """The text of one choice so far. Positions are numbers of characters that were screened."""
 
-    __slots__ = ("_kind", "call_start", "has_finished", "length", "screens")
+    __slots__ = ("_call", "_part", "call_start", "has_finished", "length", "screens")
 
     def __init__(self, screens: list[GrowingScreen]) -> None:
         self.screens = screens
@@ -36,38 +36,25 @@ class _Choice:
         self.call_start = math.inf
         """Where a tool call begins that is not complete."""
         self.has_finished = False
-        self._kind: tuple[str, int] | None = None
+        self._part = ""
+        self._call = -1
 
     def add(self, piece: Piece) -> str:
         """Note a piece, and return the text that it adds to what is screened."""
-        kind = (piece.part, piece.call)
         text = piece.text
-        if kind != self._kind:
-            if self._kind is not None:
+        if piece.part != self._part or piece.call != self._call:
+            if self._part:
                 text = _BORDER + text
             self.call_start = self.length if piece.part == "tool_calls" else math.inf
-            self._kind = kind
+            self._part, self._call = piece.part, piece.call
         self.length += len(text)
         return text
 
-    def limit(self, hold: float) -> float:
-        """Return up to where the text may be released."""
-        if self.has_finished:
-            return self.length
-        return min(self.length - hold, self.call_start)
 
-
-class _Held:
-    """An event that waits."""
-
-    __slots__ = ("chars", "event", "needs", "place")
-
-    def __init__(self, event: bytes, place: Place) -> None:
-        self.event = event
-        self.place = place
-        self.chars = 0
-        self.needs: list[tuple[_Choice, int]] = []
-        """How far the texts of choices have to be released for it."""
+_Needs = tuple[tuple[_Choice, int], ...]
+"""Up to where the texts of choices have to be released for an event."""
+_Held = tuple[bytes, _Needs, int, Place]
+"""An event, what it needs, how many characters it holds, where the stream stands behind it."""
 
 
 class AnswerGate:
@@ -114,25 +101,27 @@ class AnswerGate:
         `finished` are the choices that have ended, `place` where the stream stands behind the
         event. What a detector raises comes through: then `give_up`, or release nothing more.
         """
-        held = _Held(event, place)
-        self._held.append(held)
-        for piece in pieces:
-            choice = self._choice(piece.choice)
-            text = choice.add(piece)
-            held.needs.append((choice, choice.length))
-            held.chars += len(piece.text)
-            self.generated_chars += len(piece.text)
-            self._screen(choice, text)
+        needs: _Needs = ()
+        chars = 0
+        try:
+            for piece in pieces:
+                choice = self._choice(piece.choice)
+                text = choice.add(piece)
+                needs += ((choice, choice.length),)
+                chars += len(piece.text)
+                for screen in choice.screens:
+                    if (found := screen.add(text)) is not None and self.crossed is None:
+                        self.crossed = found
+        finally:
+            self._held.append((event, needs, chars, place))
+            self.generated_chars += chars
         for index in finished:
             self._choice(index).has_finished = True
 
     def release(self) -> list[bytes]:
         """Return the events that may leave now."""
         events: list[bytes] = []
-        held, hold = self._held, self._hold
-        while held and (
-            hold is None or all(end <= choice.limit(hold) for choice, end in held[0].needs)
-        ):
+        while self._held and self._may_leave(self._held[0][1]):
             self._let_go(events)
         return events
 
@@ -155,11 +144,15 @@ class AnswerGate:
         """Say whether text passes unscreened."""
         return self._new_screens is list
 
-    def _screen(self, choice: _Choice, text: str) -> None:
-        for screen in choice.screens:
-            found = screen.add(text)
-            if found is not None and self.crossed is None:
-                self.crossed = found
+    def _may_leave(self, needs: _Needs) -> bool:
+        hold = self._hold
+        if hold is None:
+            return True
+        for choice, end in needs:
+            is_near = end > choice.length - hold or end > choice.call_start
+            if is_near and not choice.has_finished:
+                return False
+        return True
 
     def _choice(self, index: int) -> _Choice:
         choice = self._choices.get(index)
@@ -168,9 +161,8 @@ class AnswerGate:
         return choice
 
     def _let_go(self, events: list[bytes]) -> None:
-        held = self._held.popleft()
-        events.append(held.event)
-        self.place = held.place
-        self.released_chars += held.chars
+        event, _, chars, self.place = self._held.popleft()
+        events.append(event)
+        self.released_chars += chars
         if self.has_given_up:
-            self.unscanned_chars += held.chars
+            self.unscanned_chars += chars
