@@ -107,10 +107,19 @@ RESPONSE_EVENTS = (
         sequence_number=0,
         response=RESPONSE | {"output": [], "status": "in_progress", "usage": None},
     ),
-    named("response.output_text.delta", sequence_number=1, output_index=0, delta="Hi"),
-    named("response.output_text.delta", sequence_number=2, output_index=0, delta=" there"),
-    named("response.output_text.done", sequence_number=3, output_index=0, text="Hi there"),
-    named("response.completed", sequence_number=4, response=RESPONSE),
+    named(
+        "response.output_item.added",
+        sequence_number=1,
+        output_index=0,
+        item=RESPONSE["output"][0] | {"content": [], "status": "in_progress"},
+    ),
+    named("response.output_text.delta", sequence_number=2, output_index=0, delta="Hi"),
+    named("response.output_text.delta", sequence_number=3, output_index=0, delta=" there"),
+    named("response.output_text.done", sequence_number=4, output_index=0, text="Hi there"),
+    named(
+        "response.output_item.done", sequence_number=5, output_index=0, item=RESPONSE["output"][0]
+    ),
+    named("response.completed", sequence_number=6, response=RESPONSE),
 )
 STREAMS = {MESSAGES: MESSAGE_EVENTS, RESPONSES: RESPONSE_EVENTS}
 

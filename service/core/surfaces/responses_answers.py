@@ -129,6 +129,8 @@ class ResponsesAnswerReader(Gatherer):
 
     def _read_response(self, fields: dict[str, Any]) -> None:
         response = msgspec.convert(fields, _Response)
+        # a thousand calls of many pieces each would be looked through for each call
+        self._parts = {key: ["".join(pieces)] for key, pieces in self._parts.items()}
         output = fields.get("output")
         for index, item in enumerate(output if isinstance(output, list) else ()):
             self._read_item(item, index, whole=True)
