@@ -142,6 +142,8 @@ class Verdict(Event, frozen=True, kw_only=True, omit_defaults=True, tag="verdict
     """SHA-256 of the text that was scored, as hex."""
     unscanned: str | None = None
     """Why the part was not scored (a closed set of reasons); None: it was."""
+    media: tuple[str, ...] = ()
+    """SHA-256 of each image, sound or file that was not scored, as hex."""
     scores: dict[str, float] = {}
     crossed: tuple[Crossing, ...] = ()
     completes: bool = False

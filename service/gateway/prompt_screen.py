@@ -16,14 +16,12 @@ import msgspec
 
 from detectors.api import Part
 from service.core.screening import DETECTOR_ERROR, TOO_LATE, UNREADABLE_CONTENT, Found
-from service.core.screens import ModelScreens
+from service.core.screens import ModelScreens, chunks
 from service.core.surfaces.prompts import prompt_text
 from service.core.surfaces.shape import UNREADABLE, Request, Surface
 
 CHUNK_CHARS: Final = 32_000
 """How much is screened before others have their turn."""
-OVERLAP_CHARS: Final = 400
-"""Neighbouring chunks share this much, so that nothing hides on a border."""
 _DIGEST_BYTES: Final = 16
 _MAX_KEPT: Final = 50_000
 """How many segments are remembered; each takes about 150 bytes."""
@@ -77,7 +75,7 @@ class PromptScreen:
 
     async def _look_at(self, text: str, due: float) -> tuple[Found, ...]:
         found: list[Found] = []
-        for chunk in _chunks(text):
+        for chunk in chunks(text, CHUNK_CHARS):
             if self._ticks() > due:
                 raise TimeoutError
             for screen in self._screens:
@@ -108,11 +106,3 @@ def _segments(surface: Surface, request: Request) -> Iterator[tuple[str, msgspec
 def _text(surface: Surface, name: str, raw: msgspec.Raw) -> str:
     """Return the text of one segment: as that of a prompt that is nothing else."""
     return prompt_text(surface, b'{"%b":[%b]}' % (name.encode(), bytes(raw))).text
-
-
-def _chunks(text: str) -> Iterator[str]:
-    if len(text) <= CHUNK_CHARS:
-        yield text
-        return
-    for start in range(0, len(text) - OVERLAP_CHARS, CHUNK_CHARS - OVERLAP_CHARS):
-        yield text[start : start + CHUNK_CHARS]

@@ -26,6 +26,7 @@ OK: Final = 200
 _EVENT_STREAM: Final = b"text/event-stream"
 _UNKNOWN: Final = b"application/octet-stream"
 _SCREEN_FAILED: Final = "The safeguard 'answer_screen' is not active: the answer was not screened."
+_QUOTES: Final = "the upstream's error quotes an answer that crosses a point that blocks"
 _BROKEN: Final = "the upstream said in its answer that it failed"
 
 
@@ -60,6 +61,7 @@ class Relay:
             body = self._gated(body)
         else:
             self._exchange.reader.read_refusal(body)
+            self._screen_refusal()
         self._exchange.note_release()
         await finish()
         self.started = True
@@ -162,6 +164,11 @@ class Relay:
             return body
         self.was_cut = True
         return self._exchange.surface.cut_whole(body)
+
+    def _screen_refusal(self) -> None:
+        """Refuse an error of the upstream's that quotes what must not be said."""
+        if self._gate is not None and not self._screen(b"", self._exchange.reader.pieces, []):
+            raise UpstreamBroke(_QUOTES)
 
     def _note_upstream(self) -> None:
         if self._exchange.upstream_first_byte_s is None:

@@ -7,6 +7,7 @@ from detectors.api import Part
 from service.core.screening import ENCRYPTED, FAILED_SCANS, INTERRUPTED, UNREADABLE_CONTENT
 from service.core.surfaces import SURFACES
 from service.core.surfaces.answers import answer_text
+from service.core.surfaces.media import Medium
 from service.core.surfaces.prompts import prompt_text
 from service.core.surfaces.shape import UNREADABLE
 from service.errors import BadRecord
@@ -25,6 +26,8 @@ class Item:
     """The text in parts that can be scored each by itself; joined with line feeds they are it."""
     unscanned: Sequence[str] = ()
     """What of the part is not in the text, or why there is no text."""
+    media: Sequence[Medium] = ()
+    """What of a prompt is no text."""
 
     def gateways_crossings(self) -> dict[str, tuple[Crossing, ...]]:
         """Return what the gateway's own screens found in this part, by detector."""
@@ -61,7 +64,8 @@ def _read_prompt(event: Opened, record: Record) -> Item:
         prompt = prompt_text(SURFACES[event.surface], record.content or b"")
     except (*UNREADABLE, KeyError):
         return Item(event, Part.PROMPT, "", unscanned=[UNREADABLE_CONTENT])
-    return Item(event, Part.PROMPT, prompt.text, prompt.segments, sorted(prompt.unscanned))
+    unscanned = sorted(prompt.unscanned)
+    return Item(event, Part.PROMPT, prompt.text, prompt.segments, unscanned, prompt.media)
 
 
 def _read_answer(event: Closed, record: Record) -> Item:

@@ -5,6 +5,7 @@ gets a verdict that says so: "unscanned" is an outcome of its own.
 """
 
 import logging
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from detectors.api import Category, Detector, Sample
+from detectors.api import Category, Detector, InlineDetector, Sample
 from service.core.screening import (
     DETECTOR_ERROR,
     FAILED_SCANS,
@@ -23,6 +24,7 @@ from service.core.screening import (
     text_digest,
     verdict_id,
 )
+from service.core.screens import chunks
 from service.errors import JournalFull
 from service.events.log import EventWriter, Received
 from service.events.schema import Crossing, Verdict, to_record
@@ -102,8 +104,7 @@ class Screener:
     def _try_score(self, detector: Detector, items: Sequence[Item]) -> Sequence[Scores] | None:
         started = time.perf_counter()
         try:
-            scored = detector.score([Sample(item.text, item.part) for item in items])
-            check_scores(scored, len(items))
+            scored = _score_whole(detector, items)
         except Exception as error:  # noqa: BLE001  (a detector's failure is an outcome)
             _log.warning("%s failed", detector.name, extra={"error": type(error).__name__})
             self._metrics.detector_errors.labels(detector.name).inc()
@@ -140,7 +141,10 @@ class Screener:
         reasons = list(item.unscanned)
         if not verdicts and item.has_text:
             reasons.append(NO_DETECTOR)
-        verdicts += [self._unscanned(item, reason, _NOBODY, "1") for reason in reasons]
+        for reason in reasons:
+            unscanned = self._unscanned(item, reason, _NOBODY, "1")
+            media = tuple(one.digest() for one in item.media if one.kind == reason)
+            verdicts.append(msgspec.structs.replace(unscanned, media=media))
         if not any(verdict.unscanned in FAILED_SCANS for verdict in verdicts):
             verdicts[-1] = msgspec.structs.replace(verdicts[-1], completes=True)
         return verdicts
@@ -187,6 +191,28 @@ class Screener:
             metrics.score.labels(verdict.detector, category).observe(score)
             actions = [c.action for c in verdict.crossed if c.category == category]
             metrics.verdicts.labels(verdict.detector, category, gravest(actions)).inc()
+
+
+def _score_whole(detector: Detector, items: Sequence[Item]) -> Sequence[Scores]:
+    """Score every character: what is longer than a detector sees at once goes in chunks.
+
+    Of a text in chunks the highest score of each category counts.
+    """
+    size = detector.max_chars if isinstance(detector, InlineDetector) else sys.maxsize
+    texts = [list(chunks(item.text, size)) for item in items]
+    samples = [
+        Sample(text, item.part) for item, cut in zip(items, texts, strict=True) for text in cut
+    ]
+    scored = detector.score(samples)
+    check_scores(scored, len(samples))
+    if len(samples) == len(items):
+        return scored
+    left = iter(scored)
+    return [_highest([next(left) for _ in cut]) for cut in texts]
+
+
+def _highest(scored: Sequence[Scores]) -> Scores:
+    return {category: max(one[category] for one in scored) for category in scored[0]}
 
 
 def check_scores(scored: Sequence[Scores], count: int) -> None:

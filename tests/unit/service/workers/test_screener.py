@@ -1,4 +1,5 @@
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from service.events.schema import SERVED_UNKNOWN, Crossing, Verdict
 from service.events.schema import Screening as Gateways
 from service.telemetry.metrics import Metrics
 from service.workers.screener import Screener
+from tests.real_parts.phrase_detector import PHRASE, PhraseDetector
 from tests.unit.service.workers.screening_parts import (
     NOW,
     MemoryWriter,
@@ -294,3 +296,23 @@ def test_what_the_gateway_found_with_a_detector_that_is_gone_has_a_verdict_of_it
     ]
     assert verdicts[1].crossed == (gone,)
     assert [verdict.completes for verdict in verdicts] == [False, True]
+
+
+def test_a_text_that_is_longer_than_a_detector_sees_is_scored_whole() -> None:
+    class Short(PhraseDetector):
+        def score_text(self, text: str, part: Part) -> Mapping[Category, float]:
+            return super().score_text(text[:1000], part)
+
+    detector = Short(max_chars=1000)
+    for text in ("x" * 5000 + PHRASE, "x" * 990 + PHRASE + "x" * 5000, PHRASE + "x" * 5000):
+        (verdict,) = Screening(detector)(prompt(text))
+        assert verdict.scores == {"any": 1.0}
+        assert verdict.unscanned is None
+
+
+def test_an_image_is_unscanned_and_recorded_by_its_digest() -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGVsbG8="}}
+    of_text, of_image = Screening(WordDetector())(received(opened(), chat_body([image])))
+    assert of_text.media == ()
+    assert of_image.unscanned == "image"
+    assert of_image.media == (hashlib.sha256(b"hello").hexdigest(),)
