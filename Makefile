@@ -51,7 +51,7 @@ evaluate: setup  ## the detectors' quality against its floors (DATA=folder)
 	@if [ -d "$(DATA)" ]; then $(BIN)/watchgate detectors evaluate --data "$(DATA)"; \
 	else echo "make evaluate: there is no data in $(DATA), so nothing was evaluated; name a folder with DATA=" >&2; exit 1; fi
 
-bench: setup  ## what the gateway costs beside nginx and Envoy (about 4 minutes)
+bench: setup  ## what the gateway costs beside its peers (about 25 minutes; ARGS="--quick": 5)
 	@$(BIN)/python -m load_tests.bench_gateway $(ARGS)
 
 docs: setup  ## write the tables of docs/ anew from the code
