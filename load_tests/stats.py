@@ -27,6 +27,14 @@ class Summary:
         return (self.high - self.low) / self.median if self.median else 0.0
 
 
+def rise(values: Sequence[float]) -> float:
+    """By how much the least-squares line through values at even distances rises, end to end."""
+    if len(values) < 2:
+        return 0.0
+    slope = statistics.linear_regression(range(len(values)), values).slope
+    return slope * (len(values) - 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """What a `figure` of a `system` may be: in its unit, or as a multiple of a reference's."""
