@@ -7,11 +7,15 @@ DATA ?= ../shared/data
 UPSTREAM ?=
 MODEL ?=
 
+# make load: the gateway, and a key of it
+URL ?= http://127.0.0.1:8080
+KEY ?=
+
 # make test ARGS="-k journal -x"
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check lint unit unit-service unit-others test evaluate bench docs lock clean
+.PHONY: help setup run check lint unit unit-service unit-others test evaluate bench soak load docs lock clean
 
 help:  ## show this
 	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /\1\t/' \
@@ -51,8 +55,14 @@ evaluate: setup  ## the detectors' quality against its floors (DATA=folder)
 	@if [ -d "$(DATA)" ]; then $(BIN)/watchgate detectors evaluate --data "$(DATA)"; \
 	else echo "make evaluate: there is no data in $(DATA), so nothing was evaluated; name a folder with DATA=" >&2; exit 1; fi
 
-bench: setup  ## what the gateway costs beside nginx and Envoy (about 4 minutes)
+bench: setup  ## what the gateway costs beside its peers (about 25 minutes; ARGS="--quick": 5)
 	@$(BIN)/python -m load_tests.bench_gateway $(ARGS)
+
+soak: setup  ## 1,000 streams for five minutes, with callers that vanish and upstreams that reset
+	@$(BIN)/python -m load_tests.soak $(ARGS)
+
+load: setup  ## load by people's scenarios, with Locust (URL=http://host:8080 KEY=sk-wg-... MODEL=name)
+	@$(BIN)/python -m load_tests.run_locust --url "$(URL)" --key "$(KEY)" --model "$(MODEL)" $(ARGS)
 
 docs: setup  ## write the tables of docs/ anew from the code
 	@$(BIN)/python -m scripts.make_docs

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 
 def nginx_config(*, port: int, upstream_port: int, folder: Path, as_root: bool) -> str:
-    """One worker, connections kept alive on both sides, no buffering of answers, no access log."""
+    """One worker, kept-alive connections, no buffering of answers, no files, no access log."""
     paths = "".join(
         f"    {kind}_temp_path {folder}/{kind};\n"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -22,6 +24,7 @@ error_log stderr warn;
 events {{ worker_connections 4096; }}
 http {{
 {paths}    access_log off;
+    client_body_buffer_size 1m;
     keepalive_requests 1000000000;
     upstream mock {{
         server 127.0.0.1:{upstream_port};
@@ -81,17 +84,74 @@ def envoy_config(*, port: int, upstream_port: int) -> str:
     return json.dumps({"static_resources": {"listeners": [listener], "clusters": [cluster]}})
 
 
+def litellm_config(*, upstream_port: int, models: Sequence[str], key: str) -> str:
+    """Each model of the mock as a vLLM, a master key (it will not start without), as JSON."""
+    return json.dumps(
+        {
+            "model_list": [
+                {
+                    "model_name": name,
+                    "litellm_params": {
+                        "model": f"hosted_vllm/{name}",
+                        "api_base": f"http://127.0.0.1:{upstream_port}/v1",
+                        "api_key": "none",
+                    },
+                }
+                for name in models
+            ],
+            "general_settings": {"master_key": key},
+            "litellm_settings": {"telemetry": False, "num_retries": 0},
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """Watchgate as it can be run: `watchgate COMMAND`, every model of one tier, settings besides.
+
+    The gateway alone can serve tier 0 only: from tier 1 a model is refused while nobody screens.
+    """
+
+    command: str
+    tier: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _blocking(mode: str, **options: int) -> Mapping[str, Any]:
+    """Screens that may cut an answer off; the point lies so high that no answer here crosses it."""
+    point = {"detector": "lexical", "category": "any", "threshold": 0.999, "action": "block"}
+    return {
+        "screening": {"tiers": {1: {"answer": {"mode": mode, **options}}}},
+        "operating_points": [point | {"part": part} for part in ("prompt", "answer")],
+    }
+
+
+VARIANTS: Final[Mapping[str, Variant]] = MappingProxyType(
+    {
+        "watchgate-off": Variant("gateway", tier=0),
+        "watchgate-observe": Variant("up", tier=1),
+        "watchgate-window": Variant("up", tier=1, settings=_blocking("window", window_chars=400)),
+        "watchgate-buffer": Variant("up", tier=1, settings=_blocking("buffer")),
+    }
+)
+
+
 def watchgate_config(
-    *, ports: Mapping[str, int], upstream_port: int, models: Sequence[str], tier: int, folder: Path
+    variant: Variant,
+    *,
+    ports: Mapping[str, int],
+    upstream_port: int,
+    models: Sequence[str],
+    folder: Path,
 ) -> str:
     """Defaults, but for ports and paths: with authentication, recording and metrics, as JSON.
 
     Args:
+        variant: tier of every model, and settings besides.
         ports: of `gateway`, `console` and `ops`, and of the process's own ops port where that
             differs (`ops.gateway`).
         upstream_port: where the mock listens.
         models: served names, the same in front and behind.
-        tier: of every model.
         folder: for the journal and the store.
     """
     host = "127.0.0.1"
@@ -105,13 +165,13 @@ def watchgate_config(
         "ops": {"host": host, "port": ports["ops"], "ports": ops_ports},
         "upstreams": [{"name": "mock", "url": f"http://{host}:{upstream_port}"}],
         "models": [
-            {"name": name, "upstream": "mock", "upstream_model": name, "tier": tier}
+            {"name": name, "upstream": "mock", "upstream_model": name, "tier": variant.tier}
             for name in models
         ],
         "event_log": {"kind": "journal"},
         "store": {"url": f"sqlite:///{folder}/var/watchgate.db"},
     }
-    return json.dumps(config, indent=2)  # YAML includes JSON
+    return json.dumps(config | dict(variant.settings), indent=2)  # YAML includes JSON
 
 
 _EVERYTHING_TO_MOCK = {

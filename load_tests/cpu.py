@@ -39,13 +39,22 @@ def tree_ticks(processes: Iterable[ProcessTimes], root: int) -> int:
     A child's time moves to its parent when it ends, so the sum never falls; a daemon that left its
     parent is not found.
     """
-    by_pid = {process.pid: process for process in processes}
-    return sum(p.ticks for p in by_pid.values() if _descends(p, root, by_pid))
+    return sum(process.ticks for process in _tree(processes, root))
 
 
 def tree_cpu_us(root: int) -> float:
     """CPU-µs so far of the live process `root` and its descendants, in steps of a kernel tick."""
     return tree_ticks(_live_processes(), root) * 1e6 / TICKS_PER_S
+
+
+def tree_pids(root: int) -> list[int]:
+    """The live process `root` and its descendants."""
+    return [process.pid for process in _tree(_live_processes(), root)]
+
+
+def _tree(processes: Iterable[ProcessTimes], root: int) -> list[ProcessTimes]:
+    by_pid = {process.pid: process for process in processes}
+    return [process for process in by_pid.values() if _descends(process, root, by_pid)]
 
 
 def _descends(process: ProcessTimes, root: int, by_pid: Mapping[int, ProcessTimes]) -> bool:

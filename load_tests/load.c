@@ -3,8 +3,9 @@
  *   load json PORT CONNECTIONS SECONDS REQUEST_FILE
  *   load sse  PORT CONNECTIONS SECONDS REQUEST_FILE EVENTS STAGGER_US
  *
- * REQUEST_FILE is a whole HTTP/1.1 request, head and body; "@@@@@@@@@@@@" in it becomes a number that
- * is new in each request, so that no cache answers. After SECONDS no request starts; those
+ * REQUEST_FILE is a whole HTTP/1.1 request, head and body; in it "@@@@@@@@@@@@" becomes a number, and
+ * the first run of "~" words, that are new in each request of each run, so that no cache answers: neither
+ * one of whole prompts nor one of their parts. After SECONDS no request starts; those
  * under way are finished, so that no cost of cancelling is measured. An SSE answer is complete when
  * it had EVENTS events, then [DONE], then the last HTTP chunk; the first request of connection i
  * starts i * STAGGER_US after the begin, so that the streams do not tick together. A JSON answer is
@@ -21,8 +22,10 @@
 #include <unistd.h>
 
 #include "load_answer.h"
+#include "words.h"
 
 enum { BATCH = 256, READ_SIZE = 65536, MAX_ERRORS = 100, GRACE_S = 60 };
+enum { REQUEST_SIZE = 1 << 20, POOL_SIZE = 4 << 20 };
 
 struct lane { /* one connection */
     int fd;
@@ -40,8 +43,8 @@ static struct {
     bool sse;
     int port, connections, events;
     double seconds, stagger_s;
-    char *request, *number;
-    size_t request_size;
+    char *request, *number, *text;
+    size_t request_size, text_size;
 } plan;
 
 static const char NUMBER[] = "@@@@@@@@@@@@";
@@ -95,19 +98,42 @@ static void connect_lane(struct lane *l)
         give_up("epoll_ctl");
 }
 
-static void number_request(void)
+static uint64_t started_at(void)
 {
-    static unsigned long sent;
-    char number[sizeof NUMBER];
-    snprintf(number, sizeof number, "%012lu", ++sent % 1000000000000);
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* Words enough that a piece of any place in them is new. */
+static const char *new_words(uint64_t *random)
+{
+    static char pool[POOL_SIZE + WORD_SIZE + 1];
+    for (char *at = pool; at < pool + POOL_SIZE; *at++ = ' ')
+        at += next_word(random, at);
+    return pool;
+}
+
+static void vary_request(void)
+{
+    static uint64_t number, random;
+    static const char *words;
+    char digits[sizeof NUMBER];
+    if (!words) {
+        number = random = started_at(); /* not from 0: another run would send the same again */
+        words = new_words(&random);
+    }
+    snprintf(digits, sizeof digits, "%012lu", (unsigned long)(++number % 1000000000000));
     if (plan.number)
-        memcpy(plan.number, number, sizeof NUMBER - 1);
+        memcpy(plan.number, digits, sizeof NUMBER - 1);
+    if (plan.text)
+        memcpy(plan.text, words + next_random(&random) % (POOL_SIZE - plan.text_size), plan.text_size);
 }
 
 static void send_request(struct lane *l)
 {
     size_t done = 0;
-    number_request();
+    vary_request();
     memset(&l->answer, 0, sizeof l->answer);
     l->first = 0;
     l->sent = now();
@@ -217,11 +243,11 @@ static void print_series(const char *name, struct series *s)
 
 static char *read_request(const char *path, size_t *size)
 {
-    static char request[1 << 20];
+    static char request[REQUEST_SIZE + 1]; /* ends with 0 */
     FILE *file = fopen(path, "rb");
     if (!file)
         give_up("cannot read the request file");
-    *size = fread(request, 1, sizeof request, file);
+    *size = fread(request, 1, REQUEST_SIZE, file);
     fclose(file);
     return request;
 }
@@ -239,6 +265,8 @@ int main(int argc, char **argv)
     plan.seconds = atof(argv[4]);
     plan.request = read_request(argv[5], &plan.request_size);
     plan.number = memmem(plan.request, plan.request_size, NUMBER, sizeof NUMBER - 1);
+    plan.text = strchr(plan.request, '~');
+    plan.text_size = plan.text ? strspn(plan.text, "~") : 0;
     plan.events = plan.sse ? atoi(argv[6]) : 0;
     plan.stagger_s = plan.sse ? atof(argv[7]) * 1e-6 : 0;
     poller = epoll_create1(EPOLL_CLOEXEC);

@@ -1,41 +1,28 @@
-"""One measurement: load on one system, and the CPU time that the system took for it."""
+"""One measurement: load on one system, and what the system took for it."""
 
 import json
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Final, Literal
+from typing import Any, Final
 
 from load_tests.cpu import tree_cpu_us
+from load_tests.memory import tree_pss_bytes
 from load_tests.processes import BenchError, compiled, pinned
 from load_tests.systems import Running
+from load_tests.workloads import KIB, PROBE, SSE_1000, Workload
 
-BODY_BYTES: Final = 1536
-CONNECTIONS: Final = 16
-STREAMS: Final = 100
-STREAM_MODEL: Final = "mock-20-100"
-"""100 chunks, one every 20 ms: the mock's own names say how it streams."""
-STREAM_EVENTS: Final = 101
-"""The chunks and the usage chunk; [DONE] is not counted."""
-STREAM_S: Final = 2.0
-STAGGER_US: Final = 3700
-"""Between the starts of two streams: no divisor of 20 ms, so the streams do not tick together."""
-SHAPES: Final = MappingProxyType(
-    {"json": (CONNECTIONS,), "sse": (STREAMS, STREAM_EVENTS, STAGGER_US)}
-)
-"""What load.c takes for each kind: connections, and for streams their events and their stagger."""
-PROBE_MODEL: Final = "mock-1-3"
-PROBE_EVENTS: Final = 4
 PROBE_S: Final = 1.0
+WARM_UP_S: Final = 0.5
+SAMPLE_S: Final = 0.25
+LOAD_LIMIT_S: Final = 300.0
 SETTLE_STEP_S: Final = 0.2
 SETTLE_LIMIT_S: Final = 60.0
 SETTLED_US: Final = 20_000.0
 """A step that takes at most a tenth of a core is rest."""
-
-Kind = Literal["json", "sse"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,37 +38,30 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
-class Measurement:
-    """CPU-µs per request (`json`) or per event (`sse`) of the whole process tree."""
+class Reading:
+    """One figure of one system in one round; `per_second` are requests or events, if any."""
 
-    cpu_us: float
+    value: float
+    per_second: float
     load: Load
 
 
-@dataclass(frozen=True, slots=True)
-class SystemRound:
-    """All that one round says of one system."""
+def http_request(workload: Workload, key: str, headers: Mapping[str, str] | None = None) -> bytes:
+    """A chat completion with a body of exactly the workload's size, as load.c takes it.
 
-    json: Measurement
-    sse: Measurement
-    added_first_byte_us: float
-
-
-Round = Mapping[str, SystemRound]
-
-
-def http_request(*, model: str, stream: bool, key: str) -> bytes:
-    """A chat completion of exactly 1.5 KiB of body; `@@@@@@@@@@@@` becomes a number per request."""
-    options = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
+    `@@@@@@@@@@@@` becomes a number and the run of `~` words, new in each request.
+    """
+    options = {"stream": True, "stream_options": {"include_usage": True}} if workload.stream else {}
     system = {"role": "system", "content": "You are a helpful assistant. Answer in short."}
     user = {"role": "user", "content": "Question @@@@@@@@@@@@: "}
-    payload = {"model": model, "messages": [system, user], "max_tokens": 128, **options}
-    missing = BODY_BYTES - len(json.dumps(payload))
-    user["content"] += _prose(missing)
+    messages = [system, user]
+    payload = {"model": workload.model, "messages": messages, "max_tokens": 128, **options}
+    user["content"] += "~" * (workload.body_bytes - len(json.dumps(payload)))
     body = json.dumps(payload)
+    more = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
     head = (
         "POST /v1/chat/completions HTTP/1.1\r\nHost: gateway.test\r\nUser-Agent: bench\r\n"
-        f"Authorization: Bearer {key}\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {key}\r\nContent-Type: application/json\r\n{more}"
         f"Accept: */*\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return (head + body).encode()
@@ -94,43 +74,68 @@ class Client:
     folder: Path
     core: int | None
 
-    def measure(self, kind: Kind, system: Running, seconds: float) -> Measurement:
-        """Puts 16 connections of requests, or 100 streams, on the system for about `seconds`.
+    def cpu(self, workload: Workload, system: Running, seconds: float) -> Reading:
+        """CPU-µs per request, or per event of a stream, of the whole process tree.
 
         Raises:
             BenchError: an answer was wrong, incomplete or absent.
         """
-        length_s = whole_streams_s(seconds) if kind == "sse" else seconds
-        before_us = _settled_cpu_us(system)
-        load = self._load(kind, system, STREAM_MODEL, length_s, *SHAPES[kind])
-        spent_us = _settled_cpu_us(system) - before_us
-        return Measurement(spent_us / (load.events if kind == "sse" else load.requests), load)
+        before_us = settled_cpu_us(system)
+        load = self.load(workload, system, workload.length_s(seconds))
+        spent_us = settled_cpu_us(system) - before_us
+        count = load.events if workload.stream else load.requests
+        return Reading(spent_us / count, count / load.seconds, load)
 
-    def first_byte_us(self, system: Running) -> float:
-        """Median time to the first byte of a streamed answer's body, one stream at a time."""
-        load = self._load("sse", system, PROBE_MODEL, PROBE_S, 1, PROBE_EVENTS, 0)
-        return load.first_byte_us["p50"]
+    def added_first_byte(self, system: Running, floor: Running) -> Reading:
+        """Median µs to the first byte of a streamed answer's body, beyond that of `floor`.
 
-    def _load(
-        self, kind: Kind, system: Running, model: str, seconds: float, connections: int, *rest: int
-    ) -> Load:
-        request = self.folder / f"{system.name}-{kind}-{model}.http"
-        request.write_bytes(http_request(model=model, stream=kind == "sse", key=system.key))
-        words = (kind, system.port, connections, seconds, request, *rest)
-        command = pinned([compiled("load"), *map(str, words)], self.core)
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-        if done.returncode:
-            raise BenchError(f"load on {system.name} failed: {done.stderr.strip()}")
-        return checked(system.name, Load(**json.loads(done.stdout)), done.stderr.strip())
+        One stream at a time, and the floor right before, so that the machine is the same for both.
+        """
+        floor_us = self.load(PROBE, floor, PROBE_S).first_byte_us["p50"]
+        load = self.load(PROBE, system, PROBE_S)
+        return Reading(load.first_byte_us["p50"] - floor_us, 0, load)
 
+    def stream_memory(self, fresh: AbstractContextManager[Running]) -> Reading:
+        """KiB that each open stream takes of a system which has just been started.
 
-def whole_streams_s(seconds: float) -> float:
-    """When to start no more streams, so that every connection has had equally many.
+        The most that its process tree held while 1,000 streams were open, less what it held when
+        it was warm and none was, less the request's body; for each stream.
+        """
+        workload = SSE_1000
+        with fresh as system:
+            self.load(PROBE, system, WARM_UP_S)
+            settled_cpu_us(system)
+            before = tree_pss_bytes(system.pid)
+            peak, load = self._peak(workload, system)
+        each = (peak - before) / workload.connections - workload.body_bytes
+        return Reading(each / KIB, 0, load)
 
-    Half a stream before the end of the last: else some connections would begin another, and its
-    events would be measured with few streams beside it.
-    """
-    return (max(1, round(seconds / STREAM_S)) - 0.5) * STREAM_S
+    def _peak(self, workload: Workload, system: Running) -> tuple[int, Load]:
+        process = self._start(workload, system, workload.length_s(0))
+        peak = 0
+        while process.poll() is None:
+            peak = max(peak, tree_pss_bytes(system.pid))
+            time.sleep(SAMPLE_S)
+        return peak, _finished(system, process)
+
+    def load(self, workload: Workload, system: Running, seconds: float) -> Load:
+        """Puts the workload on the system and waits until all answers are complete."""
+        return _finished(system, self._start(workload, system, seconds))
+
+    def _start(
+        self, workload: Workload, system: Running, seconds: float
+    ) -> "subprocess.Popen[str]":
+        request = self.folder / f"{system.name}-{workload.name}.http"
+        request.write_bytes(http_request(workload, system.key, system.headers))
+        shape = workload.shape(system.extra_events)
+        words = (workload.kind, system.port, workload.connections, seconds, request, *shape)
+        return subprocess.Popen(
+            pinned([compiled("load"), *map(str, words)], self.core),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
 
 def checked(name: str, load: Load, said: str) -> Load:
@@ -140,7 +145,19 @@ def checked(name: str, load: Load, said: str) -> Load:
     return load
 
 
-def _settled_cpu_us(system: Running) -> float:
+def _finished(system: Running, process: "subprocess.Popen[str]") -> Load:
+    try:
+        out, said = process.communicate(timeout=LOAD_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise BenchError(f"load on {system.name} took over {LOAD_LIMIT_S:.0f} s") from None
+    if process.returncode:
+        raise BenchError(f"load on {system.name} failed: {said.strip()}")
+    told: dict[str, Any] = json.loads(out)
+    return checked(system.name, Load(**told), said.strip())
+
+
+def settled_cpu_us(system: Running) -> float:
     """CPU time once the system has done all that its answers left to do (records, screening)."""
     deadline = time.monotonic() + SETTLE_LIMIT_S
     spent = tree_cpu_us(system.pid)
@@ -153,12 +170,3 @@ def _settled_cpu_us(system: Running) -> float:
         f"{system.name} was still at work {SETTLE_LIMIT_S:.0f} s after its last answer, so its "
         "cost is unknown: try shorter rounds with --seconds"
     )
-
-
-def _prose(size: int) -> str:
-    """`size` characters of plain English in which no sentence comes twice."""
-    sentences = (
-        f"In year {number} the town counted {number * 37 % 1000} lamps by the river. "
-        for number in range(size)
-    )
-    return "".join(sentences)[:size]

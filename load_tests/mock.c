@@ -6,24 +6,25 @@
  * The model's name in the body says how to stream: mock-<interval_ms>[-<chunks>], by default
  * mock-20-100: 100 chunks, one every 20 ms, each with a send() of its own, then the usage chunk if
  * stream_options.include_usage asks for it, then [DONE]. With interval 0 all are sent at once.
+ * mock-20-100-50 besides resets the connection half-way through every 50th answer that is streamed.
+ * Every chunk but the first is a word, and no two answers are alike.
  */
 #define _GNU_SOURCE
 #include <stdarg.h>
 #include <sys/timerfd.h>
 
 #include "mock_conn.h"
+#include "words.h"
 
 enum { BATCH = 256, READ_SIZE = 16384, MAX_REQUEST = 64 << 20 };
 
-static unsigned long answers;
+enum { ANSWER_WORDS = 35 };
 
-static const char ANSWER[] =
-    "A gateway that stands between a caller and a model should cost so little that nobody asks "
-    "whether to leave it out, and should say so with figures that anyone can measure again.";
+static unsigned long answers, streams;
 
 static void put_answer(struct conn *c, const char *status, const char *body)
 {
-    char message[2048];
+    char message[3072];
     int n = snprintf(message, sizeof message,
                      "HTTP/1.1 %s\r\nserver: uvicorn\r\ncontent-length: %zu\r\n"
                      "content-type: application/json\r\n\r\n%s", status, strlen(body), body);
@@ -59,15 +60,19 @@ static void end_stream(struct conn *c)
 
 static void next_chunk(struct conn *c)
 {
-    char delta[64] = "\"role\":\"assistant\",\"content\":\"\"";
+    char delta[64] = "\"role\":\"assistant\",\"content\":\"\"", word[WORD_SIZE];
     bool last = c->chunk + 1 == c->chunks;
-    if (c->chunk)
-        snprintf(delta, sizeof delta, "\"content\":\" token%03d\"", c->chunk % 1000);
+    if (c->chunk) {
+        next_word(&c->text, word);
+        snprintf(delta, sizeof delta, "\"content\":\" %s\"", word);
+    }
     put_event(c, CHUNK_HEAD "[{\"index\":0,\"delta\":{%s},\"logprobs\":null,\"finish_reason\":%s}]}",
               c->id, c->model, delta, last ? "\"stop\"" : "null");
     c->chunk++;
     if (last)
         end_stream(c);
+    else if (c->chunk == c->reset_at)
+        reset_conn(c);
 }
 
 static void start_timer(struct conn *c, long interval_ms)
@@ -80,23 +85,29 @@ static void start_timer(struct conn *c, long interval_ms)
     watch(EPOLL_CTL_ADD, &c->timer, EPOLLIN);
 }
 
-static void start_stream(struct conn *c, long interval_ms)
+static void start_stream(struct conn *c, long interval_ms, long reset_every)
 {
     static const char HEAD[] = "HTTP/1.1 200 OK\r\nserver: uvicorn\r\ntransfer-encoding: chunked\r\n"
                                "content-type: text/event-stream; charset=utf-8\r\n\r\n";
     put(c, HEAD, sizeof HEAD - 1);
+    streams++;
     c->streaming = true;
     c->chunk = 0;
+    c->reset_at = reset_every && streams % (unsigned long)reset_every == 0 ? (c->chunks + 1) / 2 : 0;
     next_chunk(c);
     if (interval_ms && c->streaming && !c->closed)
         start_timer(c, interval_ms);
-    while (!interval_ms && c->streaming)
+    while (!interval_ms && c->streaming && !c->closed)
         next_chunk(c);
 }
 
 static void complete(struct conn *c)
 {
-    char body[1500];
+    char body[2500], text[ANSWER_WORDS * WORD_SIZE + 1] = "";
+    for (char *at = text, i = 0; i < ANSWER_WORDS; i++) {
+        at += next_word(&c->text, at);
+        *at++ = i + 1 < ANSWER_WORDS ? ' ' : 0;
+    }
     snprintf(body, sizeof body,
              "{\"id\":\"chatcmpl-%032lx\",\"object\":\"chat.completion\",\"created\":1763700000,"
              "\"model\":\"%s\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\","
@@ -104,7 +115,7 @@ static void complete(struct conn *c)
              "\"logprobs\":null,\"finish_reason\":\"stop\",\"stop_reason\":null}],"
              "\"service_tier\":null,\"system_fingerprint\":null,\"usage\":{\"prompt_tokens\":321,"
              "\"total_tokens\":356,\"completion_tokens\":35,\"prompt_tokens_details\":null},"
-             "\"prompt_logprobs\":null}", c->id, c->model, ANSWER);
+             "\"prompt_logprobs\":null}", c->id, c->model, text);
     put_answer(c, "200 OK", body);
 }
 
@@ -125,20 +136,21 @@ static bool is_true(const char *body, const char *key)
 
 static void chat(struct conn *c, const char *body)
 {
-    long interval_ms = 20;
+    long interval_ms = 20, reset_every = 0;
     const char *model = value_of(body, "model");
     c->id = ++answers;
+    c->text = c->id << 32; /* so that no answer begins where another has been */
     c->chunks = 100;
     c->wants_usage = is_true(body, "include_usage");
     if (!model || sscanf(model, "\"%63[A-Za-z0-9._-]\"", c->model) != 1) {
         put_answer(c, "400 Bad Request", "{\"error\":{\"message\":\"model is missing\"}}");
         return;
     }
-    sscanf(c->model, "mock-%ld-%d", &interval_ms, &c->chunks);
+    sscanf(c->model, "mock-%ld-%d-%ld", &interval_ms, &c->chunks, &reset_every);
     if (c->chunks < 1)
         c->chunks = 1;
     if (is_true(body, "stream"))
-        start_stream(c, interval_ms);
+        start_stream(c, interval_ms, reset_every);
     else
         complete(c);
 }

@@ -31,8 +31,9 @@ struct conn {
     struct watch socket, timer;
     struct buffer in, out;
     bool streaming, wants_usage, closed;
-    int chunk, chunks;
+    int chunk, chunks, reset_at; /* reset_at 0: never */
     unsigned long id;
+    uint64_t text; /* where its random words are */
     char model[MODEL_SIZE];
     struct conn *next_closed;
 };
@@ -74,6 +75,15 @@ static void close_conn(struct conn *c)
         close(c->timer.fd);
     c->next_closed = closed_conns; /* freed after the batch: a later event may still point to it */
     closed_conns = c;
+}
+
+/* Closes with RST in place of FIN, as a server does that died. */
+static void reset_conn(struct conn *c)
+{
+    struct linger at_once = {1, 0};
+    if (!c->closed)
+        setsockopt(c->socket.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close_conn(c);
 }
 
 static void free_closed(void)

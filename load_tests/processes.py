@@ -27,7 +27,7 @@ class BenchError(RuntimeError):
 
 def compiled(name: str) -> Path:
     """The program made from `load_tests/NAME.c`, compiled unless these sources already were."""
-    sources = sorted(FOLDER.glob(f"{name}*.[ch]"))
+    sources = [FOLDER / f"{name}.c", *sorted(FOLDER.glob("*.h"))]
     digest = hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()
     program = CACHE / f"{name}-{digest[:12]}"
     if not program.exists():

@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +27,29 @@ class Summary:
         return (self.high - self.low) / self.median if self.median else 0.0
 
 
+def rise(values: Sequence[float]) -> float:
+    """By how much the least-squares line through values at even distances rises, end to end."""
+    if len(values) < 2:
+        return 0.0
+    slope = statistics.linear_regression(range(len(values)), values).slope
+    return slope * (len(values) - 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """`system` may cost at most `ratio` times what `reference` costs, for one `kind` of load."""
+    """What a `figure` of a `system` may be: in its unit, or as a multiple of a reference's."""
 
-    kind: str
+    figure: str
     system: str
-    reference: str
-    ratio: float
+    at_most: float
+    reference: str | None = None
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any]) -> Self:
+        """Reads a table of `budgets.toml`; `at_least_times_less = 8` is a ratio of one eighth."""
+        less = table.get("at_least_times_less")
+        at_most = 1 / less if less else table["at_most"]
+        return cls(table["figure"], table["system"], at_most, table.get("reference"))
 
 
 def paired_ratios(values: Sequence[float], references: Sequence[float]) -> list[float]:
@@ -46,13 +61,8 @@ def paired_ratios(values: Sequence[float], references: Sequence[float]) -> list[
 
 
 def read_budgets(path: Path) -> tuple[Budget, ...]:
-    """Reads `budgets.toml`: a table for each kind, holding `reference` and a ratio per system."""
-    tables = tomllib.loads(path.read_text())
-    return tuple(
-        Budget(kind, system, table["reference"], ratio)
-        for kind, table in tables.items()
-        for system, ratio in table["at_most"].items()
-    )
+    """Reads `budgets.toml`: a table `[[budget]]` for each."""
+    return tuple(Budget.of(table) for table in tomllib.loads(path.read_text())["budget"])
 
 
 def over_budget(
@@ -62,18 +72,26 @@ def over_budget(
 
     Args:
         budgets: what is allowed.
-        costs: kind of load → system → CPU-µs in each round.
+        costs: figure → system → value in each round.
     """
-    return [said for budget in budgets if (said := _judge(budget, costs[budget.kind]))]
+    judged = (_judge(budget, costs.get(budget.figure, {})) for budget in budgets)
+    return [said for said in judged if said]
 
 
 def _judge(budget: Budget, costs: Mapping[str, Sequence[float]]) -> str | None:
-    if absent := {budget.system, budget.reference} - costs.keys():
-        return f"{budget.kind}: {' and '.join(sorted(absent))} not measured, budget not judged"
-    ratio = Summary.of(paired_ratios(costs[budget.system], costs[budget.reference])).median
-    if ratio <= budget.ratio:
+    wanted = {budget.system, budget.reference} - {None}
+    if absent := wanted - costs.keys():
+        names = " and ".join(sorted(filter(None, absent)))
+        return f"{budget.figure}: {names} not measured, budget not judged"
+    values = costs[budget.system]
+    if budget.reference is None:
+        value, unit = Summary.of(values).median, ""
+    else:
+        value = Summary.of(paired_ratios(values, costs[budget.reference])).median
+        unit = f" times {budget.reference}"
+    if value <= budget.at_most:
         return None
     return (
-        f"{budget.kind}: {budget.system} costs {ratio:.2f} times {budget.reference}, "
-        f"the budget is {budget.ratio:g}"
+        f"{budget.figure}: {budget.system} takes {value:.4g}{unit}, "
+        f"the budget is {budget.at_most:.4g}"
     )

@@ -4,15 +4,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
-from load_tests.configs import envoy_config, nginx_config, watchgate_config
+from load_tests.configs import Variant, envoy_config, nginx_config, watchgate_config
 from load_tests.processes import (
     START_S,
     BenchError,
@@ -41,14 +40,24 @@ class Site:
     models: tuple[str, ...]
 
 
+class Missing(BenchError):
+    """A system cannot be had here, and the others are measured without it; the text says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A system that answers: `pid` is the root of its processes, `key` its bearer key."""
+    """A system that answers.
+
+    `pid` is the root of its processes, `key` its bearer key; a request needs the `headers`, and a
+    stream has `extra_events` beyond what the mock sends.
+    """
 
     name: str
     port: int
     pid: int
     key: str = "none"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    extra_events: int = 0
 
 
 Start = Callable[[Site], AbstractContextManager[Running]]
@@ -101,47 +110,34 @@ def envoy(site: Site) -> Iterator[Running]:
         yield Running("envoy", port, process.pid)
 
 
-def watchgate(name: str, command: str, *, tier: int) -> Start:
-    """Watchgate, started by `watchgate COMMAND`: the gateway alone, or everything (`up`).
-
-    The gateway alone can serve tier 0 only: from tier 1 a model is refused while nobody screens.
-    """
+def watchgate(name: str, variant: Variant) -> Start:
+    """Watchgate as the variant says; a version without one of its settings is `Missing`."""
 
     @contextmanager
     def start(site: Site) -> Iterator[Running]:
         folder = site.folder / name
         folder.mkdir()
         _demand_disk(folder)
-        ports = _watchgate_ports(command)
+        ports = _watchgate_ports(variant.command)
         config, log = folder / "watchgate.yaml", site.folder / f"{name}.log"
         config.write_text(
             watchgate_config(
+                variant,
                 ports=ports,
                 upstream_port=site.mock_port,
                 models=site.models,
-                tier=tier,
                 folder=folder,
             )
         )
+        _demand_settings(config)
         key = _new_key(config)
-        program = [_watchgate_program(), command, "--config", config]
+        program = [_watchgate_program(), variant.command, "--config", config]
         with child(program, log=log, core=site.core) as process:
             ready = f"http://127.0.0.1:{ports['ops']}/ready"
             wait_until(lambda: answers_200(ready), process, log, limit_s=WATCHGATE_START_S)
             yield Running(name, ports["gateway"], process.pid, key)
 
     return start
-
-
-SYSTEMS: Final = MappingProxyType(
-    {
-        "direct": direct,
-        "nginx": nginx,
-        "envoy": envoy,
-        "watchgate": watchgate("watchgate", "gateway", tier=0),
-        "watchgate-up": watchgate("watchgate-up", "up", tier=1),
-    }
-)
 
 
 def _watchgate_ports(command: str) -> dict[str, int]:
@@ -153,15 +149,23 @@ def _watchgate_ports(command: str) -> dict[str, int]:
     return ports
 
 
+def _demand_settings(config: Path) -> None:
+    done = _watchgate(config, "check-config")
+    if done.returncode:
+        raise Missing(f"watchgate check-config: {done.stderr.strip()[-200:]}")
+
+
 def _new_key(config: Path) -> str:
-    command = (_watchgate_program(), "keys", "create", "--project", "bench", "--json")
-    done = subprocess.run(
-        [*command, "--config", config], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = _watchgate(config, "keys", "create", "--project", "bench", "--json")
     if done.returncode:
         raise BenchError(f"watchgate keys create failed:\n{done.stderr[-2000:]}")
     key: str = json.loads(done.stdout)["key"]
     return key
+
+
+def _watchgate(config: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [str(_watchgate_program()), *words, "--config", str(config)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 def _watchgate_program() -> Path:

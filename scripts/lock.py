@@ -1,4 +1,4 @@
-"""Pins the packages: `make lock` writes requirements/main.txt and dev.txt, with hashes.
+"""Pins the packages: `make lock` writes main.txt, dev.txt and others in requirements/, with hashes.
 
 Versions that are pinned stay, unless pyproject.toml or dev.in ask for others; to move one on, run
 `make lock ARGS="--upgrade-package NAME"`. vLLM's own files come from requirements/lock_vllm.py.
@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-SOURCES: Final = {"main": "pyproject.toml", "dev": "requirements/dev.in"}
+SOURCES: Final = {
+    "main": "pyproject.toml",
+    "dev": "requirements/dev.in",
+    "locust": "requirements/locust.in",  # an environment of its own, for `make load`
+    "litellm": "requirements/litellm.in",  # the same, for `make bench`
+}
 OPTIONS: Final = (
     "--generate-hashes",
     "--no-emit-index-url",

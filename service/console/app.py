@@ -4,8 +4,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Final
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi.security import HTTPBearer
 
+from service.console.problems import ERRORS, tell_errors
 from service.console.views import (
     AlertView,
     CoverageView,
@@ -25,6 +27,8 @@ from service.store.keys import list_keys
 PREFIX: Final = "/admin/v1"
 
 Limit = Annotated[int, Query(ge=1, le=10_000, description="At most so many, the latest first.")]
+_SHOWS_TOKEN: Final = HTTPBearer(auto_error=False, description="The admin token.")
+"""For the OpenAPI document alone: `TokenGuard` has looked before."""
 Next = Callable[[Request], Awaitable[Response]]
 
 
@@ -92,7 +96,11 @@ def make_admin_app(desk: Desk) -> FastAPI:
         openapi_url=f"{PREFIX}/openapi.json",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
+        dependencies=[Depends(_SHOWS_TOKEN)],
+        responses=ERRORS,
     )
+    tell_errors(app)
     for name in ("status", "alerts", "keys", "coverage"):
         app.get(f"{PREFIX}/{name}", summary=name.capitalize())(getattr(desk, name))
 

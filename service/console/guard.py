@@ -4,19 +4,12 @@ import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
-from fastapi.responses import JSONResponse
+from service.console.problems import error_response
 
 ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 _SCHEME: Final = b"bearer "
-_REFUSAL: Final = {
-    "error": {
-        "message": "Send 'Authorization: Bearer TOKEN' with the admin token.",
-        "type": "invalid_request_error",
-        "param": None,
-        "code": "invalid_admin_token",
-    }
-}
+_REFUSAL: Final = "Send 'Authorization: Bearer TOKEN' with the admin token."
 
 
 class TokenGuard:
@@ -32,7 +25,8 @@ class TokenGuard:
         """Let a request with the token through."""
         if scope["type"] == "http" and not self._shows_token(scope["headers"]):
             self._on_refusal()
-            refusal = JSONResponse(_REFUSAL, 401, {"www-authenticate": "Bearer"})
+            challenge = {"www-authenticate": "Bearer"}
+            refusal = error_response(401, "invalid_admin_token", _REFUSAL, headers=challenge)
             await refusal(scope, receive, send)
         else:
             await self._app(scope, receive, send)

@@ -75,3 +75,18 @@ class CoverageView(BaseModel):
 
     open_gaps: int
     gaps: list[GapView]
+
+
+class ErrorDetail(BaseModel):
+    """Why a request was refused; `code` is for programs, `param` names the parameter at fault."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class ErrorView(BaseModel):
+    """An error, in the shape of OpenAI's."""
+
+    error: ErrorDetail

@@ -79,8 +79,23 @@ def test_the_api_describes_itself_and_only_reads(one: Installation) -> None:
     assert {method for path in paths.values() for method in path} == {"get"}
 
 
-def test_wrong_parameters_are_told(one: Installation) -> None:
-    assert one.admin("/admin/v1/alerts?limit=0")[0] == 422
+@pytest.mark.parametrize(
+    ("path", "status", "code", "param"),
+    [
+        ("/nothing", 404, "not_found", None),
+        ("/admin/v1/status/", 404, "not_found", None),
+        ("/admin/v1/alerts?limit=0", 422, "invalid_request", "limit"),
+        ("/admin/v1/alerts?limit=%ff%00", 422, "invalid_request", "limit"),
+        ("/admin/v1/alerts?resolved=perhaps", 422, "invalid_request", "resolved"),
+    ],
+)
+def test_what_cannot_be_answered_is_told_as_an_error_object(
+    one: Installation, path: str, status: int, code: str, param: str | None
+) -> None:
+    got, answer = one.admin(path)
+    assert (got, answer["error"]["code"], answer["error"]["param"]) == (status, code, param)
+    assert set(answer["error"]) == {"message", "type", "param", "code"}
+    assert answer["error"]["type"] == "invalid_request_error"
 
 
 def test_the_gateway_does_not_serve_the_admin_api(one: Installation) -> None:

@@ -43,7 +43,7 @@ def agrees_after_every_piece(model: Lexical, plain: Lexical, pieces: list[str]) 
         assert any_score(model, so_far) == expected
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(pieces=cut_texts())
 @example(pieces=["e", "\u0301"])
 @example(pieces=["<", "\u0338"])

@@ -3,21 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from load_tests.measure import (
-    BODY_BYTES,
-    STAGGER_US,
-    STREAM_S,
-    STREAMS,
-    Load,
-    Measurement,
-    Round,
-    SystemRound,
-    checked,
-    http_request,
-    whole_streams_s,
-)
+from load_tests.measure import Load, checked, http_request
 from load_tests.processes import BenchError, filesystem_type, pinned
-from load_tests.report import as_json, costs, table
+from load_tests.workloads import CPU_WORKLOADS, JSON, JSON_32K, MODELS, SSE, SSE_1000, Workload
 
 QUANTILES = {"p50": 1.0, "p90": 2.0, "p99": 3.0}
 
@@ -26,32 +14,43 @@ def load(*, requests: int = 10, errors: int = 0) -> Load:
     return Load(requests, 101 * requests, errors, 2.0, QUANTILES, QUANTILES)
 
 
-def round_of(**json_cpu_us: float) -> Round:
-    return {
-        name: SystemRound(Measurement(cpu_us, load()), Measurement(cpu_us / 4, load()), 50.0)
-        for name, cpu_us in json_cpu_us.items()
-    }
-
-
-@pytest.mark.parametrize("stream", [False, True])
-def test_a_request_has_a_body_of_exactly_one_and_a_half_kib(*, stream: bool) -> None:
-    head, _, body = http_request(model="mock-20-100", stream=stream, key="k").partition(b"\r\n\r\n")
-    assert len(body) == BODY_BYTES
-    assert b"Content-Length: 1536\r\n" in head + b"\r\n"
+@pytest.mark.parametrize(("workload", "size"), [(JSON, 1536), (SSE, 1536), (JSON_32K, 32768)])
+def test_a_request_has_a_body_of_exactly_the_size_of_its_workload(
+    workload: Workload, size: int
+) -> None:
+    head, _, body = http_request(workload, "k").partition(b"\r\n\r\n")
+    assert len(body) == size
+    assert f"Content-Length: {size}\r\n".encode() in head + b"\r\n"
     assert b"Authorization: Bearer k\r\n" in head
-    assert json.loads(body).get("stream", False) is stream
+    assert json.loads(body).get("stream", False) is (workload.stream is not None)
 
 
-def test_each_request_has_a_place_for_a_number_so_that_no_cache_answers() -> None:
-    request = http_request(model="mock-20-100", stream=False, key="k")
+def test_nearly_all_of_a_request_is_new_each_time_so_that_no_cache_answers() -> None:
+    request = http_request(JSON, "k")
     assert request.count(b"@" * 12) == 1
+    assert request.count(b"~") > JSON.body_bytes * 0.8
+
+
+def test_a_system_may_need_headers_of_its_own() -> None:
+    assert b"\r\nx-to: there\r\n" in http_request(JSON, "k", {"x-to": "there"})
 
 
 @pytest.mark.parametrize(("seconds", "streams"), [(0.1, 1), (2, 1), (4, 2), (9, 4), (10, 5)])
 def test_every_connection_has_equally_many_streams(seconds: float, streams: int) -> None:
-    last_start_s = whole_streams_s(seconds)
-    ramp_s = STREAMS * STAGGER_US / 1e6
-    assert (streams - 1) * STREAM_S + ramp_s < last_start_s < streams * STREAM_S * 0.99
+    assert SSE.stream is not None
+    last_start_s, stream_s = SSE.length_s(seconds), SSE.stream.seconds
+    ramp_s = SSE.connections * SSE.stream.stagger_us / 1e6
+    assert (streams - 1) * stream_s + ramp_s < last_start_s < streams * stream_s * 0.99
+
+
+def test_all_of_a_thousand_streams_start_before_the_first_ends() -> None:
+    assert SSE_1000.stream is not None
+    ramp_s = SSE_1000.connections * SSE_1000.stream.stagger_us / 1e6
+    assert ramp_s < SSE_1000.length_s(0) < SSE_1000.stream.seconds
+
+
+def test_the_models_of_all_workloads_are_served() -> None:
+    assert {it.model for it in CPU_WORKLOADS.values()} <= set(MODELS)
 
 
 def test_a_figure_with_a_wrong_answer_in_it_is_refused() -> None:
@@ -62,28 +61,6 @@ def test_a_figure_with_a_wrong_answer_in_it_is_refused() -> None:
 def test_a_figure_without_an_answer_is_refused() -> None:
     with pytest.raises(BenchError):
         checked("nginx", load(requests=0), "")
-
-
-def test_the_table_shows_the_median_the_range_and_the_ratio_to_envoy() -> None:
-    rounds = [round_of(envoy=100.0, nginx=20.0), round_of(envoy=200.0, nginx=60.0)]
-    lines = table(rounds).splitlines()
-    assert " ".join(lines[2].split()) == "nginx 40.0 (20.0 to 60.0) 0.25 (0.20 to 0.30) 5"
-
-
-def test_the_table_without_envoy_has_no_ratios() -> None:
-    lines = table([round_of(nginx=20.0)]).splitlines()
-    assert " ".join(lines[1].split()) == "nginx 20.0 (20.0 to 20.0) 5"
-
-
-def test_the_costs_are_listed_by_kind_and_system_for_the_budgets() -> None:
-    rounds = [round_of(envoy=100.0), round_of(envoy=200.0)]
-    assert costs(rounds) == {"json": {"envoy": [100.0, 200.0]}, "sse": {"envoy": [25.0, 50.0]}}
-
-
-def test_the_json_report_holds_summaries_and_every_round() -> None:
-    told = json.loads(json.dumps(as_json([round_of(envoy=100.0), round_of(envoy=200.0)])))
-    assert told["cpu_us"]["json"]["envoy"] == {"median": 150.0, "low": 100.0, "high": 200.0}
-    assert [r["envoy"]["json"]["load"]["requests"] for r in told["rounds"]] == [10, 10]
 
 
 def test_a_command_is_pinned_only_where_there_is_a_core_to_choose() -> None:

@@ -3,9 +3,11 @@ from pathlib import Path
 import pytest
 
 from load_tests.processes import FOLDER
+from load_tests.registry import SYSTEMS
+from load_tests.results import FIGURES
 from load_tests.stats import Budget, Summary, over_budget, paired_ratios, read_budgets
 
-JSON_BUDGET = Budget("json", "watchgate", "envoy", 3.0)
+JSON_BUDGET = Budget("json", "watchgate", 3.0, "envoy")
 
 
 def test_a_summary_is_the_median_and_the_range() -> None:
@@ -33,7 +35,7 @@ def test_a_cost_at_the_budget_is_within_it() -> None:
 def test_a_cost_over_the_budget_is_told_with_its_figures() -> None:
     costs = {"json": {"envoy": [100.0, 100.0, 100.0], "watchgate": [350.0, 310.0, 290.0]}}
     assert over_budget([JSON_BUDGET], costs) == [
-        "json: watchgate costs 3.10 times envoy, the budget is 3"
+        "json: watchgate takes 3.1 times envoy, the budget is 3"
     ]
 
 
@@ -43,12 +45,26 @@ def test_a_budget_whose_systems_were_not_measured_counts_as_broken() -> None:
     ]
 
 
+def test_a_budget_may_be_in_the_unit_of_its_figure() -> None:
+    budget = Budget("first-byte", "watchgate", 1000)
+    assert over_budget([budget], {"first-byte": {"watchgate": [900.0]}}) == []
+    assert over_budget([budget], {"first-byte": {"watchgate": [1100.0]}}) == [
+        "first-byte: watchgate takes 1100, the budget is 1000"
+    ]
+
+
 def test_budgets_are_read_from_toml(tmp_path: Path) -> None:
     path = tmp_path / "budgets.toml"
-    path.write_text('[json]\nreference = "envoy"\nat_most = { watchgate = 3.0 }\n')
-    assert read_budgets(path) == (JSON_BUDGET,)
+    path.write_text(
+        '[[budget]]\nfigure = "json"\nsystem = "watchgate"\nreference = "envoy"\nat_most = 3.0\n'
+        '[[budget]]\nfigure = "json"\nsystem = "watchgate"\nreference = "portkey"\n'
+        "at_least_times_less = 8\n"
+    )
+    assert read_budgets(path) == (JSON_BUDGET, Budget("json", "watchgate", 0.125, "portkey"))
 
 
-def test_the_shipped_budgets_cover_requests_and_events() -> None:
-    kinds = {budget.kind for budget in read_budgets(FOLDER / "budgets.toml")}
-    assert kinds == {"json", "sse"}
+def test_the_shipped_budgets_name_figures_and_systems_that_exist() -> None:
+    budgets = read_budgets(FOLDER / "budgets.toml")
+    assert {budget.figure for budget in budgets} <= FIGURES.keys()
+    named = {name for budget in budgets for name in (budget.system, budget.reference)}
+    assert named - {None} <= SYSTEMS.keys()

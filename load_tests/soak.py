@@ -1,0 +1,288 @@
+"""Many streams for long: nothing leaks, nothing is lost, nothing gets stuck.
+
+    python -m load_tests.soak                               # 1,000 streams for five minutes
+    python -m load_tests.soak --streams 100 --seconds 10    # too short to judge memory
+
+`watchgate up` with models of tier 1 stands in front of the benchmarks' mock. One caller in twenty
+hangs up in the middle of an answer, one upstream connection in a hundred is reset. Exit code 0, or
+1 when something was found, or 2 when it cannot run; what was found goes to stdout as JSON.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from load_tests.configs import VARIANTS
+from load_tests.memory import tree_pss_bytes
+from load_tests.processes import CACHE, BenchError
+from load_tests.registry import SYSTEMS
+from load_tests.soak_client import Callers, Seen, call_for
+from load_tests.stats import rise
+from load_tests.systems import Running, Site, mock
+from service.events.journal import read_topic
+from service.events.log import Topic
+from service.events.schema import Closed, Opened, to_event
+
+VANISH_EVERY: Final = 20
+RESET_EVERY: Final = 100
+SAMPLES: Final = 120
+SHORTEST_SAMPLE_S: Final = 0.5
+JUDGED_FROM_S: Final = 120.0
+FLAT_SHARE: Final = 0.03
+"""Memory is flat when the line through its second half rises by at most this share of it."""
+CATCH_UP_S: Final = 120.0
+GAUGES_OF_REST: Final = ("watchgate_in_flight_requests", "watchgate_coverage_gap_exchanges")
+COUNTERS: Final = ("served", "recorded", "screened")
+MIB: Final = 1 << 20
+OUTCOMES: Final = {"completed": "completed", "vanished": "client_gone", "broken": "upstream_broke"}
+"""How an exchange ended for the caller → what the journal calls it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many streams for how long; an answer has `chunks`, one every `interval_ms`."""
+
+    streams: int = 1000
+    seconds: float = 300.0
+    interval_ms: int = 500
+    chunks: int = 40
+    system: str = "watchgate-observe"
+
+    @property
+    def model(self) -> str:
+        """The mock's name for a model that streams so, and resets some connections."""
+        return f"mock-{self.interval_ms}-{self.chunks}-{RESET_EVERY}"
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes of the process tree, at even distances while the load lasted."""
+
+    samples: Sequence[int]
+
+    def figures(self) -> dict[str, float]:
+        """MiB: middle of the second half, and how much the line through it rises."""
+        second = self.samples[len(self.samples) // 2 :]
+        middle = sorted(second)[len(second) // 2]
+        return {
+            "first_mib": self.samples[0] / MIB,
+            "middle_mib": middle / MIB,
+            "highest_mib": max(self.samples) / MIB,
+            "rise_mib": rise(second) / MIB,
+            "rise_share": rise(second) / middle,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was seen, and the sentences that say what is wrong with it."""
+
+    figures: dict[str, Any]
+    problems: list[str]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the soak and prints what it found; the exit codes are in the module's text."""
+    options = _parser().parse_args(arguments)
+    plan = Plan(
+        options.streams, options.seconds, options.interval_ms, options.chunks, options.system
+    )
+    try:
+        report = soak(plan, options.folder)
+    except BenchError as why:
+        print(f"soak: {why}", file=sys.stderr)
+        return 2
+    print(json.dumps({**report.figures, "problems": report.problems}, indent=2))
+    for problem in report.problems:
+        print(f"soak: {problem}", file=sys.stderr)
+    return 1 if report.problems else 0
+
+
+def soak(plan: Plan, parent: Path = CACHE) -> Report:
+    """Runs the plan in a folder of its own under `parent`, which must be on a disk."""
+    with _site(parent, plan) as site:
+        seen = Seen()
+        with SYSTEMS[plan.system](site) as system:
+            _say(f"{plan.streams} streams for {plan.seconds:g} s on {system.name}")
+            memory = _under_load(plan, system, seen)
+            _say("all answers have ended: waiting until all is screened")
+            counted = _at_rest(_ops_url(site, plan.system))
+        events = _recorded(site.folder / plan.system / "var" / "journal")
+    return judge(plan, seen, memory, counted, events)
+
+
+@contextmanager
+def _site(parent: Path, plan: Plan) -> Iterator[Site]:
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="soak-", dir=parent) as name:
+        folder = Path(name).resolve()
+        with mock(folder, None) as (port, pid):
+            yield Site(folder, port, pid, None, (plan.model,))
+
+
+def _under_load(plan: Plan, system: Running, seen: Seen) -> Memory:
+    """Memory while the load lasted; returns when the last answer has ended."""
+    callers = Callers(system.port, system.key, plan.model, plan.chunks, plan.streams, VANISH_EVERY)
+    samples: list[int] = []
+    ended = threading.Event()
+    step_s = max(SHORTEST_SAMPLE_S, plan.seconds / SAMPLES)
+
+    def sample() -> None:
+        until = time.monotonic() + plan.seconds
+        while not ended.wait(step_s) and time.monotonic() < until:
+            samples.append(tree_pss_bytes(system.pid))
+
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    try:
+        asyncio.run(call_for(callers, plan.seconds, seen))
+    finally:
+        ended.set()
+        sampler.join()
+    return Memory(samples)
+
+
+def _at_rest(ops_url: str) -> dict[str, float]:
+    """The metrics once nothing is in flight and all is screened, or as they are after the limit."""
+    deadline = time.monotonic() + CATCH_UP_S
+    counted = _counted(ops_url)
+    while not _is_at_rest(counted) and time.monotonic() < deadline:
+        time.sleep(SHORTEST_SAMPLE_S)
+        counted = _counted(ops_url)
+    return counted
+
+
+def _is_at_rest(counted: dict[str, float]) -> bool:
+    alike = len({counted[name] for name in COUNTERS}) == 1
+    return alike and not any(counted[name] for name in GAUGES_OF_REST)
+
+
+def _counted(ops_url: str) -> dict[str, float]:
+    with urllib.request.urlopen(f"{ops_url}/metrics", timeout=10) as answer:  # noqa: S310
+        text = answer.read().decode()
+    totals: dict[str, float] = defaultdict(float)
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            totals[sample.name] += sample.value
+    counters = {name: totals[f"watchgate_exchanges_{name}_total"] for name in COUNTERS}
+    return counters | {name: totals[name] for name in GAUGES_OF_REST}
+
+
+def _ops_url(site: Site, system: str) -> str:
+    config = json.loads((site.folder / system / "watchgate.yaml").read_text())
+    return f"http://127.0.0.1:{config['ops']['port']}"
+
+
+def _recorded(journal: Path) -> list[Opened | Closed]:
+    events = (to_event(received.record) for received in read_topic(journal, Topic.EXCHANGES))
+    return [event for event in events if isinstance(event, Opened | Closed)]
+
+
+def judge(
+    plan: Plan,
+    seen: Seen,
+    memory: Memory,
+    counted: dict[str, float],
+    events: Sequence[Opened | Closed],
+) -> Report:
+    """Sets against each other what callers saw, what was counted and what the journal holds."""
+    opened = Counter(event.exchange_id for event in events if isinstance(event, Opened))
+    closed = {event.exchange_id: event for event in events if isinstance(event, Closed)}
+    outcomes = Counter(event.outcome for event in closed.values())
+    problems = [
+        *_of_callers(plan, seen),
+        *_of_journal(seen, opened, closed),
+        *_of_outcomes(seen, outcomes),
+        *_of_counters(counted),
+        *_of_memory(plan, memory),
+    ]
+    figures = {
+        "streams": plan.streams,
+        "seconds": plan.seconds,
+        "most_open": seen.most_open,
+        "exchanges": sum(seen.ends.values()),
+        "ended": dict(seen.ends),
+        "outcomes": dict(outcomes),
+        "counted": counted,
+        "memory": {name: round(value, 4) for name, value in memory.figures().items()},
+        "memory_mib": [round(it / MIB, 1) for it in memory.samples],
+    }
+    return Report(figures, problems)
+
+
+def _of_callers(plan: Plan, seen: Seen) -> Iterator[str]:
+    if seen.wrong:
+        yield f"{len(seen.wrong)} answers were wrong, the first: {seen.wrong[0]}"
+    if seen.most_open < plan.streams:
+        yield f"at most {seen.most_open} of {plan.streams} streams were open at once"
+    yield from (f"no exchange {end}" for end in OUTCOMES if not seen.ends[end])  # type: ignore[index]
+
+
+def _of_journal(seen: Seen, opened: Counter[str], closed: dict[str, Closed]) -> Iterator[str]:
+    if again := [it for it, count in opened.items() if count > 1]:
+        yield f"{len(again)} exchanges were opened more than once"
+    if stuck := opened.keys() - closed.keys():
+        yield f"{len(stuck)} exchanges were opened and never closed"
+    if stray := closed.keys() - opened.keys():
+        yield f"{len(stray)} exchanges were closed and never opened"
+    if lost := set(seen.receipts) - opened.keys():
+        yield f"{len(lost)} exchanges that callers saw are not in the journal"
+
+
+def _of_outcomes(seen: Seen, outcomes: Counter[Any]) -> Iterator[str]:
+    """Callers and journal must tell the same story."""
+    for end, outcome in OUTCOMES.items():
+        if seen.ends[end] != outcomes[outcome]:  # type: ignore[index]
+            yield f"{seen.ends[end]} exchanges {end}, {outcomes[outcome]} are {outcome}"  # type: ignore[index]
+
+
+def _of_counters(counted: dict[str, float]) -> Iterator[str]:
+    if not _is_at_rest(counted):
+        yield f"{CATCH_UP_S:.0f} s after the last answer there is no rest: {counted}"
+
+
+def _of_memory(plan: Plan, memory: Memory) -> Iterator[str]:
+    figures = memory.figures()
+    if plan.seconds >= JUDGED_FROM_S and figures["rise_share"] > FLAT_SHARE:
+        yield (
+            f"memory rose by {figures['rise_mib']:.1f} MiB over the second half, "
+            f"over {FLAT_SHARE:.0%} of {figures['middle_mib']:.0f} MiB"
+        )
+
+
+def _say(line: str) -> None:
+    print(f"soak: {line}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m load_tests.soak",
+        description="Many streams for long: nothing leaks, nothing is lost, nothing gets stuck.",
+        epilog="example: python -m load_tests.soak --streams 100 --seconds 10",
+    )
+    plan, add = Plan(), parser.add_argument
+    add("--streams", type=int, default=plan.streams, help=f"at once ({plan.streams})")
+    add("--seconds", type=float, default=plan.seconds, help=f"how long ({plan.seconds:g})")
+    add("--interval-ms", type=int, default=plan.interval_ms, help="between events of a stream")
+    add("--chunks", type=int, default=plan.chunks, help=f"events of a stream ({plan.chunks})")
+    systems = tuple(name for name, it in VARIANTS.items() if it.command == "up")
+    add("--system", choices=systems, default=plan.system, help="which way to run Watchgate")
+    add("--folder", type=Path, default=CACHE, help="where the journal goes: on a disk")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""What the evaluation says when production scores and scikit-learn's part."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from detectors.agreement import disagreements
+from detectors.api import Part, Sample
+from detectors.data import Row
+from detectors.lexical import Head, Lexical
+from detectors.native import Library, NativeWeights
+from detectors.plain import PlainWeights
+
+TEXTS = ["", "...", "one two", "Où est la gare?", "one two three " * 400, "今天天气怎么样"]
+
+
+@pytest.fixture(params=["python", "native"])
+def detector(request: pytest.FixtureRequest, random_weights: list[float]) -> Lexical:
+    library: Library = request.getfixturevalue("library")
+    words = (
+        PlainWeights(random_weights)
+        if request.param == "python"
+        else NativeWeights(library, random_weights)
+    )
+    return Lexical({Part.PROMPT: Head(words, 0.5, slope=2, offset=-1)}, "1", request.param)
+
+
+@pytest.fixture
+def rows() -> list[Row]:
+    return [Row(str(n), text, 0, "stand-in", "MIT") for n, text in enumerate(TEXTS)]
+
+
+def content_of(weights: list[float]) -> dict[str, Any]:
+    return {"prompt": {"weights": np.array(weights, np.float16), "intercept": 0.5}}
+
+
+def test_scores_of_the_same_weights_agree_on_both_engines(
+    detector: Lexical, rows: list[Row], random_weights: list[float]
+) -> None:
+    assert rows[0].sample == Sample("", Part.PROMPT)
+    assert disagreements(detector, content_of(random_weights), rows) == []
+
+
+def test_each_way_of_scoring_that_disagrees_is_named(
+    detector: Lexical, rows: list[Row], random_weights: list[float]
+) -> None:
+    other = [-it for it in random_weights]
+
+    at_once, growing = disagreements(detector, content_of(other), rows)
+
+    assert at_once.startswith("prompt: a text at once is ")
+    assert growing.startswith("prompt: a growing text is ")
