@@ -23,11 +23,10 @@ from service.errors import (
 from service.events.log import Position
 from service.events.schema import Outcome, to_record
 from service.gateway import problems
-from service.gateway.asgi import Header, Scope, Send
+from service.gateway.asgi import ON_DISCONNECT, Header, Scope, Send
 from service.gateway.evidence import Evidence
 from service.gateway.exchange import Exchange
 from service.gateway.http_answer import Answer
-from service.gateway.http_protocol import ON_DISCONNECT
 from service.gateway.meters import Meters
 from service.gateway.relay import OK, Relay, is_stream
 from service.telemetry.tracing import Trace
