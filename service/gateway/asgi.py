@@ -1,8 +1,8 @@
-"""The few names of ASGI that the gateway uses, and reading a request's body."""
+"""The few names of ASGI that the gateway uses, its own extensions, and reading a request's body."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any
+from typing import Any, Final
 
 from service.errors import ClientGone, InvalidRequest, RequestTimeout, RequestTooLarge
 
@@ -10,10 +10,21 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+SendNow = Callable[[Message], bool]
+"""`send` where nobody can wait; returns whether the caller keeps up."""
+App = Callable[[Any, Any, Any], Awaitable[None]]
 Header = tuple[bytes, bytes]
 Fields = dict[bytes, bytes]
 """A request's headers, names in lower case; of one that comes twice the last (server.py refuses
 those that must come once)."""
+
+ON_DISCONNECT: Final = "watchgate.on_disconnect"
+"""The ASGI extension: `scope["extensions"][ON_DISCONNECT](callback)`."""
+BODY_HAS_COME: Final = "watchgate.body_has_come"
+"""The ASGI extension: `scope["extensions"][BODY_HAS_COME]()` says whether all of it is here."""
+SEND_NOW: Final = "watchgate.send_now"
+"""The ASGI extension: `scope["extensions"][SEND_NOW](message)` is `send` where nobody can wait; it
+returns whether the caller keeps up, and if not, the next message should go by `send`."""
 
 
 async def read_body(

@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
-
 from service.core.limits import has_room
 from service.errors import RateLimitExceeded, TooManyConnections
-from service.gateway.http_fields import render_headers
+from service.gateway.http_fields import STATUS_LINES, render_headers
 from service.gateway.problems import error_body, error_headers, problem_of
 from service.telemetry.tally import CounterTally
 
@@ -16,7 +14,7 @@ def _answer_of(error: Exception) -> bytes:
     body = error_body(error)
     fields = [(b"content-length", b"%d" % len(body)), (b"connection", b"close")]
     head = render_headers([*error_headers(error), *fields])
-    return STATUS_LINE[problem_of(error).status] + head + b"\r\n" + body
+    return STATUS_LINES[problem_of(error).status] + head + b"\r\n" + body
 
 
 TURNED_AWAY: Final = _answer_of(TooManyConnections("The gateway has too many connections."))

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from service.errors import MethodNotAllowed, NotFound
-from service.gateway.asgi import Header, Message, Receive, Scope, Send
+from service.gateway.asgi import SEND_NOW, App, Header, Message, Receive, Scope, Send, SendNow
 from service.gateway.routes import route
-from service.gateway.server import ASGIApp
 
 ANY: Final = "*"
 _VARY: Final = (b"vary", b"Origin")
@@ -36,7 +35,7 @@ class CorsPolicy:
 class Cors:
     """The application, with what browsers ask for."""
 
-    def __init__(self, app: ASGIApp, policy: CorsPolicy) -> None:
+    def __init__(self, app: App, policy: CorsPolicy) -> None:
         """Stand around an application."""
         self._app = app
         self._origins = frozenset(origin.encode() for origin in policy.allow_origins)
@@ -60,7 +59,11 @@ class Cors:
         if allowed and self._exposed:
             allowed = [*allowed, (b"access-control-expose-headers", self._exposed)]
         vary = [] if self._any else [_VARY]
-        await self._app(scope, receive, _adding([*(allowed or vary)], send))
+        adding = _Adding(allowed or vary)
+        extensions = scope["extensions"]
+        now = adding.around_now(extensions[SEND_NOW])
+        answered = {**scope, "extensions": {**extensions, SEND_NOW: now}}
+        await self._app(answered, receive, adding.around(send))
 
     def _allowed(self, origin: bytes | None) -> list[Header]:
         """Return the headers that let a page of this origin read an answer; none: it may not."""
@@ -90,13 +93,25 @@ def _served(scope: Scope, asked: bytes) -> bytes | None:
     return asked
 
 
-def _adding(headers: list[Header], send: Send) -> Send:
-    async def sending(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message["headers"], *headers]}
-        await send(message)
+class _Adding:
+    """Adds headers to the head of an answer, by whichever way that is sent."""
 
-    return sending
+    def __init__(self, headers: Sequence[Header]) -> None:
+        self._headers = headers
+
+    def around(self, send: Send) -> Send:
+        async def sending(message: Message) -> None:
+            await send(self._with_headers(message))
+
+        return sending
+
+    def around_now(self, send_now: SendNow) -> SendNow:
+        return lambda message: send_now(self._with_headers(message))
+
+    def _with_headers(self, message: Message) -> Message:
+        if message["type"] != "http.response.start":
+            return message
+        return {**message, "headers": [*message["headers"], *self._headers]}
 
 
 async def _send_empty(send: Send, headers: list[Header]) -> None:

@@ -6,6 +6,9 @@ from typing import Protocol
 
 from service.errors import UpstreamBroke, UpstreamError
 
+Sink = Callable[[bytes], bool]
+"""Takes a part of a body, and says whether it takes more."""
+
 
 class GivenUp(UpstreamBroke):
     """The gateway itself broke the answer off."""
@@ -32,6 +35,8 @@ class Answer:
         "_chunks",
         "_error",
         "_on_end",
+        "_sink",
+        "_sink_error",
         "_source",
         "_waiter",
         "buffered_bytes",
@@ -50,6 +55,8 @@ class Answer:
         self._error: UpstreamError | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._on_end: Callable[[UpstreamError | None], None] | None = None
+        self._sink: Sink | None = None
+        self._sink_error: Exception | None = None
 
     async def read(self) -> bytes:
         """Return the next bytes of the body, all that have come; b"" is its end.
@@ -64,6 +71,30 @@ class Answer:
                 return b""
             await self._news()
         return self._take()
+
+    async def pour(self, sink: Sink) -> bool:
+        """Give `sink` the body as it comes, until it wants no more, and say whether there may be.
+
+        The sink is called from the connection's own callback: no task is woken for a part, which
+        would cost more than all else that is done with it. It must neither block nor `abort`.
+
+        Raises:
+            UpstreamTimeout, UpstreamBroke: as `read`.
+            Exception: what the sink raised.
+        """
+        self._sink = sink
+        try:
+            self._hand_over()
+            while self._sink is not None and self._source is not None:
+                await self._news()
+            wants_no_more = self._sink is None
+        finally:
+            self._sink = None
+        if self._sink_error is not None:
+            raise self._sink_error
+        if not wants_no_more:
+            self._raise_error()
+        return wants_no_more
 
     async def read_all(self, limit_bytes: int) -> bytes:
         """Return the whole rest of the body.
@@ -118,9 +149,22 @@ class Answer:
             self._on_end(error)
 
     def wake(self) -> None:
-        """Tell the reader, if one waits, that there is something new."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        """Tell the reader that there is something new: its sink, or its task."""
+        self._hand_over()
+        waiter, has_to_go_on = self._waiter, self._sink is None or self._source is None
+        if has_to_go_on and waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _hand_over(self) -> None:
+        if self._sink is None or not self._chunks:
+            return
+        try:
+            wants_more = self._sink(self._take())
+        except Exception as error:  # noqa: BLE001  (its reader's: raised again by `pour`)
+            self._sink_error = error
+            wants_more = False
+        if not wants_more:
+            self._sink = None
 
     def _take(self) -> bytes:
         chunks = self._chunks

@@ -1,164 +1,239 @@
-"""One request and its answer on the gateway's own server."""
+"""One request and its answer on the gateway's own server: ASGI's `receive` and `send`."""
 
 import asyncio
-import json
-import math
-from http import HTTPStatus
-from typing import cast
+import logging
+from collections.abc import Iterable
+from typing import Final, Protocol
 
-from uvicorn._types import ASGISendEvent, HTTPResponseBodyEvent, HTTPResponseStartEvent
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+from uvicorn.server import ServerState
 
-from service.gateway.http_fields import render_headers
+from service.gateway.asgi import App, Header, Message, Scope
+from service.gateway.http_fields import STATUS_LINES, render_headers
+from service.gateway.http_flow import Flow
+from service.gateway.http_head import error_object
 
-_BODYLESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+HIGH_WATER_BYTES: Final = 64 * 1024
+"""Reading pauses while so much of a body waits for the application."""
 
-
-def error_object(message: str, kind: str, code: str) -> bytes:
-    """Return the body of an OpenAI error."""
-    error = {"message": message, "type": kind, "param": None, "code": code}
-    return json.dumps({"error": error}).encode()
-
-
-_INTERNAL_ERROR = error_object("The gateway failed.", "server_error", "internal_error")
+_BODYLESS: Final = frozenset({204, 304})
+_INTERNAL_ERROR: Final = error_object("The gateway failed.", "server_error", "internal_error")
+_log = logging.getLogger(__name__)
 
 
-class Refused(Exception):
-    """A request that is answered here; the connection closes after it."""
+class Connection(Protocol):
+    """What a cycle needs of the connection that its request came on."""
 
-    def __init__(self, status: int, message: str, code: str = "invalid_request") -> None:
-        """Keep what the caller is told."""
-        super().__init__(message)
-        self.status = status
-        self.code = code
+    transport: asyncio.Transport
+    flow: Flow
+    server: ServerState
 
-    def render(self) -> bytes:
-        """Return the whole answer."""
-        body = error_object(str(self), "invalid_request_error", self.code)
-        return STATUS_LINE[self.status] + (
-            b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
-            % (len(body), body)
-        )
+    def on_response_complete(self) -> None:
+        """Go on to the next request."""
 
 
-class Cycle(RequestResponseCycle):
-    """uvicorn's cycle, but the head leaves together with the first bytes of the body.
+class Cycle:
+    """Holds what came of a body, and writes the answer.
 
-    ASGI asks for that: an application that fails before its first byte can still answer 500. An
-    application that wants its head on the wire at once sends an empty body with `more_body`.
+    The head of an answer leaves together with the first bytes of its body. ASGI asks for that: an
+    application that fails before its first byte can still answer 500. An application that wants
+    its head on the wire at once sends an empty body with `more_body`.
     """
 
-    stall_timeout_s = 60.0
-    """How long a caller may take none of what waits for it."""
-    _head: bytes | None = None
-    _body_left_bytes: float = math.inf
+    __slots__ = (
+        "_body_left_bytes",
+        "_buffered_bytes",
+        "_chunks",
+        "_connection",
+        "_head",
+        "_is_body_given",
+        "_is_chunked",
+        "_scope",
+        "_waiter",
+        "disconnected",
+        "expects_continue",
+        "has_body_come",
+        "keep_alive",
+        "response_complete",
+        "response_started",
+    )
 
-    async def send(self, message: ASGISendEvent) -> None:
-        """Take the next message of the application's answer."""
-        if self.flow.write_paused and not self.disconnected:
-            await self._drain()
-        if self.disconnected:
+    def __init__(
+        self,
+        connection: Connection,
+        scope: Scope,
+        *,
+        keep_alive: bool,
+        expects_continue: bool,
+    ) -> None:
+        """Begin when the head is complete."""
+        self._connection = connection
+        self._scope = scope
+        self._chunks: list[bytes] = []
+        self._buffered_bytes = 0
+        self._is_body_given = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._head: bytes | None = None
+        self._is_chunked = False
+        self._body_left_bytes: int | None = None  # None: the head names no length
+        self.keep_alive = keep_alive
+        self.expects_continue = expects_continue
+        """The caller waits for "100 Continue" before it sends its body."""
+        self.has_body_come = False
+        """All of the request's body is here."""
+        self.disconnected = False
+        self.response_started = False
+        """Bytes of it were written."""
+        self.response_complete = False
+
+    async def run(self, app: App) -> None:
+        """Let the application answer, and answer in its stead if it fails."""
+        try:
+            await app(self._scope, self.receive, self.send)
+            if not self.response_complete and not self.disconnected:
+                raise RuntimeError("the application returned before its answer was complete")
+        except (Exception, asyncio.CancelledError):  # noqa: BLE001  (callers get an error object)
+            _log.exception("a request failed")
+            await self._fail()
+
+    async def _fail(self) -> None:
+        """Tell the caller no more than that it failed, or that the answer is not whole."""
+        if self.response_started:
+            self._connection.transport.close()
             return
-        kind = message["type"]
-        if kind == "http.response.body" and self._head is not None and not self.response_complete:
-            self._send_body(cast("HTTPResponseBodyEvent", message))
-        elif kind == "http.response.start" and not self.response_started:
-            self._start(cast("HTTPResponseStartEvent", message))
-        else:
-            raise RuntimeError(f"unexpected ASGI message {kind!r}")
-
-    async def send_500_response(self) -> None:
-        """Tell the caller no more than that it failed."""
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(_INTERNAL_ERROR)),
             (b"connection", b"close"),
         ]
+        self._head = None
         await self.send({"type": "http.response.start", "status": 500, "headers": headers})
         await self.send({"type": "http.response.body", "body": _INTERNAL_ERROR})
 
-    async def _drain(self) -> None:
-        """Wait for a caller who reads more slowly than is written, and not for one who stopped."""
-        try:
-            async with asyncio.timeout(self.stall_timeout_s):
-                await self.flow.drain()
-        except TimeoutError:
-            self.transport.abort()
+    # What the connection calls.
+
+    def feed(self, data: bytes) -> None:
+        """Take a part of the body."""
+        self._chunks.append(data)
+        self._buffered_bytes += len(data)
+        if self._buffered_bytes > HIGH_WATER_BYTES:
+            self._connection.flow.pause_reading()
+        self._wake()
+
+    def end_body(self) -> None:
+        """Note that the body is whole."""
+        self.has_body_come = True
+        self._wake()
 
     def drop(self) -> None:
-        """Let the application believe that the caller has gone."""
+        """Let the application know that the caller has gone."""
         self.disconnected = True
-        self.message_event.set()
+        self._wake()
 
-    def _start(self, message: HTTPResponseStartEvent) -> None:
-        status = message["status"]
-        headers = [*self.default_headers, *message.get("headers", ())]
-        if self.waiting_for_100_continue:  # the caller may or may not send its body now
-            self.keep_alive = False
-        closes = self._read_framing(headers)
-        if self.chunked_encoding is None:
-            self._choose_framing(status, headers)
-        if not self.keep_alive and not closes:
-            headers.append((b"connection", b"close"))
-        self._head = STATUS_LINE[status] + render_headers(headers) + b"\r\n"
+    # What the application calls.
 
-    def _read_framing(self, headers: list[tuple[bytes, bytes]]) -> bool:
-        """Note how the application frames its body; say whether it closes the connection."""
-        closes = False
-        self.chunked_encoding = None
-        self._body_left_bytes = math.inf
-        for field, value in headers:
-            name = field.lower()
-            if name == b"content-length":
-                self.chunked_encoding = False
-                self._body_left_bytes = int(value)
-            elif name == b"transfer-encoding" and value.lower() == b"chunked":
-                self.chunked_encoding = True
-            elif name == b"connection" and b"close" in value.lower():
-                self.keep_alive = False
-                closes = True
-        return closes
+    async def receive(self) -> Message:
+        """Return what came of the body since the last call, or that nobody awaits the answer."""
+        if self.expects_continue:
+            self.expects_continue = False
+            self._connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        while not (self._has_news() or self.disconnected or self.response_complete):
+            self._connection.flow.resume_reading()
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        if self.disconnected or self.response_complete:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": self._take(), "more_body": not self.has_body_come}
 
-    def _choose_framing(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self.chunked_encoding = False
-        if self.scope["http_version"] == "1.0":
-            self.keep_alive = False  # the body ends with the connection
-        elif not self._is_bodyless(status):
-            self.chunked_encoding = True
+    async def send(self, message: Message) -> None:
+        """Take the next message of the answer, once the caller has kept up with those before."""
+        if self._connection.flow.is_write_paused and not self.disconnected:
+            await self._connection.flow.drain()
+        self.send_now(message)
+
+    def send_now(self, message: Message) -> bool:
+        """Take the next message of the answer; say whether the caller keeps up.
+
+        If not, the next one should wait: `send` does.
+        """
+        if self.disconnected:
+            return False
+        kind = message["type"]
+        if kind == "http.response.body" and self._head is not None and not self.response_complete:
+            self._send_body(message.get("body", b""), is_last=not message.get("more_body", False))
+        elif kind == "http.response.start" and not self.response_started:
+            self._start(message["status"], message.get("headers", ()))
+        else:
+            raise RuntimeError(f"unexpected ASGI message {kind!r}")
+        return not self._connection.flow.is_write_paused
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _has_news(self) -> bool:
+        return bool(self._chunks) or (self.has_body_come and not self._is_body_given)
+
+    def _take(self) -> bytes:
+        chunks = self._chunks
+        self._chunks = []
+        self._buffered_bytes = 0
+        self._is_body_given = self.has_body_come
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _start(self, status: int, given: Iterable[Header]) -> None:
+        headers = [*self._connection.server.default_headers, *given]
+        fields = dict(headers)  # ASGI wants names in lower case
+        self._choose_framing(status, fields.get(b"content-length"))
+        if self._is_chunked:
             headers.append((b"transfer-encoding", b"chunked"))
+        if self.expects_continue:  # the caller may or may not send its body now
+            self.keep_alive = False
+        if fields.get(b"connection") == b"close":
+            self.keep_alive = False
+        elif not self.keep_alive:
+            headers.append((b"connection", b"close"))
+        self._head = STATUS_LINES[status] + render_headers(headers) + b"\r\n"
 
-    def _is_bodyless(self, status: int) -> bool:
-        return status in _BODYLESS or self.scope["method"] == "HEAD"
+    def _choose_framing(self, status: int, length: bytes | None) -> None:
+        self._is_chunked = False
+        if self._scope["method"] == "HEAD" or status in _BODYLESS:
+            self._body_left_bytes = 0
+        elif length is not None:
+            self._body_left_bytes = int(length)
+        elif self._scope["http_version"] == "1.1":
+            self._is_chunked = True
+        else:
+            self.keep_alive = False  # the body ends with the connection
 
-    def _send_body(self, message: HTTPResponseBodyEvent) -> None:
-        is_last = not message.get("more_body", False)
-        data = self._framed(message.get("body", b""), is_last=is_last)
+    def _send_body(self, body: bytes, *, is_last: bool) -> None:
+        data = self._framed(body, is_last=is_last)
         if not self.response_started:
             self.response_started = True
-            self.waiting_for_100_continue = False
-            data = cast("bytes", self._head) + data
+            self.expects_continue = False
+            data = self._head + data  # type: ignore[operator]  # there is one: see `send`
         if data:
-            self.transport.write(data)
+            self._connection.transport.write(data)
         if is_last:
             self._complete()
 
     def _framed(self, body: bytes, *, is_last: bool) -> bytes:
-        if self.scope["method"] == "HEAD":
-            self._body_left_bytes = 0
-            return b""
-        if self.chunked_encoding:
+        if self._is_chunked:
             chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
             return chunk + b"0\r\n\r\n" if is_last else chunk
+        if self._body_left_bytes is None:
+            return body
+        if self._scope["method"] == "HEAD":
+            return b""
         self._body_left_bytes -= len(body)
         if self._body_left_bytes < 0:
             raise RuntimeError("the body is longer than its Content-Length")
         return body
 
     def _complete(self) -> None:
-        if self._body_left_bytes not in {0, math.inf}:
+        if self._body_left_bytes:
             raise RuntimeError("the body is shorter than its Content-Length")
         self.response_complete = True
-        self.message_event.set()
+        self._wake()
         if not self.keep_alive:
-            self.transport.close()
-        self.on_response()
+            self._connection.transport.close()
+        self._connection.on_response_complete()

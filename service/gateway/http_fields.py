@@ -1,6 +1,13 @@
 """Header lines on the wire, for both of the gateway's edges."""
 
 from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Final
+
+STATUS_LINES: Final = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
+}
+"""Of every status that has a name: the gateway answers with no other."""
 
 
 def render_headers(headers: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -1,135 +1,186 @@
-"""The gateway's server protocol: uvicorn's, with the limits that uvicorn lacks.
+"""The gateway's server protocol: one connection of a caller, on httptools.
 
-What differs from `HttpToolsProtocol`:
+uvicorn's server runs it (sockets, signals, lifespan, drain); its own protocols cost three times as
+much for a request and lack what is here:
+- A head is bounded in bytes, in headers and in time, and so is what frames a body; one lazy timer
+  keeps the times and keep-alive.
 - Over a number of connections a new one is told so and closed.
-- A head is bounded in bytes, in headers and in time; one lazy timer keeps that and keep-alive.
 - Host, Authorization and Content-Length may come once, and a Host must come.
 - A caller who stops reading its answer is let go.
 - Pipelined requests are not served: the connection closes after the answer to the first.
 - A wish to upgrade (websocket, h2c) is passed over and the request served. uvicorn would take
   the body of such a request for another request.
-- `scope["extensions"]["watchgate.on_disconnect"]` is a function that takes a callback, which is
-  called if the caller goes away before the answer is complete.
+- The application can learn at once that its caller has gone, whether a body needs waiting for, and
+  write without a coroutine: see the extensions in asgi.py.
 - What cannot be served is answered with an OpenAI error object.
 """
 
 import asyncio
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final
-from urllib.parse import unquote
+from enum import Enum
+from typing import Any, cast
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from service.gateway.caps import TURNED_AWAY, ConnectionCap
-from service.gateway.http_cycle import Cycle, Refused
+from service.gateway.asgi import BODY_HAS_COME, ON_DISCONNECT, SEND_NOW, App, Header, Message
+from service.gateway.caps import TURNED_AWAY
+from service.gateway.http_cycle import Cycle
+from service.gateway.http_deadline import Deadline
+from service.gateway.http_flow import Flow
+from service.gateway.http_head import (
+    Refused,
+    RequestLimits,
+    check_head,
+    check_size,
+    connection_scope,
+    head_without_upgrade,
+    read_target,
+    too_large,
+)
 
-ON_DISCONNECT: Final = "watchgate.on_disconnect"
-"""The ASGI extension: `scope["extensions"][ON_DISCONNECT](callback)`."""
-BODY_HAS_COME: Final = "watchgate.body_has_come"
-"""The ASGI extension: `scope["extensions"][BODY_HAS_COME]()` says whether all of it is here."""
-
-_ONCE: Final = (b"authorization", b"content-length", b"host")
-_LINE_OVERHEAD_BYTES: Final = 4  # ": " and the line end
-
-
-@dataclass(frozen=True, slots=True)
-class RequestLimits:
-    """What a caller may ask of a connection."""
-
-    max_header_bytes: int
-    """Request line and headers together; over it: 431."""
-    max_headers: int
-    """Over it: 431."""
-    header_timeout_s: float
-    """For a complete head, counted from its first byte, or from connecting; over it: 408."""
-    keep_alive_s: float
-    """How long a connection may be idle between two requests."""
-    stall_timeout_s: float = 60.0
-    """How long a caller may take none of an answer that waits for it; then the caller is gone."""
-    connections: ConnectionCap | None = None
-    """None: as many connections as may come."""
+__all__ = ["GatewayProtocol", "RequestLimits"]
 
 
-class GatewayProtocol(HttpToolsProtocol):
+class Phase(Enum):
+    """What a connection is about, and so what its next byte means.
+
+        HEAD ──▶ SERVING ──▶ IDLE ──▶ HEAD …
+                    │          ▲
+                    └─▶ REST ──┘
+
+    Whatever is refused closes the connection: at once, or from SERVING, where the answer that is
+    owed comes first, by way of DEAF.
+    """
+
+    HEAD = "a head is awaited or has begun"
+    SERVING = "the application is at work; its request may still be coming"
+    REST = "the answer is complete, and the rest of its request is awaited"
+    IDLE = "nothing has come since the last request and its answer"
+    DEAF = "what comes is passed over: the connection closes after the answer"
+
+
+class GatewayProtocol(asyncio.Protocol):
     """One connection of a caller."""
-
-    cycle: Cycle
 
     def __init__(
         self,
         config: Config,
         server_state: ServerState,
-        app_state: dict[str, Any],
+        app_state: dict[str, Any],  # noqa: ARG002  (uvicorn gives it; our lifespan has none)
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
         limits: RequestLimits,
     ) -> None:
         """Be made by uvicorn, for each connection."""
-        super().__init__(config, server_state, app_state, _loop)
+        self.transport: asyncio.Transport = None  # type: ignore[assignment]  # until connected
+        self.flow: Flow = None  # type: ignore[assignment]  # until connected
+        self.server = server_state
+        self._app: App = config.loaded_app
         self._limits = limits
-        self._head_bytes = 0
-        self._is_in_head = True  # from the end of one request to the end of the next one's head
-        self._is_kept = False  # idle after an answer
-        self._is_deaf = False
-        self._due = math.inf
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_due = math.inf
+        self._loop = _loop or asyncio.get_running_loop()
+        self._parser = httptools.HttpRequestParser(self)
+        self._phase = Phase.HEAD
+        self._framing_bytes = 0  # that came since the last byte of a body
+        self._target = b""
+        self._headers: list[Header] = []
+        self._scope: dict[str, Any] = {}  # what is the same for all requests
+        self._cycle: Cycle = None  # type: ignore[assignment]  # until the first head is complete
         self._on_gone: Callable[[], None] | None = None
-        self._extensions: Any = {
-            ON_DISCONNECT: self.on_disconnect,
-            BODY_HAS_COME: self.body_has_come,
-        }
+        self._deadline = Deadline(self._loop, self._on_due)
+
+    # What the application calls.
 
     def on_disconnect(self, callback: Callable[[], None]) -> None:
         """Call back if the caller goes away before the answer is complete."""
-        if self.cycle.disconnected:
+        if self._cycle.disconnected:
             callback()
         else:
             self._on_gone = callback
 
     def body_has_come(self) -> bool:
         """Say whether the whole body of the request is here: nobody needs to time its coming."""
-        return not self.cycle.more_body
+        return self._cycle.has_body_come
+
+    def send_now(self, message: Message) -> bool:
+        """Take the next message of the answer; say whether the caller keeps up."""
+        return self._cycle.send_now(message)
+
+    # What the cycle calls.
+
+    def on_response_complete(self) -> None:
+        """Await the rest of the request, if it was answered early, or the next one."""
+        self.server.total_requests += 1
+        self._on_gone = None
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self._cycle.has_body_come:
+            self._await_next()
+        else:
+            self._phase = Phase.REST
+            self._deadline.set(self._limits.header_timeout_s)
+
+    # What the server calls.
+
+    def shutdown(self) -> None:
+        """Close, after the answer to a request that is being served."""
+        if self._phase in {Phase.SERVING, Phase.DEAF}:
+            self._cycle.keep_alive = False
+        else:
+            self.transport.close()
 
     # What the transport calls.
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Expect a head, unless there are too many connections already."""
-        super().connection_made(transport)
+        self.transport = cast("asyncio.Transport", transport)  # TCP: it reads and writes
+        self.server.connections.add(self)  # type: ignore[arg-type]  # uvicorn names its own
+        self.flow = Flow(self.transport, self._loop, self._limits.stall_timeout_s)
+        self._scope = connection_scope(self.transport)
+        self._scope["extensions"] = {
+            ON_DISCONNECT: self.on_disconnect,
+            BODY_HAS_COME: self.body_has_come,
+            SEND_NOW: self.send_now,
+        }
         cap = self._limits.connections
-        if cap is not None and not cap.admits(len(self.connections)):
-            transport.write(TURNED_AWAY)
-            transport.close()
+        if cap is not None and not cap.admits(len(self.server.connections)):
+            self.transport.write(TURNED_AWAY)
+            self.transport.close()
             return
-        self._set_due(self._limits.header_timeout_s)
+        self._deadline.set(self._limits.header_timeout_s)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Tell whoever works for this caller."""
-        super().connection_lost(exc)
-        if self._timer is not None:
-            self._timer.cancel()
+        self.server.connections.discard(self)
+        self._deadline.stop()
+        if self._cycle is not None:
+            self._cycle.drop()
+        self.flow.resume_writing()
         callback, self._on_gone = self._on_gone, None
-        self._extensions = self.scope = None  # type: ignore[assignment]  # they refer back to self
+        self._scope = self._parser = None  # type: ignore[assignment]  # they refer back to self
         if callback is not None:
             callback()
 
+    def pause_writing(self) -> None:
+        """Let the application wait before it writes on."""
+        self.flow.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Let it write on."""
+        self.flow.resume_writing()
+
     def data_received(self, data: bytes) -> None:
         """Parse; refuse what cannot be served."""
-        if self._is_deaf or self.transport.is_closing():
+        if self._phase is Phase.DEAF or self.transport.is_closing():
             return
-        if self._is_in_head:
-            self._head_bytes += len(data)
-            if self._is_kept:
-                self._is_kept = False
-                self._set_due(self._limits.header_timeout_s)
+        if self._phase is Phase.IDLE:
+            self._begin_head()
+        self._framing_bytes += len(data)
         try:
             self._feed(data)
-            if self._is_in_head and self._head_bytes > self._limits.max_header_bytes:
+            if self._framing_bytes > self._limits.max_header_bytes:
                 raise self._too_large()
         except Refused as refusal:
             self._refuse(refusal)
@@ -138,65 +189,63 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin a request, unless another is still being served."""
-        if self._is_serving():
+        if self._phase is Phase.IDLE:  # it came in one piece with the rest of the one before
+            self._begin_head()
+        elif self._phase is not Phase.HEAD:
             raise Refused(400, "Requests must not be pipelined.")
-        super().on_message_begin()
-        self.scope["extensions"] = self._extensions
+        self._target = b""
+        self._headers = []
+
+    def on_url(self, part: bytes) -> None:
+        """Take a part of the target."""
+        self._target += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header, but no trailer: one might pass for a header that was checked."""
-        if self._is_in_head:
-            super().on_header(name, value)
+        """Keep a header; a trailer ends up in a list that nobody reads."""
+        self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Check the head and start the application."""
-        if self.parser.should_upgrade():
+        if self._parser.should_upgrade():
             return  # parsed once more without the wish, see _feed
-        version = self.parser.get_http_version()
-        self._check_head(version)
-        self._is_in_head = False
-        self._due = math.inf
-        self._fill_scope(version)
-        self.cycle = Cycle(
-            scope=self.scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=version == "1.1" and self.parser.should_keep_alive(),
-            on_response=self.on_response_complete,
-        )
-        self.cycle.stall_timeout_s = self._limits.stall_timeout_s
-        self._start_asgi_task(self.cycle, self.app)
+        version, headers = self._parser.get_http_version(), self._headers
+        if self._framing_bytes > self._limits.max_header_bytes:  # a body may be among them
+            check_size(self._target, headers, self._limits)
+        fields = check_head(headers, version, self._limits)
+        target = read_target(self._target)
+        scope = self._scope | target | {"http_version": version, "headers": headers}
+        scope["method"] = self._parser.get_method().decode("ascii")
+        keep_alive = version == "1.1" and self._parser.should_keep_alive()
+        expects_continue = fields.get(b"expect", b"").lower() == b"100-continue"
+        self._serve(Cycle(self, scope, keep_alive=keep_alive, expects_continue=expects_continue))
+
+    def on_body(self, data: bytes) -> None:
+        """Give a part of the body to the application, unless it has answered already."""
+        self._framing_bytes = 0
+        if self._phase is Phase.SERVING:
+            self._cycle.feed(data)
 
     def on_message_complete(self) -> None:
         """Note that the request has come whole."""
-        if self.parser.should_upgrade():
-            return
-        self.cycle.more_body = False
-        self.cycle.message_event.set()
-        if self.cycle.response_complete:
+        if self._phase is Phase.HEAD:
+            return  # the wish to upgrade
+        self._cycle.end_body()
+        if self._phase is Phase.REST:
             self._await_next()
 
-    def on_response_complete(self) -> None:
-        """Await the rest of the request, if it was answered early, or the next one."""
-        self.server_state.total_requests += 1
-        self._on_gone = None
-        if self.transport.is_closing():
-            return
-        self.flow.resume_reading()
-        if self.cycle.more_body:
-            self._set_due(self._limits.header_timeout_s)
-        else:
-            self._await_next()
+    def _serve(self, cycle: Cycle) -> None:
+        self._cycle = cycle
+        self._phase = Phase.SERVING
+        self._deadline.lift()
+        self._framing_bytes = 0
+        self._headers = []
+        task = self._loop.create_task(cycle.run(self._app))
+        self.server.tasks.add(task)
+        task.add_done_callback(self.server.tasks.discard)
 
     def _feed(self, data: bytes) -> None:
         try:
-            self.parser.feed_data(data)
+            self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._feed_without_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
@@ -205,100 +254,45 @@ class GatewayProtocol(HttpToolsProtocol):
             raise Refused(400, "The request is not valid HTTP/1.1.") from None
 
     def _feed_without_upgrade(self, rest: bytes) -> None:
-        method, version = self.parser.get_method(), self.parser.get_http_version()
+        method, version = self._parser.get_method(), self._parser.get_http_version()
         if method == b"CONNECT":
             raise Refused(400, "This is no proxy: CONNECT is not served.")
-        lines = [b"%b %b HTTP/%b" % (method, self.url, version.encode())]
-        lines += [b"%b: %b" % field for field in self.headers if field[0] != b"upgrade"]
-        self.parser = httptools.HttpRequestParser(self)
-        self._feed(b"\r\n".join([*lines, b"", rest]))
-
-    def _is_serving(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
-
-    def _check_head(self, version: str) -> None:
-        limits = self._limits
-        if self._head_bytes > limits.max_header_bytes and self._exact_head_bytes() > (
-            limits.max_header_bytes
-        ):
-            raise self._too_large()
-        if len(self.headers) > limits.max_headers:
-            raise Refused(431, f"A request must not have more than {limits.max_headers} headers.")
-        names = [name for name, _ in self.headers]
-        for name in _ONCE:
-            if names.count(name) > 1:
-                raise Refused(400, f"The header {name.decode()} must come only once.")
-        if version == "1.1" and b"host" not in names:
-            raise Refused(400, "The header host is missing.")
-        if version not in {"1.0", "1.1"}:
-            raise Refused(400, "Only HTTP/1.1 and HTTP/1.0 are served.")
-        if b"transfer-encoding" in names:
-            self._check_coding(version)
-
-    def _check_coding(self, version: str) -> None:
-        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
-        if codings != [b"chunked"] or version == "1.0":
-            raise Refused(400, "The only transfer coding served is chunked, on HTTP/1.1.")
-
-    def _exact_head_bytes(self) -> int:
-        lines = (len(name) + len(value) + _LINE_OVERHEAD_BYTES for name, value in self.headers)
-        return len(self.url) + sum(lines)
+        head = head_without_upgrade(method, self._target, version, self._headers)
+        self._parser = httptools.HttpRequestParser(self)
+        self._feed(head + rest)
 
     def _too_large(self) -> Refused:
-        limit = self._limits.max_header_bytes
-        return Refused(431, f"The request line and the headers must not exceed {limit} bytes.")
-
-    def _fill_scope(self, version: str) -> None:
-        try:
-            url = httptools.parse_url(self.url)
-        except httptools.HttpParserInvalidURLError:
-            raise Refused(400, "The request's target is not valid.") from None
-        raw_path: bytes = url.path or b"/"
-        path = raw_path.decode("ascii")
-        self.scope["method"] = self.parser.get_method().decode("ascii")
-        self.scope["http_version"] = version
-        self.scope["path"] = unquote(path) if "%" in path else path
-        self.scope["raw_path"] = raw_path
-        self.scope["query_string"] = url.query or b""
+        if self._phase is Phase.HEAD:
+            return too_large(self._limits)
+        return Refused(400, "The body comes in chunks that say too much about too little.")
 
     def _refuse(self, refusal: Refused) -> None:
-        if not self._is_serving():
-            self.transport.write(refusal.render())
-            self.transport.close()
-        elif not self.cycle.more_body:  # bytes behind a good request: answer that one, then close
-            self._is_deaf = True
-            self.cycle.keep_alive = False
-        else:
-            if not self.cycle.response_started:
+        """Answer what can still be answered, and close."""
+        cycle = self._cycle
+        if self._phase is not Phase.SERVING:
+            if self._phase is not Phase.REST:  # which has had its answer
                 self.transport.write(refusal.render())
-            self.cycle.drop()
+            self.transport.close()
+        elif cycle.has_body_come:  # bytes behind a good request: answer that one, then close
+            self._phase = Phase.DEAF
+            cycle.keep_alive = False
+        else:
+            if not cycle.response_started:
+                self.transport.write(refusal.render())
+            cycle.drop()
             self.transport.close()
 
-    # The timer: deadlines move all the time, but the timer only when one comes nearer.
+    def _begin_head(self) -> None:
+        self._phase = Phase.HEAD
+        self._framing_bytes = 0
+        self._deadline.set(self._limits.header_timeout_s)
 
     def _await_next(self) -> None:
-        self._is_in_head = self._is_kept = True
-        self._head_bytes = 0
-        self._set_due(self._limits.keep_alive_s)
+        self._phase = Phase.IDLE
+        self._deadline.set(self._limits.keep_alive_s)
 
-    def _set_due(self, delay_s: float) -> None:
-        self._due = self.loop.time() + delay_s
-        if self._due < self._timer_due:
-            self._arm()
-
-    def _arm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_due = self._due
-        self._timer = self.loop.call_at(self._due, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        self._timer_due = math.inf
-        if self._due > self.loop.time():
-            if self._due < math.inf:
-                self._arm()
-        elif self._is_in_head and self._head_bytes:
+    def _on_due(self) -> None:
+        if self._phase is Phase.HEAD and self._framing_bytes:
             self._refuse(Refused(408, "The header did not arrive in time.", "request_timeout"))
         else:
             self.transport.close()

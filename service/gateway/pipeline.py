@@ -18,11 +18,19 @@ from service.core.surfaces import errors_at
 from service.core.surfaces.shape import Request, Surface, check_parameters, parse
 from service.errors import ClientGone, Interrupted, ModelNotFound, SafeguardInactive
 from service.gateway import problems
-from service.gateway.asgi import Fields, Header, Receive, Scope, Send, read_body, send_whole
+from service.gateway.asgi import (
+    BODY_HAS_COME,
+    Fields,
+    Header,
+    Receive,
+    Scope,
+    Send,
+    read_body,
+    send_whole,
+)
 from service.gateway.auth import Authenticator
 from service.gateway.caps import KeysInFlight
 from service.gateway.exchange import Exchange, ExchangeIds, ServedModel
-from service.gateway.http_protocol import BODY_HAS_COME
 from service.gateway.meters import Meters
 from service.gateway.passage import Passage, Recorder
 from service.gateway.prompt_screen import PromptFinding

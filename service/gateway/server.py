@@ -3,19 +3,16 @@
 import functools
 import math
 import socket
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 
+from service.gateway.asgi import App
 from service.gateway.http_protocol import GatewayProtocol, RequestLimits
-
-ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 def make_server(  # noqa: PLR0913  each is named where it is given
-    app: ASGIApp,
+    app: App,
     limits: RequestLimits,
     *,
     host: str = "127.0.0.1",

@@ -22,6 +22,7 @@ from service.events.journal import Journal, oldest_unread
 from service.events.journal.groups import Group, groups_folder
 from service.events.schema import to_event
 from service.gateway.app import GatewayApp
+from service.gateway.asgi import App
 from service.gateway.auth import Authenticator
 from service.gateway.balancer import Balancer
 from service.gateway.caps import ConnectionCap, KeysInFlight
@@ -33,7 +34,7 @@ from service.gateway.meters import Meters
 from service.gateway.passage import Recorder
 from service.gateway.pipeline import Limits, Pipeline
 from service.gateway.safeguards import SafeguardBoard, SafeguardWatch
-from service.gateway.server import ASGIApp, make_server
+from service.gateway.server import make_server
 from service.gateway.upstream_health import checking
 from service.settings import KafkaLog, Settings
 from service.store import Store, load_pepper, open_store
@@ -149,7 +150,7 @@ def _spare_the_collector() -> None:
 def server_of(settings: Settings, parts: Gateway) -> uvicorn.Server:
     """Return the server that the settings describe, around the application."""
     gateway = settings.gateway
-    app: ASGIApp = parts.app
+    app: App = parts.app
     if gateway.cors is not None:
         app = Cors(app, CorsPolicy(**gateway.cors.model_dump()))
     return make_server(

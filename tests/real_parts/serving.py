@@ -12,15 +12,16 @@ from typing import Self
 
 import uvicorn
 
+from service.gateway.asgi import App
 from service.gateway.http_protocol import RequestLimits
-from service.gateway.server import ASGIApp, listening_socket, make_server
+from service.gateway.server import listening_socket, make_server
 
 DEADLINE_S = 20.0
 
 
 @contextmanager
 def serving(
-    app: ASGIApp,
+    app: App,
     limits: RequestLimits,
     *,
     drain_s: float = 5,

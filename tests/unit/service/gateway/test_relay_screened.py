@@ -21,7 +21,7 @@ from service.core.tiers import TIERS
 from service.events.schema import Closed
 from service.gateway.balancer import Balancer
 from service.gateway.exchange import Exchange, ExchangeIds, ServedModel
-from service.gateway.http_answer import Answer
+from service.gateway.http_answer import Answer, Sink
 from service.gateway.relay import Relay
 from tests.real_parts.phrase_detector import PHRASE, PhraseDetector
 from tests.real_parts.streams import (
@@ -50,8 +50,11 @@ class Fed(Answer):
         self._pieces = list(pieces)
         self.was_aborted = False
 
-    async def read(self) -> bytes:
-        return self._pieces.pop(0) if self._pieces else b""
+    async def pour(self, sink: Sink) -> bool:
+        while self._pieces:
+            if not sink(self._pieces.pop(0)):
+                return True
+        return False
 
     def abort(self) -> None:
         self.was_aborted = True
@@ -85,11 +88,15 @@ async def relayed(shape: Shape, mode: AnswerMode, pieces: Sequence[bytes]) -> Re
     async def send(message: Any) -> None:  # noqa: ANN401
         body.extend(message.get("body", b""))
 
+    def send_now(message: Any) -> bool:  # noqa: ANN401
+        body.extend(message.get("body", b""))
+        return True
+
     async def finish() -> None:
         """Nothing is recorded here."""
 
     answer, relay = Fed(pieces), Relay(exchange, send, [])
-    await relay.stream(answer, 2**24, finish)
+    await relay.stream(answer, 2**24, finish, send_now)
     closed = exchange.closed("cut_off" if relay.was_cut else "completed")
     return Relayed(bytes(body), closed, relay.was_cut, answer.was_aborted)
 

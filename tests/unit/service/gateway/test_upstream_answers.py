@@ -287,3 +287,93 @@ async def test_a_slow_reader_makes_the_upstream_wait() -> None:
         assert answer.buffered_bytes < 4 * HIGH_WATER_BYTES
         assert peers[0].unsent_bytes > size / 4
         assert len(await answer.read_all(size)) == size
+
+
+class Basin:
+    """Takes parts until one ends with a full stop; then wants no more for now."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+
+    def __call__(self, part: bytes) -> bool:
+        self.parts.append(part)
+        return not part.endswith(b".")
+
+
+@on_uvloop
+async def test_a_body_is_poured_part_by_part_until_its_end() -> None:
+    basin = Basin()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nab")
+        await eventually(lambda: basin.parts == [b"ab"])
+        await peer.send(b"cd")
+        await eventually(lambda: basin.parts == [b"ab", b"cd"])
+        await peer.send(b"ef")
+
+    async with ScriptedUpstream(script) as upstream, client_of(upstream.port) as client:
+        answer = await post(client)
+        assert not await answer.pour(basin)
+        assert basin.parts == [b"ab", b"cd", b"ef"]
+        assert not await answer.pour(basin)
+
+
+@on_uvloop
+async def test_a_sink_that_wants_no_more_gets_the_rest_when_it_is_poured_again() -> None:
+    basin = Basin()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\na.")
+        await eventually(lambda: bool(basin.parts))
+        await peer.send(b"cd")
+        await peer.send(b"e.")
+
+    async with ScriptedUpstream(script) as upstream, client_of(upstream.port) as client:
+        answer = await post(client)
+        assert await answer.pour(basin)
+        assert basin.parts == [b"a."]
+        while await answer.pour(basin):
+            pass
+        assert b"".join(basin.parts) == b"a.cde."
+
+
+@on_uvloop
+async def test_what_a_sink_raises_comes_out_of_pouring() -> None:
+    def fail(part: bytes) -> bool:
+        raise LookupError(len(part))
+
+    async with ScriptedUpstream(answering(CHUNKED)) as upstream, client_of(upstream.port) as client:
+        answer = await post(client)
+        with pytest.raises(LookupError, match="11"):
+            await answer.pour(fail)
+
+
+@on_uvloop
+async def test_what_came_before_an_answer_broke_is_poured_first() -> None:
+    basin = Basin()
+    half = closing_after(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nabc")
+    async with ScriptedUpstream(half) as upstream, client_of(upstream.port) as client:
+        answer = await post(client)
+        with pytest.raises(UpstreamBroke):
+            await answer.pour(basin)
+    assert basin.parts == [b"abc"]
+
+
+@on_uvloop
+async def test_pouring_that_is_cancelled_closes_the_connection() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nabc")
+        await peer.request()  # which never comes
+
+    basin = Basin()
+    async with ScriptedUpstream(script) as upstream, client_of(upstream.port) as client:
+        answer = await post(client)
+        pouring = asyncio.create_task(answer.pour(basin))
+        await eventually(lambda: bool(basin.parts))
+        pouring.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await pouring
+        await eventually(lambda: client.open_connections == 0)

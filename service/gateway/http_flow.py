@@ -1,0 +1,59 @@
+"""Whether the two ends of a caller's connection keep up with each other."""
+
+import asyncio
+
+
+class Flow:
+    """Holds up reading while the application is behind, and the application while the caller is."""
+
+    __slots__ = (
+        "_is_read_paused",
+        "_loop",
+        "_stall_timeout_s",
+        "_transport",
+        "_writable",
+        "is_write_paused",
+    )
+
+    def __init__(
+        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, stall_timeout_s: float
+    ) -> None:
+        """Let everything pass."""
+        self.is_write_paused = False
+        """The caller reads more slowly than is written: `drain` before writing on."""
+        self._transport = transport
+        self._loop = loop
+        self._stall_timeout_s = stall_timeout_s
+        self._is_read_paused = False
+        self._writable: asyncio.Future[None] | None = None
+
+    def pause_reading(self) -> None:
+        """Take in no more."""
+        if not self._is_read_paused:
+            self._is_read_paused = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take in more."""
+        if self._is_read_paused:
+            self._is_read_paused = False
+            self._transport.resume_reading()
+
+    def pause_writing(self) -> None:
+        """Let who writes wait."""
+        self.is_write_paused = True
+
+    def resume_writing(self) -> None:
+        """Let it write on."""
+        self.is_write_paused = False
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+
+    async def drain(self) -> None:
+        """Wait for a caller who reads more slowly than is written, and not for one who stopped."""
+        self._writable = self._loop.create_future()
+        try:
+            async with asyncio.timeout(self._stall_timeout_s):
+                await self._writable
+        except TimeoutError:
+            self._transport.abort()
