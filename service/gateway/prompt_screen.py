@@ -20,7 +20,7 @@ from service.core.screens import ModelScreens, chunks
 from service.core.surfaces.prompts import prompt_text
 from service.core.surfaces.shape import UNREADABLE, Request, Surface
 
-CHUNK_CHARS: Final = 32_000
+CHUNK_CHARS: Final = 8_000
 """How much is screened before others have their turn."""
 _DIGEST_BYTES: Final = 16
 _MAX_KEPT: Final = 50_000

@@ -124,7 +124,7 @@ async def test_a_prompt_that_blocks_is_recorded_and_not_forwarded(tmp_path: Path
         chat("Hi", tools=[{"type": "function", "function": {
             "name": "f", "description": PHRASE, "parameters": {}}}]),
         chat("Hi " * 100_000 + PHRASE),
-        chat("x" * 31_990 + " " + PHRASE + "x" * 50_000),
+        chat("x" * 7_990 + " " + PHRASE + "x" * 50_000),
     ],
     ids=["part", "system", "arguments", "tool", "long", "on a border of chunks"],
 )  # fmt: skip
