@@ -5,6 +5,7 @@ too weak to decide alone. Its card (`models/lexical/card.md`) says how weak.
 """
 
 import logging
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, inf
@@ -159,6 +160,6 @@ def load_with(library: native.Library | None, folder: Path = MODEL_FOLDER) -> Le
 
 
 def _head(numbers: Mapping[str, Any], library: native.Library | None) -> Head:
-    weights = numbers["weights"].astype("float32").tolist()  # artefacts hold 16 bits
-    words = native.NativeWeights(library, weights) if library else PlainWeights(weights)
+    weights = array("f", numbers["weights"].astype("float32").tobytes())  # exact: they have 16 bits
+    words = native.NativeWeights(library, weights) if library else PlainWeights(weights.tolist())
     return Head(words, numbers["intercept"], numbers["slope"], numbers["offset"])

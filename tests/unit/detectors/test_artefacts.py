@@ -1,5 +1,7 @@
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +89,49 @@ def test_a_manifest_that_is_no_manifest_is_refused(folder: Path, text: str) -> N
 
 
 def test_a_type_that_is_not_trusted_is_refused_even_with_the_right_digest(folder: Path) -> None:
-    smuggled = skops.dumps({"prompt": Path("somewhere")})
-    (folder / artefacts.MODEL).write_bytes(smuggled)
-    edit_manifest(folder, sha256=hashlib.sha256(smuggled).hexdigest())
+    put_in_place(folder, skops.dumps({"prompt": Path("somewhere")}))
 
     with pytest.raises(ArtefactError, match=r"not trusted: \['pathlib"):
         artefacts.load(folder, "toy")
+
+
+def put_in_place(folder: Path, blob: bytes) -> None:
+    (folder / artefacts.MODEL).write_bytes(blob)
+    edit_manifest(folder, sha256=hashlib.sha256(blob).hexdigest())
+
+
+def test_what_is_loaded_is_what_skops_would_load(folder: Path) -> None:
+    by_skops = skops.load(folder / artefacts.MODEL)
+    ours = artefacts.load(folder, "toy").content
+
+    assert ours.keys() == by_skops.keys()
+    for part, numbers in by_skops.items():
+        assert ours[part]["slope"] == numbers["slope"]
+        assert ours[part]["weights"].dtype == numbers["weights"].dtype
+        assert ours[part]["weights"].tolist() == numbers["weights"].tolist()
+
+
+def test_an_array_of_objects_is_refused(folder: Path) -> None:
+    put_in_place(folder, skops.dumps({"prompt": np.array([{}, None], dtype=object)}))
+
+    with pytest.raises(ArtefactError, match=artefacts.MODEL):
+        artefacts.load(folder, "toy")
+
+
+@pytest.mark.parametrize("blob", [b"", b"no archive"])
+def test_what_is_no_archive_is_refused_even_with_the_right_digest(
+    folder: Path, blob: bytes
+) -> None:
+    put_in_place(folder, blob)
+
+    with pytest.raises(ArtefactError, match="no archive"):
+        artefacts.load(folder, "toy")
+
+
+def test_loading_a_model_imports_no_learning_library() -> None:
+    program = (
+        "import sys; from detectors.registry import FACTORIES; FACTORIES['lexical'](); "
+        "sys.exit(any(name in sys.modules for name in ('sklearn', 'scipy', 'skops')))"
+    )
+
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
