@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from load_tests.cpu import tree_cpu_us
+from load_tests.counters import counted, is_at_rest
+from load_tests.cpu import TICKS_PER_S, tree_cpu_us
 from load_tests.memory import tree_pss_bytes
 from load_tests.processes import BenchError, compiled, pinned
 from load_tests.systems import Running
@@ -20,9 +21,11 @@ WARM_UP_S: Final = 0.5
 SAMPLE_S: Final = 0.25
 LOAD_LIMIT_S: Final = 300.0
 SETTLE_STEP_S: Final = 0.2
-SETTLE_LIMIT_S: Final = 60.0
+SETTLE_LIMIT_S: Final = 120.0
 SETTLED_US: Final = 20_000.0
 """A step that takes at most a tenth of a core is rest."""
+FEWEST_TICKS: Final = 5
+TRIES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +83,17 @@ class Client:
         Raises:
             BenchError: an answer was wrong, incomplete or absent.
         """
-        before_us = settled_cpu_us(system)
-        load = self.load(workload, system, workload.length_s(seconds))
-        spent_us = settled_cpu_us(system) - before_us
-        count = load.events if workload.stream else load.requests
-        return Reading(spent_us / count, count / load.seconds, load)
+        for _ in range(TRIES):
+            before_us = settled_cpu_us(system)
+            load = self.load(workload, system, workload.length_s(seconds))
+            spent_us = settled_cpu_us(system) - before_us
+            if spent_us >= FEWEST_TICKS * 1e6 / TICKS_PER_S:
+                count = load.events if workload.stream else load.requests
+                return Reading(spent_us / count, count / load.seconds, load)
+        raise BenchError(
+            f"{system.name} did too little in {seconds:g} s to be measured: this machine is too "
+            "busy with other work, or --seconds too short"
+        )
 
     def added_first_byte(self, system: Running, floor: Running) -> Reading:
         """Median µs to the first byte of a streamed answer's body, beyond that of `floor`.
@@ -164,9 +173,13 @@ def settled_cpu_us(system: Running) -> float:
     while time.monotonic() < deadline:
         time.sleep(SETTLE_STEP_S)
         before, spent = spent, tree_cpu_us(system.pid)
-        if spent - before <= SETTLED_US:
+        if spent - before <= SETTLED_US and _has_screened_all(system):
             return spent
     raise BenchError(
         f"{system.name} was still at work {SETTLE_LIMIT_S:.0f} s after its last answer, so its "
         "cost is unknown: try shorter rounds with --seconds"
     )
+
+
+def _has_screened_all(system: Running) -> bool:
+    return not system.ops_url or is_at_rest(counted(system.ops_url))

@@ -15,17 +15,15 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from load_tests.configs import VARIANTS
+from load_tests.counters import counted, is_at_rest
 from load_tests.memory import tree_pss_bytes
 from load_tests.processes import CACHE, BenchError
 from load_tests.registry import SYSTEMS
@@ -44,8 +42,6 @@ JUDGED_FROM_S: Final = 120.0
 FLAT_SHARE: Final = 0.03
 """Memory is flat when the line through its second half rises by at most this share of it."""
 CATCH_UP_S: Final = 120.0
-GAUGES_OF_REST: Final = ("watchgate_in_flight_requests", "watchgate_coverage_gap_exchanges")
-COUNTERS: Final = ("served", "recorded", "screened")
 MIB: Final = 1 << 20
 OUTCOMES: Final = {"completed": "completed", "vanished": "client_gone", "broken": "upstream_broke"}
 """How an exchange ended for the caller → what the journal calls it."""
@@ -119,9 +115,9 @@ def soak(plan: Plan, parent: Path = CACHE) -> Report:
             _say(f"{plan.streams} streams for {plan.seconds:g} s on {system.name}")
             memory = _under_load(plan, system, seen)
             _say("all answers have ended: waiting until all is screened")
-            counted = _at_rest(_ops_url(site, plan.system))
+            counts = _at_rest(system.ops_url)
         events = _recorded(site.folder / plan.system / "var" / "journal")
-    return judge(plan, seen, memory, counted, events)
+    return judge(plan, seen, memory, counts, events)
 
 
 @contextmanager
@@ -158,32 +154,11 @@ def _under_load(plan: Plan, system: Running, seen: Seen) -> Memory:
 def _at_rest(ops_url: str) -> dict[str, float]:
     """The metrics once nothing is in flight and all is screened, or as they are after the limit."""
     deadline = time.monotonic() + CATCH_UP_S
-    counted = _counted(ops_url)
-    while not _is_at_rest(counted) and time.monotonic() < deadline:
+    counts = counted(ops_url)
+    while not is_at_rest(counts) and time.monotonic() < deadline:
         time.sleep(SHORTEST_SAMPLE_S)
-        counted = _counted(ops_url)
-    return counted
-
-
-def _is_at_rest(counted: dict[str, float]) -> bool:
-    alike = len({counted[name] for name in COUNTERS}) == 1
-    return alike and not any(counted[name] for name in GAUGES_OF_REST)
-
-
-def _counted(ops_url: str) -> dict[str, float]:
-    with urllib.request.urlopen(f"{ops_url}/metrics", timeout=10) as answer:  # noqa: S310
-        text = answer.read().decode()
-    totals: dict[str, float] = defaultdict(float)
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            totals[sample.name] += sample.value
-    counters = {name: totals[f"watchgate_exchanges_{name}_total"] for name in COUNTERS}
-    return counters | {name: totals[name] for name in GAUGES_OF_REST}
-
-
-def _ops_url(site: Site, system: str) -> str:
-    config = json.loads((site.folder / system / "watchgate.yaml").read_text())
-    return f"http://127.0.0.1:{config['ops']['port']}"
+        counts = counted(ops_url)
+    return counts
 
 
 def _recorded(journal: Path) -> list[Opened | Closed]:
@@ -195,7 +170,7 @@ def judge(
     plan: Plan,
     seen: Seen,
     memory: Memory,
-    counted: dict[str, float],
+    counts: dict[str, float],
     events: Sequence[Opened | Closed],
 ) -> Report:
     """Sets against each other what callers saw, what was counted and what the journal holds."""
@@ -206,7 +181,7 @@ def judge(
         *_of_callers(plan, seen),
         *_of_journal(seen, opened, closed),
         *_of_outcomes(seen, outcomes),
-        *_of_counters(counted),
+        *_of_counters(counts),
         *_of_memory(plan, memory),
     ]
     figures = {
@@ -216,7 +191,7 @@ def judge(
         "exchanges": sum(seen.ends.values()),
         "ended": dict(seen.ends),
         "outcomes": dict(outcomes),
-        "counted": counted,
+        "counted": counts,
         "memory": {name: round(value, 4) for name, value in memory.figures().items()},
         "memory_mib": [round(it / MIB, 1) for it in memory.samples],
     }
@@ -249,9 +224,9 @@ def _of_outcomes(seen: Seen, outcomes: Counter[Any]) -> Iterator[str]:
             yield f"{seen.ends[end]} exchanges {end}, {outcomes[outcome]} are {outcome}"  # type: ignore[index]
 
 
-def _of_counters(counted: dict[str, float]) -> Iterator[str]:
-    if not _is_at_rest(counted):
-        yield f"{CATCH_UP_S:.0f} s after the last answer there is no rest: {counted}"
+def _of_counters(counts: dict[str, float]) -> Iterator[str]:
+    if not is_at_rest(counts):
+        yield f"{CATCH_UP_S:.0f} s after the last answer there is no rest: {counts}"
 
 
 def _of_memory(plan: Plan, memory: Memory) -> Iterator[str]:

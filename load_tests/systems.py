@@ -49,7 +49,8 @@ class Running:
     """A system that answers.
 
     `pid` is the root of its processes, `key` its bearer key; a request needs the `headers`, and a
-    stream has `extra_events` beyond what the mock sends.
+    stream has `extra_events` beyond what the mock sends. `ops_url` is where its metrics are, for a
+    Watchgate that screens.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Running:
     key: str = "none"
     headers: Mapping[str, str] = field(default_factory=dict)
     extra_events: int = 0
+    ops_url: str = ""
 
 
 Start = Callable[[Site], AbstractContextManager[Running]]
@@ -133,9 +135,11 @@ def watchgate(name: str, variant: Variant) -> Start:
         key = _new_key(config)
         program = [_watchgate_program(), variant.command, "--config", config]
         with child(program, log=log, core=site.core) as process:
-            ready = f"http://127.0.0.1:{ports['ops']}/ready"
+            ops_url = f"http://127.0.0.1:{ports['ops']}"
+            ready = f"{ops_url}/ready"
             wait_until(lambda: answers_200(ready), process, log, limit_s=WATCHGATE_START_S)
-            yield Running(name, ports["gateway"], process.pid, key)
+            screens = ops_url if variant.command == "up" else ""
+            yield Running(name, ports["gateway"], process.pid, key, ops_url=screens)
 
     return start
 
