@@ -1,10 +1,11 @@
-"""The tables of docs/metrics.md, docs/errors.md and docs/tiers.md."""
+"""The tables of docs/metrics.md, docs/errors.md, docs/surfaces.md and docs/tiers.md."""
 
 from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry
 
 from scripts.docs_tables import Table, code, sentence
+from service.core.surfaces import SURFACES
 from service.core.tiers import BUILT, TIERS, Safeguard, unbuilt_safeguards
 from service.gateway.problems import PROBLEMS
 from service.telemetry.metrics import Metrics
@@ -33,6 +34,15 @@ def errors() -> Sequence[Table]:
         for name, (statuses, type_, whens) in sorted(found.items(), key=lambda it: min(it[1][0]))
     ]
     return [Table(["code", "status", "type", "when"], rows, words="what to do")]
+
+
+def surfaces() -> Sequence[Table]:
+    """Each API, where it is, and the fields of a request that it takes from tier 1 on."""
+    rows = [
+        [code(name), code(it.path), ", ".join(map(code, sorted(it.parameters)))]
+        for name, it in SURFACES.items()
+    ]
+    return [Table(["surface", "path", "fields from tier 1 on"], rows)]
 
 
 def tiers() -> Sequence[Table]:

@@ -21,6 +21,7 @@ MAKERS: Final[Mapping[str, Callable[[], Sequence[Table | str]]]] = {
     "metrics": docs_service.metrics,
     "errors": docs_service.errors,
     "outcomes": docs_events.outcomes,
+    "surfaces": docs_service.surfaces,
     "tiers": docs_service.tiers,
     "safeguards": docs_service.safeguards,
     "events": docs_events.events,

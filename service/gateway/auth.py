@@ -1,4 +1,4 @@
-"""Who calls: the bearer key of a request, looked up in the snapshot that the process holds."""
+"""Who calls: the key of a request, looked up in the snapshot that the process holds."""
 
 from service.core.callers import Caller, Denial, KeyDigester, Snapshot, authenticate
 from service.errors import InvalidApiKey
@@ -6,6 +6,7 @@ from service.gateway.asgi import Fields
 from service.gateway.meters import Meters
 
 _SCHEME = b"bearer "
+_NONE = "No API key was given: send 'Authorization: Bearer KEY' or 'x-api-key: KEY'."
 _WORDS = {
     Denial.UNKNOWN: "The API key is not known.",
     Denial.EXPIRED: "The API key has expired.",
@@ -28,16 +29,25 @@ class Authenticator:
         Raises:
             InvalidApiKey: none, or one that proves nothing.
         """
-        given = fields.get(b"authorization")
-        if given is None:
-            raise self._denied("missing", "No API key was given: send 'Authorization: Bearer KEY'.")
-        if given[: len(_SCHEME)].lower() != _SCHEME:
-            raise self._denied("malformed", "The Authorization header must be 'Bearer KEY'.")
-        key = given[len(_SCHEME) :].strip().decode("latin-1")
+        key = self._key(fields).decode("latin-1")
         found = authenticate(self.snapshot, self._digest(key), now)
         if isinstance(found, Denial):
             raise self._denied(found, _WORDS[found])
         return found
+
+    def _key(self, fields: Fields) -> bytes:
+        """Return the key, which Anthropic's clients send in a field of its own."""
+        given, plain = fields.get(b"authorization"), fields.get(b"x-api-key")
+        if given is None:
+            if plain is None:
+                raise self._denied("missing", _NONE)
+            return plain.strip()
+        if given[: len(_SCHEME)].lower() != _SCHEME:
+            raise self._denied("malformed", "The Authorization header must be 'Bearer KEY'.")
+        key = given[len(_SCHEME) :].strip()
+        if plain is not None and plain.strip() != key:
+            raise self._denied("malformed", "Authorization and x-api-key hold different keys.")
+        return key
 
     def _denied(self, reason: str, words: str) -> InvalidApiKey:
         self._meters.auth_failure(reason)

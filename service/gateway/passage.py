@@ -121,7 +121,7 @@ class Passage:
 
     async def _forward(self) -> Answer:
         exchange = self._exchange
-        body = to_upstream(exchange.request, exchange.model.upstream_model)
+        body = to_upstream(exchange.request, exchange.surface, exchange.model.upstream_model)
         headers = [
             (b"content-type", b"application/json"),
             (b"x-request-id", exchange.id.encode()),
@@ -158,11 +158,12 @@ class Passage:
                     "exchange_id": self._exchange.id,
                 },
             )
+        shape = self._exchange.surface.errors
         if self._relay.started:
-            event = problems.error_event(error)
+            event = problems.error_event(error, shape, self._exchange.reader.place)
             await self._send({"type": "http.response.body", "body": event})
         else:
-            await problems.send_error(self._send, error, self._headers)
+            await problems.send_error(self._send, error, self._headers, shape)
         return _counted_as(error)
 
     def _give_up(self, outcome: Outcome) -> Outcome:

@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from service.core.surfaces import errors_at
 from service.core.surfaces.shape import Request, Surface, check_parameters, parse
 from service.errors import ClientGone, Interrupted, ModelNotFound, SafeguardInactive
 from service.gateway import problems
@@ -84,9 +85,9 @@ class Pipeline:
         except ClientGone:
             self.meters.request(arrival.surface, arrival.model, "client_gone")
         except asyncio.CancelledError:
-            await self._refuse(arrival, Interrupted(), send)
+            await self._refuse(arrival, Interrupted(), scope, send)
         except Exception as error:  # noqa: BLE001  (callers get an error object, never a traceback)
-            await self._refuse(arrival, error, send)
+            await self._refuse(arrival, error, scope, send)
         finally:
             self.meters.in_flight -= 1
 
@@ -144,11 +145,11 @@ class Pipeline:
         check_parameters(request, surface, strict=model.tier.strict_parameters)
         return model
 
-    async def _refuse(self, arrival: Arrival, error: Exception, send: Send) -> None:
+    async def _refuse(self, arrival: Arrival, error: Exception, scope: Scope, send: Send) -> None:
         problems.log_unforeseen(error, arrival.id)
         code = problems.problem_of(error).code
         self.meters.request(arrival.surface, arrival.model, code)
-        await problems.send_error(send, error, arrival.headers())
+        await problems.send_error(send, error, arrival.headers(), errors_at(scope["path"]))
 
 
 def _body_has_come(scope: Scope) -> bool:

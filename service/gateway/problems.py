@@ -4,8 +4,8 @@ import logging
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
+from service.core.surfaces.answers import START, Place
+from service.core.surfaces.errors import OPENAI_ERRORS, ErrorShape, ErrorWords
 from service.errors import (
     Interrupted,
     InvalidApiKey,
@@ -86,24 +86,28 @@ def problem_of(error: BaseException) -> Problem:
     return next((problem for problem in kinds if problem is not None), _INTERNAL)
 
 
-def error_body(error: BaseException) -> bytes:
-    """Return the OpenAI error object of an error."""
+def words_of(error: BaseException) -> ErrorWords:
+    """Return what a caller is told of an error."""
     problem = problem_of(error)
-    return msgspec.json.encode(
-        {
-            "error": {
-                "message": problem.message or str(error),
-                "type": problem.type,
-                "param": error.param if isinstance(error, Refusal) else None,
-                "code": problem.code,
-            },
-        }
+    param = error.param if isinstance(error, Refusal) else None
+    return ErrorWords(
+        problem.status, problem.message or str(error), problem.type, problem.code, param
     )
 
 
-def error_event(error: BaseException) -> bytes:
-    """Return the server-sent event that tells of an error in the middle of a stream."""
-    return b"data: " + error_body(error) + b"\n\n"
+def error_body(error: BaseException, shape: ErrorShape = OPENAI_ERRORS) -> bytes:
+    """Return the error object of an error, in the shape of the API that was called."""
+    return shape.body(words_of(error))
+
+
+def error_event(
+    error: BaseException, shape: ErrorShape = OPENAI_ERRORS, at: Place = START
+) -> bytes:
+    """Return the server-sent event that tells of an error in the middle of a stream.
+
+    `at` is the place where what was released of the stream ends.
+    """
+    return shape.event(words_of(error), at)
 
 
 def error_headers(error: BaseException) -> list[Header]:
@@ -119,10 +123,12 @@ def error_headers(error: BaseException) -> list[Header]:
     return headers
 
 
-async def send_error(send: Send, error: Exception, headers: list[Header]) -> None:
+async def send_error(
+    send: Send, error: Exception, headers: list[Header], shape: ErrorShape = OPENAI_ERRORS
+) -> None:
     """Answer with an error, where nothing was sent yet."""
     status = problem_of(error).status
-    await send_whole(send, status, [*headers, *error_headers(error)], error_body(error))
+    await send_whole(send, status, [*headers, *error_headers(error)], error_body(error, shape))
 
 
 def log_unforeseen(error: Exception, exchange_id: str) -> None:

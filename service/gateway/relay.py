@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from service.core.surfaces.naming import renamed
 from service.core.surfaces.shape import UNREADABLE
 from service.errors import UpstreamBroke
 from service.gateway.asgi import Header, Send, send_whole
@@ -45,6 +46,8 @@ class Relay:
         self.upstream_done = time.perf_counter()
         if answer.status == OK:
             self._read(body)
+        else:
+            self._exchange.reader.read_refusal(body)
         self._exchange.note_release()
         await finish()
         self.started = True
@@ -84,7 +87,11 @@ class Relay:
                 return event
             if data is None:
                 passed.append(event)
-            elif not self._read(data) or self._exchange.request.wants_usage:
+                continue
+            usage_alone = self._read(data)
+            if self._exchange.reader.ended:
+                return self._renamed(event)
+            if not usage_alone or self._exchange.request.wants_usage:
                 passed.append(self._renamed(event))
         return b""
 
@@ -101,7 +108,7 @@ class Relay:
 
     def _renamed(self, data: bytes) -> bytes:
         names = self._exchange.model.name_edit
-        return data.replace(*names, 1) if names else data
+        return renamed(data, *names) if names else data
 
     async def _release(self, answer: Answer, data: bytes) -> None:
         if not self.started:

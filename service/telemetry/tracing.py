@@ -17,7 +17,7 @@ _INPUT_TOKENS = "gen_ai.usage.input_tokens"
 _OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
 _EXCHANGE = "watchgate.exchange"
 _OUTCOME = "watchgate.outcome"
-_OPERATIONS = {"chat": "chat", "completions": "text_completion"}
+_OPERATIONS = {"completions": "text_completion", "messages": "chat", "responses": "chat"}
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _propagator = TraceContextTextMapPropagator()
 

@@ -21,6 +21,8 @@ class Item:
     event: Opened | Closed
     part: Part
     text: str
+    segments: Sequence[str] = ()
+    """The text in parts that can be scored each by itself; joined with line feeds they are it."""
     unscanned: Sequence[str] = ()
     """What of the part is not in the text, or why there is no text."""
 
@@ -46,20 +48,21 @@ def read_item(record: Record) -> Item | None:
 
 def _read_prompt(event: Opened, record: Record) -> Item:
     if record.key_id is not None:
-        return Item(event, Part.PROMPT, "", [ENCRYPTED])
+        return Item(event, Part.PROMPT, "", unscanned=[ENCRYPTED])
     try:
         prompt = prompt_text(SURFACES[event.surface], record.content or b"")
     except (*UNREADABLE, KeyError):
-        return Item(event, Part.PROMPT, "", [UNREADABLE_CONTENT])
-    return Item(event, Part.PROMPT, prompt.text, sorted(prompt.unscanned))
+        return Item(event, Part.PROMPT, "", unscanned=[UNREADABLE_CONTENT])
+    return Item(event, Part.PROMPT, prompt.text, prompt.segments, sorted(prompt.unscanned))
 
 
 def _read_answer(event: Closed, record: Record) -> Item:
     if event.served_number == SERVED_UNKNOWN:
-        return Item(event, Part.ANSWER, "", [INTERRUPTED])
+        return Item(event, Part.ANSWER, "", unscanned=[INTERRUPTED])
     if record.key_id is not None:
-        return Item(event, Part.ANSWER, "", [ENCRYPTED])
+        return Item(event, Part.ANSWER, "", unscanned=[ENCRYPTED])
     try:
-        return Item(event, Part.ANSWER, answer_text(record.content or b""))
+        text = answer_text(record.content or b"")
+        return Item(event, Part.ANSWER, text, (text,))
     except UNREADABLE:
-        return Item(event, Part.ANSWER, "", [UNREADABLE_CONTENT])
+        return Item(event, Part.ANSWER, "", unscanned=[UNREADABLE_CONTENT])

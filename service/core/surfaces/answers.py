@@ -1,48 +1,42 @@
-"""Reading an OpenAI-shaped answer as it passes: its text, its usage, how it ended."""
+"""What all surfaces' answers have in common: pieces of text, usage, how an answer is recorded."""
 
-from typing import Final
+from collections.abc import Collection, Iterator
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
+PartName = Literal["text", "reasoning", "refusal", "tool_calls"]
+
+
+class Piece(msgspec.Struct, frozen=True, gc=False):
+    """Generated text that an event, or a whole body, adds to an answer."""
+
+    choice: int
+    part: PartName
+    text: str
+    call: int = -1
+    """Which of the choice's tool calls the text is of; -1: of none."""
+
+
+class Place(msgspec.Struct, frozen=True, gc=False):
+    """Where a stream stands after an event: what ending it there takes."""
+
+    begun: bool = False
+    """An event that tells of the answer has come."""
+    unended: tuple[int, ...] = ()
+    """Choices (blocks of content, where the API has those) that have begun and not ended."""
+    sequence: int = 0
+    """The number of the next event, where the API counts them."""
+
+
+START: Final = Place()
+
 
 class Usage(msgspec.Struct):
-    """Token counts, as vLLM gives them."""
+    """Token counts, under the names that vLLM gives them in chat and completions."""
 
     prompt_tokens: int = 0
     completion_tokens: int | None = None
-
-
-class _Function(msgspec.Struct):
-    name: str | None = None
-    arguments: str | None = None
-
-
-class _ToolCall(msgspec.Struct):
-    function: _Function | None = None
-
-
-class _Message(msgspec.Struct):
-    """A message, or the part of one that an event carries."""
-
-    content: str | None = None
-    reasoning: str | None = None
-    reasoning_content: str | None = None
-    refusal: str | None = None
-    tool_calls: list[_ToolCall] | None = None
-
-
-class _Choice(msgspec.Struct):
-    index: int = 0
-    delta: _Message | None = None
-    message: _Message | None = None
-    text: str | None = None
-    finish_reason: str | None = None
-
-
-class _Body(msgspec.Struct):
-    choices: list[_Choice] = []
-    usage: Usage | None = None
-    error: object = None
 
 
 class Choice(msgspec.Struct, omit_defaults=True):
@@ -53,7 +47,7 @@ class Choice(msgspec.Struct, omit_defaults=True):
     reasoning: str = ""
     refusal: str = ""
     tool_calls: str = ""
-    """Names and arguments, as they came."""
+    """Names and arguments, as they came; those of one call stand together."""
     finish_reason: str | None = None
 
 
@@ -63,84 +57,169 @@ class Answer(msgspec.Struct):
     choices: list[Choice]
 
 
-_body_decoder: Final = msgspec.json.Decoder(_Body)
-_answer_decoder: Final = msgspec.json.Decoder(Answer)
-_encoder: Final = msgspec.json.Encoder()
+class AnswerReader(Protocol):
+    """Reads an answer as it passes, from the events of a stream or from one body."""
 
+    pieces: tuple[Piece, ...]
+    """What the last `read` has added, in order. Whatever generated text reaches the caller is in
+    some piece before, or with, the event that brings it; what repeats it is not in one again."""
+    place: Place
+    """Where the stream stands after the last `read`."""
+    first: bytes | None
+    """The data of the first event, or the body."""
+    ended: bool
+    """What was read last is the end of the stream (of those that end with `[DONE]` it never is)."""
+    broke: bool
+    """The upstream said, in the answer, that it failed."""
+    usage: Usage | None
+    finish_reasons: dict[int, str]
 
-class AnswerReader:
-    """Gathers an answer, from events of a stream or from one body."""
-
-    __slots__ = ("_parts", "broke", "finish_reasons", "usage")
-
-    def __init__(self) -> None:
-        """Nothing read yet."""
-        self._parts: dict[tuple[int, str], list[str]] = {}
-        self.finish_reasons: dict[int, str] = {}
-        self.usage: Usage | None = None
-        self.broke = False
-        """The upstream said, in the answer, that it failed."""
+    @property
+    def finished(self) -> Collection[int]:
+        """The choices that have ended."""
 
     def read(self, data: bytes) -> bool:
         """Read a body or an event's data; say whether it is a stream's chunk of usage alone.
 
         Raises:
-            msgspec.MsgspecError, UnicodeDecodeError: it is not of the API's shape.
+            msgspec.MsgspecError, UnicodeDecodeError, RecursionError: it is not of the API's shape.
         """
-        body = _body_decoder.decode(data)
-        if body.error is not None:
-            self.broke = True
-        if body.usage is not None:
-            self.usage = body.usage
-        for choice in body.choices:
-            self._read_choice(choice)
-        return not body.choices and body.usage is not None
 
-    def _read_choice(self, choice: _Choice) -> None:
-        index = choice.index
-        if choice.text:
-            self._add(index, "text", choice.text)
-        message = choice.delta or choice.message
-        if message is not None:
-            if message.content:
-                self._add(index, "text", message.content)
-            self._read_rest(index, message)
-        if choice.finish_reason is not None:
-            self.finish_reasons[index] = choice.finish_reason
+    def read_refusal(self, body: bytes) -> None:
+        """Read the body of an error that the upstream answers with: whatever is in it is text.
 
-    def _read_rest(self, index: int, message: _Message) -> None:
-        reasoning = message.reasoning or message.reasoning_content
-        if reasoning:
-            self._add(index, "reasoning", reasoning)
-        if message.refusal:
-            self._add(index, "refusal", message.refusal)
-        for call in message.tool_calls or ():
-            if call.function is not None:
-                name, arguments = call.function.name, call.function.arguments
-                self._add(index, "tool_calls", f"\n{name} " if name else "")
-                self._add(index, "tool_calls", arguments or "")
-
-    def _add(self, index: int, part: str, text: str) -> None:
-        self._parts.setdefault((index, part), []).append(text)
+        It may quote the model: vLLM's /v1/messages quotes a call's input that is no object.
+        """
 
     def content(self) -> bytes:
         """Return what was gathered, as an `Answer` in JSON."""
-        indices = {index for index, _ in self._parts} | set(self.finish_reasons)
+
+
+class Gatherer:
+    """Keeps what a reader has read; readers are made of it."""
+
+    __slots__ = (
+        "_parts", "broke", "ended", "finish_reasons", "first", "pieces", "place", "usage",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        """Nothing read yet."""
+        self._parts: dict[tuple[int, PartName, int], list[str]] = {}
+        self.pieces: tuple[Piece, ...] = ()
+        self.place = START
+        self.first: bytes | None = None
+        self.ended = False
+        self.broke = False
+        self.usage: Usage | None = None
+        self.finish_reasons: dict[int, str] = {}
+
+    @property
+    def finished(self) -> Collection[int]:
+        """The choices that have ended."""
+        return self.finish_reasons.keys()
+
+    def read_refusal(self, body: bytes) -> None:
+        """Read the body of an error that the upstream answers with: whatever is in it is text."""
+        self._begin(body)
+        try:
+            text = "\n".join(text for _, text in texts_below(msgspec.json.decode(body)))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            text = body.decode(errors="replace")
+        self._add(0, "text", text)
+
+    def _begin(self, data: bytes) -> None:
+        self.pieces = ()
+        if self.first is None:
+            self.first = data
+
+    def _add(self, choice: int, part: PartName, text: str, call: int = -1) -> None:
+        if text:
+            self.pieces += (Piece(choice, part, text, call),)
+            self._parts.setdefault((choice, part, call), []).append(text)
+
+    def _add_call(self, choice: int, name: str | None, arguments: str | None, call: int) -> None:
+        """Add a tool call's name, with what sets it apart in the record, and its arguments."""
+        if name:
+            self._add(choice, "tool_calls", f"\n{name} ", call)
+        self._add(choice, "tool_calls", arguments or "", call)
+
+    def content(self) -> bytes:
+        """Return what was gathered, as an `Answer` in JSON."""
+        found: dict[int, dict[str, list[str]]] = {index: {} for index in self.finish_reasons}
+        for (index, part, _), texts in self._parts.items():
+            found.setdefault(index, {}).setdefault(part, []).extend(texts)
         choices = [
             Choice(
                 index=index,
-                text=self._text(index, "text"),
-                reasoning=self._text(index, "reasoning"),
-                refusal=self._text(index, "refusal"),
-                tool_calls=self._text(index, "tool_calls"),
                 finish_reason=self.finish_reasons.get(index),
+                **{part: "".join(texts) for part, texts in found[index].items()},
             )
-            for index in sorted(indices)
+            for index in sorted(found)
         ]
         return _encoder.encode(Answer(choices))
 
-    def _text(self, index: int, part: str) -> str:
-        return "".join(self._parts.get((index, part), ()))
+
+class NoTextReader(Gatherer):
+    """Reads answers that hold no text: their usage alone."""
+
+    __slots__ = ()
+
+    def read(self, data: bytes) -> bool:
+        """Read a body; it is never a chunk of usage.
+
+        Raises:
+            msgspec.MsgspecError, UnicodeDecodeError: it is no JSON object.
+        """
+        self._begin(data)
+        body = _no_text_decoder.decode(data)
+        self.broke = body.error is not None
+        self.usage = body.usage or Usage(body.input_tokens)
+        return False
+
+
+class _NoText(msgspec.Struct):
+    usage: Usage | None = None
+    input_tokens: int = 0
+    error: object = None
+
+
+def texts_below(root: object, ignored: Collection[str] = ()) -> Iterator[tuple[str, str]]:
+    """Yield the texts below a JSON value in order, with the names of their fields.
+
+    What is in fields of the ignored names is left out.
+    """
+    stack: list[tuple[str, object]] = [("", root)]
+    while stack:
+        name, value = stack.pop()
+        if isinstance(value, str):
+            yield name, value
+        elif isinstance(value, list):
+            stack.extend((name, inner) for inner in reversed(value))
+        elif isinstance(value, dict):
+            stack.extend((key, value[key]) for key in reversed(value) if key not in ignored)
+
+
+def sift(value: Any, kind: type[msgspec.Struct], nested: "Nested") -> Iterator[str]:  # noqa: ANN401  (whatever JSON holds)
+    """Take from JSON objects what their struct does not know, and yield the texts in it.
+
+    `nested` tells which fields of which struct hold structs, or lists of them.
+    """
+    if isinstance(value, list):
+        for inner in value:
+            yield from sift(inner, kind, nested)
+    if not isinstance(value, dict):
+        return
+    for name in [name for name in value if name not in kind.__struct_encode_fields__]:
+        yield from (text for _, text in texts_below(value.pop(name)))
+    for name, inner_kind in nested.get(kind, {}).items():
+        yield from sift(value.get(name), inner_kind, nested)
+
+
+Nested = dict[type[msgspec.Struct], dict[str, type[msgspec.Struct]]]
+
+_no_text_decoder: Final = msgspec.json.Decoder(_NoText)
+_answer_decoder: Final = msgspec.json.Decoder(Answer)
+_encoder: Final = msgspec.json.Encoder()
 
 
 def answer_text(content: bytes) -> str:

@@ -1,27 +1,27 @@
 """POST /v1/chat/completions."""
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from service.core.surfaces.answers import AnswerReader
+from service.core.surfaces.errors import OPENAI_ERRORS
+from service.core.surfaces.media import take_openai_media
+from service.core.surfaces.openai_answers import (
+    OpenAIAnswerReader,
+    cut_chat_stream,
+    cut_chat_whole,
+)
+from service.core.surfaces.parts import check_part
 from service.core.surfaces.shape import UNREADABLE, Fields, Surface
 from service.errors import InvalidRequest
-
-_URL_FIELDS: Final = ("image_url", "video_url", "audio_url")
 
 
 class _Message(msgspec.Struct):
     role: str
-    content: str | list[dict[str, msgspec.Raw] | str] | None = None
-
-
-class _Url(msgspec.Struct):
-    url: str
+    content: str | list[dict[str, Any] | str] | None = None
 
 
 _messages_decoder: Final = msgspec.json.Decoder(list[_Message])
-_url_decoder: Final = msgspec.json.Decoder(_Url | str)
 
 
 def _check_prompt(fields: Fields) -> None:
@@ -33,27 +33,13 @@ def _check_prompt(fields: Fields) -> None:
         for message in messages:
             if isinstance(message.content, list):
                 for part in message.content:
-                    _check_part(part)
+                    check_part(part, "messages")
     except UNREADABLE:
         raise InvalidRequest(
             "The field 'messages' must be a list of messages, each with a role and a content of "
             "text or a list of parts.",
             param="messages",
         ) from None
-
-
-def _check_part(part: dict[str, msgspec.Raw] | str) -> None:
-    if isinstance(part, str):
-        return
-    for name in _URL_FIELDS:
-        if name in part:
-            value = _url_decoder.decode(part[name])
-            url = value if isinstance(value, str) else value.url
-            if not url.startswith("data:"):
-                raise InvalidRequest(
-                    f"An {name} must be a data: URL: content behind other URLs cannot be read.",
-                    param="messages",
-                )
 
 
 CHAT: Final = Surface(
@@ -110,5 +96,10 @@ CHAT: Final = Surface(
         "documents",
     ),
     check_prompt=_check_prompt,
-    answer_reader=AnswerReader,
+    answer_reader=OpenAIAnswerReader,
+    cut_stream=cut_chat_stream,
+    cut_whole=cut_chat_whole,
+    errors=OPENAI_ERRORS,
+    take_media=take_openai_media,
+    asks_for_usage=True,
 )

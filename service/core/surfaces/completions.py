@@ -4,7 +4,12 @@ from typing import Final
 
 import msgspec
 
-from service.core.surfaces.answers import AnswerReader
+from service.core.surfaces.errors import OPENAI_ERRORS
+from service.core.surfaces.openai_answers import (
+    OpenAIAnswerReader,
+    cut_completions_stream,
+    cut_completions_whole,
+)
 from service.core.surfaces.shape import UNREADABLE, Fields, Surface
 from service.errors import InvalidRequest
 
@@ -60,5 +65,9 @@ COMPLETIONS: Final = Surface(
     ),
     prompt_fields=("prompt", "suffix", "response_format"),
     check_prompt=_check_prompt,
-    answer_reader=AnswerReader,
+    answer_reader=OpenAIAnswerReader,
+    cut_stream=cut_completions_stream,
+    cut_whole=cut_completions_whole,
+    errors=OPENAI_ERRORS,
+    asks_for_usage=True,
 )

@@ -6,47 +6,62 @@ from typing import Any, Final
 
 import msgspec
 
-from service.core.surfaces.shape import Surface
+from service.core.surfaces.media import Medium
+from service.core.surfaces.shape import Surface, TakeMedia
 
 
 @dataclass(frozen=True, slots=True)
 class PromptText:
     """The text that a model was given."""
 
-    text: str
-    unscanned: frozenset[str]
-    """What is in the prompt and is not text: "image", "audio", "file"."""
+    segments: tuple[str, ...]
+    """The texts of each message, tool, input or other field, in order: who resends a conversation
+    resends the same segments."""
+    media: tuple[Medium, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The whole text."""
+        return "\n".join(self.segments)
+
+    @property
+    def unscanned(self) -> frozenset[str]:
+        """What is in the prompt and is not text: "image", "audio", "file"."""
+        return frozenset(medium.kind for medium in self.media)
 
 
-_MEDIA: Final[Mapping[str, str]] = {
-    "image_url": "image",
-    "input_image": "image",
-    "image_embeds": "image",
-    "image_pil": "image",
-    "video_url": "image",
-    "input_audio": "audio",
-    "audio_url": "audio",
-    "audio_embeds": "audio",
-    "file": "file",
-    "input_file": "file",
-}
-"""The types of parts of a message that are no text, which also name the field that holds them."""
+_WITH_PARTS: Final = frozenset({"input", "messages"})
+"""Fields of which the units are messages, whose contents may be lists of parts."""
+_PARTS: Final = ("content", "output")
 _CONSTANTS: Final[Mapping[str, frozenset[str]]] = {
     "role": frozenset({"system", "developer", "user", "assistant", "tool", "function"}),
     "type": frozenset(
         {
-            "array", "boolean", "function", "image_url", "input_audio", "input_text", "integer",
-            "json_object", "json_schema", "null", "number", "object", "string", "text",
+            "array", "base64", "boolean", "custom", "custom_tool_call", "custom_tool_call_output",
+            "document", "ephemeral", "function", "function_call", "function_call_output", "image",
+            "image_url", "input_audio", "input_text", "integer", "json_object", "json_schema",
+            "message", "null", "number", "object", "output_text", "reasoning", "reasoning_text",
+            "string", "summary_text", "text", "thinking", "tool_result", "tool_use",
         }
+    ),
+    "status": frozenset({"completed", "in_progress", "incomplete"}),
+    "effort": frozenset({"high", "low", "max", "medium", "minimal", "none", "xhigh"}),
+    "detail": frozenset({"auto", "high", "low"}),
+    "verbosity": frozenset({"high", "low", "medium"}),
+    "media_type": frozenset(
+        {"application/pdf", "image/gif", "image/jpeg", "image/png", "image/webp", "text/plain"}
     ),
 }  # fmt: skip
 """Values that say nothing by themselves. Any other role or type is text like any text."""
 _FIELDS: Final = frozenset(
     {
-        "additionalProperties", "arguments", "content", "default", "description", "enum",
-        "function", "id", "items", "json_schema", "name", "parameters", "properties", "refusal",
-        "reasoning", "reasoning_content", "required", "role", "schema", "strict", "text",
-        "tool_call_id", "tool_calls", "type",
+        "additionalProperties", "annotations", "arguments", "cache_control", "call_id", "content",
+        "default", "description", "detail", "effort", "encrypted_content", "enum", "format",
+        "function", "id", "input", "input_schema", "is_error", "items", "json_schema", "media_type",
+        "name", "output", "parameters", "properties", "reasoning", "reasoning_content",
+        "refusal", "required", "role", "schema", "signature", "source", "status", "strict",
+        "summary", "text", "thinking", "tool_call_id", "tool_calls", "tool_use_id", "type",
+        "verbosity",
     }
 )  # fmt: skip
 """Names of fields that say nothing by themselves. Any other name is text like any text."""
@@ -62,32 +77,31 @@ def prompt_text(surface: Surface, body: bytes) -> PromptText:
         msgspec.MsgspecError, UnicodeDecodeError, RecursionError: it is no JSON object.
     """
     fields = msgspec.json.decode(body, type=dict[str, Any])
-    unscanned: set[str] = set()
-    prompt = {name: fields[name] for name in surface.prompt_fields if name in fields}
-    if "messages" in prompt:
-        prompt["messages"] = _without_media(prompt["messages"], unscanned)
-    texts = [text for value in prompt.values() for text in _texts(value)]
-    return PromptText("\n".join(texts), frozenset(unscanned))
+    media: list[Medium] = []
+    segments: list[str] = []
+    for name in surface.prompt_fields:
+        if name in fields:
+            for unit in _units(fields[name]):
+                if name in _WITH_PARTS and surface.take_media is not None:
+                    _take_media(unit, surface.take_media, media)
+                if texts := list(_texts(unit)):
+                    segments.append("\n".join(texts))
+    return PromptText(tuple(segments), tuple(media))
 
 
-def _without_media(messages: Any, unscanned: set[str]) -> Any:  # noqa: ANN401  (whatever JSON holds)
-    """Return messages without the parts of their contents that are no text."""
-    if not isinstance(messages, list):
-        return messages
-    return [
-        {**message, "content": [_without_medium(part, unscanned) for part in message["content"]]}
-        if isinstance(message, dict) and isinstance(message.get("content"), list)
-        else message
-        for message in messages
-    ]
+def _units(value: object) -> list[object]:
+    """Return what a field is made of: its messages, tools, items, or itself."""
+    return value if isinstance(value, list) else [value]
 
 
-def _without_medium(part: Any, unscanned: set[str]) -> Any:  # noqa: ANN401  (as above)
-    if not isinstance(part, dict):
-        return part
-    media = {name for name in (*part, str(part.get("type"))) if name in _MEDIA}
-    unscanned |= {_MEDIA[name] for name in media}
-    return {name: value for name, value in part.items() if name not in media}
+def _take_media(unit: object, take: TakeMedia, media: list[Medium]) -> None:
+    """Take what is no text from the parts of a message, and of the results of tools in it."""
+    for name in _PARTS:
+        parts = unit.get(name) if isinstance(unit, dict) else None
+        for part in parts if isinstance(parts, list) else ():
+            if isinstance(part, dict):
+                media += take(part)
+                _take_media(part, take, media)
 
 
 def _texts(root: object) -> Iterator[str]:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
-from service.core.surfaces.answers import AnswerReader
+from service.core.surfaces.answers import AnswerReader, Place
+from service.core.surfaces.errors import ErrorShape
+from service.core.surfaces.media import Medium
 from service.errors import InvalidRequest
 
 Fields = dict[str, msgspec.Raw]
@@ -37,6 +39,7 @@ _TEMPLATE_FIELDS: Final = frozenset(
 )
 _ENGINE_FIELDS: Final = frozenset(
     {
+        "ec_transfer_params",
         "kv_transfer_params",
         "prompt_embeds",
         "prompt_token_ids",
@@ -57,6 +60,18 @@ class Request(msgspec.Struct, frozen=True):
     """The caller asked for the usage chunk of a stream."""
 
 
+TakeMedia = Callable[[dict[str, Any]], list[Medium]]
+
+
+class CutStream(Protocol):
+    """Ends a stream that is cut off in the middle, as `Surface.cut_stream`."""
+
+    def __call__(
+        self, reader: AnswerReader, wants_usage: bool, place: Place | None = None
+    ) -> bytes:
+        """Return the bytes of the events that end it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Surface:
     """One API shape."""
@@ -70,6 +85,27 @@ class Surface:
     check_prompt: Callable[[Fields], None]
     """Raises InvalidRequest for a prompt that cannot be read."""
     answer_reader: Callable[[], AnswerReader]
+    cut_stream: CutStream
+    """The whole events that end a stream that is cut off after `place`, which is where what was
+    released ends (by default where the reader stands): every choice or block that is open there
+    ends as filtered, then come usage as far as it is known, and the API's own end. They name the
+    model as the upstream does, and hold no text of the answer."""
+    cut_whole: Callable[[bytes], bytes]
+    """A body whose text must not be released, without its text: ids, usage and an end as filtered.
+    Raises msgspec.MsgspecError for a body that is not of the API's shape."""
+    errors: ErrorShape
+    take_media: TakeMedia | None = None
+    """Takes from a part of a message, in place, what is no text, and returns it."""
+    check_prefill: Callable[[Fields], None] | None = None
+    """Raises InvalidRequest, from tier 1 on, for a prompt that begins the answer for the model."""
+    asks_for_usage: bool = False
+    """A stream tells usage only if `stream_options.include_usage` asks for it."""
+
+
+def no_stream(reader: AnswerReader, wants_usage: bool, place: Place | None = None) -> bytes:
+    """End a stream of an API that has none."""
+    del reader, wants_usage, place
+    return b""
 
 
 def parse(body: bytes) -> Request:
@@ -105,6 +141,8 @@ def check_parameters(request: Request, surface: Surface, *, strict: bool) -> Non
     _check_depth(request, surface)
     surface.check_prompt(request.fields)
     if strict:
+        if surface.check_prefill is not None:
+            surface.check_prefill(request.fields)
         _check_choices(request.fields)
         _check_template_kwargs(request.fields)
 
@@ -151,12 +189,12 @@ def _check_template_kwargs(fields: Fields) -> None:
             raise InvalidRequest(f"The parameter {name}[{key!r}] is not accepted.", param=name)
 
 
-def to_upstream(request: Request, upstream_model: str) -> bytes:
+def to_upstream(request: Request, surface: Surface, upstream_model: str) -> bytes:
     """Return the body as the upstream gets it: the caller's bytes but for the listed edits.
 
-    The model's upstream name, and `stream_options.include_usage` in a stream.
+    The model's upstream name, and `stream_options.include_usage` in a stream of an API that has it.
     """
-    asks = request.stream and not request.wants_usage
+    asks = surface.asks_for_usage and request.stream and not request.wants_usage
     if request.model == upstream_model:
         if not asks:
             return request.body

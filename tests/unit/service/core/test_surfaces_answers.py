@@ -5,17 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.core.surfaces.answers import Answer, AnswerReader, answer_text
+from service.core.surfaces.answers import Answer, answer_text
+from service.core.surfaces.openai_answers import OpenAIAnswerReader
 
 
-def gathered(*events: dict[str, Any]) -> AnswerReader:
-    reader = AnswerReader()
+def gathered(*events: dict[str, Any]) -> OpenAIAnswerReader:
+    reader = OpenAIAnswerReader()
     for event in events:
         reader.read(msgspec.json.encode(event))
     return reader
 
 
-def choices(reader: AnswerReader) -> list[dict[str, Any]]:
+def choices(reader: OpenAIAnswerReader) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = msgspec.json.decode(reader.content())["choices"]
     return found
 
@@ -92,7 +93,7 @@ def test_text_completions_are_read() -> None:
 
 
 def test_usage_is_told_and_a_chunk_of_usage_alone_is_recognised() -> None:
-    reader = AnswerReader()
+    reader = OpenAIAnswerReader()
     assert not reader.read(b'{"choices":[{"index":0,"delta":{"content":"a"}}]}')
     assert reader.read(b'{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}')
     assert reader.usage is not None
@@ -107,7 +108,7 @@ def test_an_error_in_the_answer_is_noticed() -> None:
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"choices":3}', b'{"choices":[{"text":3}]}'])
 def test_what_is_no_answer_is_refused(data: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):
-        AnswerReader().read(data)
+        OpenAIAnswerReader().read(data)
 
 
 def test_of_an_answer_without_text_the_end_is_recorded() -> None:

@@ -1,3 +1,4 @@
+import hashlib
 from typing import Any
 
 import msgspec
@@ -60,7 +61,27 @@ def test_texts_stand_in_the_order_of_the_messages() -> None:
         {"role": "user", "content": [{"type": "text", "text": "one"}, "two"]},
         {"role": "assistant", "content": None, "reasoning": "three"},
     ]
-    assert read(messages=messages) == PromptText("be brief\none\ntwo\nthree", frozenset())
+    assert read(messages=messages) == PromptText(("be brief", "one\ntwo", "three"))
+
+
+def test_each_message_and_each_tool_is_a_segment_that_does_not_depend_on_the_others() -> None:
+    history = [{"role": "user", "content": "one"}, {"role": "assistant", "content": ["two", "x"]}]
+    tools = [{"function": {"name": "f"}}, {"function": {"name": "g"}}]
+    before = read(messages=history, tools=tools)
+    after = read(messages=[*history, {"role": "user", "content": ""}], tools=tools)
+    assert before.segments == ("one", "two\nx", "f", "g")
+    assert after.segments == ("one", "two\nx", "", "f", "g")
+    assert after.text == "one\ntwo\nx\n\nf\ng"
+    assert read(COMPLETIONS, prompt=["a", "b"], suffix="c").segments == ("a", "b", "c")
+
+
+def test_media_have_the_digest_of_their_bytes() -> None:
+    sound = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
+    image, audio = read(messages=user([IMAGE, sound])).media
+    assert (image.kind, audio.kind) == ("image", "audio")
+    assert image.digest() == audio.digest() == hashlib.sha256(b"\0\0\0").hexdigest()
+    (odd,) = read(messages=user([{"type": "image_url", "image_url": "data:é"}])).media
+    assert odd.digest() == hashlib.sha256("data:é".encode()).hexdigest()
 
 
 def test_names_that_say_nothing_are_left_out_and_others_are_not() -> None:
@@ -116,8 +137,8 @@ def test_fields_that_do_not_reach_the_model_are_left_out() -> None:
 
 
 def test_an_empty_prompt_has_an_empty_text() -> None:
-    assert read(messages=[]) == PromptText("", frozenset())
-    assert read() == PromptText("", frozenset())
+    assert read(messages=[]) == PromptText(())
+    assert read() == PromptText(())
 
 
 @pytest.mark.parametrize("depth", [200, 100_000])

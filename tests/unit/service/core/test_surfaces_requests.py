@@ -37,7 +37,9 @@ def refused(surface: Surface, data: bytes, *, strict: bool = True) -> str | None
 
 
 def test_surfaces_are_found_by_name_and_by_path() -> None:
-    assert set(SURFACES) == {"chat", "completions"}
+    assert set(SURFACES) == {
+        "chat", "completions", "count_tokens", "embeddings", "messages", "responses",
+    }  # fmt: skip
     assert BY_PATH["/v1/chat/completions"] is CHAT
     assert BY_PATH["/v1/completions"] is COMPLETIONS
 
@@ -180,7 +182,7 @@ def test_the_upstream_gets_the_request_but_for_the_listed_edits(
     others = {k: v for k, v in others.items() if k not in {"model", "stream", "stream_options"}}
     sent = {"messages": USER} | others | {"model": "m", "stream": stream}
     got = msgspec.json.decode(
-        to_upstream(parse(msgspec.json.encode(sent)), "n" if renamed else "m")
+        to_upstream(parse(msgspec.json.encode(sent)), CHAT, "n" if renamed else "m")
     )
     expected = sent | {"model": "n" if renamed else "m"}
     if stream:
@@ -190,12 +192,12 @@ def test_the_upstream_gets_the_request_but_for_the_listed_edits(
 
 def test_a_request_that_needs_no_edit_passes_byte_by_byte() -> None:
     data = b'{ "model":"m",\n "messages" : [ ],"seed":1.0e3, "seed":2 }\n'
-    assert to_upstream(parse(data), "m") == data
+    assert to_upstream(parse(data), CHAT, "m") == data
 
 
 def test_numbers_and_spaces_of_other_fields_stay_as_they_were_written() -> None:
     data = b'{"model":"m","temperature":1.10e0,"messages":[ {"role":"user", "content":"\\u0068"} ]}'
-    edited = to_upstream(parse(data), "real")
+    edited = to_upstream(parse(data), CHAT, "real")
     assert b'"temperature":1.10e0' in edited
     assert b'[ {"role":"user", "content":"\\u0068"} ]' in edited
 
@@ -203,10 +205,10 @@ def test_numbers_and_spaces_of_other_fields_stay_as_they_were_written() -> None:
 def test_options_of_a_stream_are_kept_but_for_usage_that_nobody_asked_for() -> None:
     asked = {"include_usage": False, "continuous_usage_stats": True, "odd": 1}
     data = body(stream=True, stream_options=asked)
-    options = msgspec.json.decode(to_upstream(parse(data), "m"))["stream_options"]
+    options = msgspec.json.decode(to_upstream(parse(data), CHAT, "m"))["stream_options"]
     assert options == {"include_usage": True, "odd": 1}
 
 
 def test_who_asks_for_usage_gets_the_request_through_unchanged() -> None:
     data = body(stream=True, stream_options={"include_usage": True})
-    assert to_upstream(parse(data), "m") == data
+    assert to_upstream(parse(data), CHAT, "m") == data

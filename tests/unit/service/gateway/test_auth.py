@@ -33,6 +33,28 @@ def test_a_known_key_tells_its_caller(value: bytes) -> None:
     assert authenticator.authenticate({b"authorization": value}, NOW) is CALLER
 
 
+def test_a_key_may_come_as_anthropics_clients_send_it() -> None:
+    authenticator, _ = make()
+    assert authenticator.authenticate({b"x-api-key": b" sk-good "}, NOW) is CALLER
+    both = {b"x-api-key": b"sk-good", b"authorization": b"Bearer sk-good"}
+    assert authenticator.authenticate(both, NOW) is CALLER
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({b"x-api-key": b"sk-bad"}, "not known"),
+        ({b"x-api-key": b""}, "not known"),
+        ({b"x-api-key": b"sk-good", b"authorization": b"Bearer sk-late"}, "different keys"),
+        ({b"x-api-key": b"sk-good", b"authorization": b"Basic x"}, "Bearer KEY"),
+    ],
+)
+def test_a_key_in_two_fields_must_be_the_same(fields: dict[bytes, bytes], word: str) -> None:
+    authenticator, _ = make()
+    with pytest.raises(InvalidApiKey, match=word):
+        authenticator.authenticate(fields, NOW)
+
+
 @pytest.mark.parametrize(
     ("value", "reason", "word"),
     [

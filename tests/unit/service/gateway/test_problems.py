@@ -7,6 +7,14 @@ import logging
 import pytest
 
 from service import errors
+from service.core.surfaces import errors_at
+from service.core.surfaces.answers import Place
+from service.core.surfaces.errors import (
+    ANTHROPIC_ERRORS,
+    OPENAI_ERRORS,
+    RESPONSES_ERRORS,
+    ErrorWords,
+)
 from service.gateway import problems
 from service.gateway.http_connection import UpstreamSilent
 
@@ -39,6 +47,45 @@ def test_an_error_is_an_openai_error_object() -> None:
         }
     }
     assert problems.error_event(error) == b"data: " + problems.error_body(error) + b"\n\n"
+
+
+def test_at_paths_of_anthropics_api_an_error_has_anthropics_shape() -> None:
+    error = errors.ModelNotFound("There is no model 'x'.", param="model")
+    shape = errors_at("/v1/messages/whatever")
+    told = {
+        "type": "error",
+        "error": {
+            "type": "not_found_error",
+            "message": "There is no model 'x'.",
+            "code": "model_not_found",
+            "param": "model",
+        },
+    }
+    assert json.loads(problems.error_body(error, shape)) == told
+    event = problems.error_event(error, shape)
+    assert event.startswith(b"event: error\ndata: ")
+    assert json.loads(event.split(b"data: ")[1]) == told
+    assert errors_at("/v1/chat/completions") is errors_at("/nowhere") is OPENAI_ERRORS
+
+
+@pytest.mark.parametrize("kind", RAISED)
+def test_every_status_has_a_type_of_anthropics(kind: type[errors.WatchgateError]) -> None:
+    words = ErrorWords(problems.PROBLEMS[kind].status, "m", "t", "c")
+    told = json.loads(ANTHROPIC_ERRORS.body(words))["error"]
+    assert told["type"].endswith("_error") or told["type"] == "request_too_large"
+    assert (told["type"] == "api_error") == (words.status == 502)
+
+
+def test_an_event_of_an_error_continues_the_count_of_a_stream_of_responses() -> None:
+    error = errors.UpstreamBroke("x")
+    event = problems.error_event(error, RESPONSES_ERRORS, Place(begun=True, sequence=9))
+    assert event.startswith(b"event: error\ndata: ")
+    told = json.loads(event.split(b"data: ")[1])
+    assert (told["type"], told["code"], told["sequence_number"]) == (
+        "error",
+        "upstream_unavailable",
+        9,
+    )
 
 
 def test_a_special_case_of_an_error_is_told_as_the_general_one() -> None:
