@@ -72,7 +72,7 @@ RESPONSE_TOOL: Final = {
     "max_output_tokens": 64,
 }
 MESSAGE_TOOL: Final = {
-    "tools": [{"name": "weather", "description": "The weather", "input_schema": SCHEMA}],
+    "tools": [{"name": "weather", "strict": True, "input_schema": SCHEMA}],
     "tool_choice": {"type": "tool", "name": "weather"},
     "max_tokens": 64,
 }
