@@ -6,6 +6,8 @@ import pytest
 
 from load_tests.processes import child, compiled, listens
 from tests.real_parts.kafka_broker import free_port, wait_until
+from tests.real_parts.sdks import Watched
+from tests.real_parts.watchgate import Watchgate
 
 MOCK_START_S = 30.0
 
@@ -20,3 +22,12 @@ def mock_vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with child([compiled("mock"), port], log=tmp_path_factory.mktemp("mock") / "mock.log"):
         wait_until(lambda: listens(port), MOCK_START_S, "the mock takes connections")
         yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="session")
+def watched(real_vllm: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    """An installation in front of the real vLLM, for the tests of SDKs."""
+    watchgate = Watchgate(tmp_path_factory.mktemp("watched"), real_vllm)
+    key = watchgate.create_key("acme")
+    with watchgate:
+        yield Watched(watchgate, key, real_vllm)

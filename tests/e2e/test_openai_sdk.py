@@ -2,14 +2,12 @@
 
 import contextlib
 import json
-import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import openai
 import pytest
 from openai.types.chat import ChatCompletionUserMessageParam
-from prometheus_client.parser import text_string_to_metric_families
 
 from service.events.log import Received, Topic
 from service.events.schema import AnyEvent, Closed, Opened, Verdict, to_event
@@ -21,6 +19,7 @@ from tests.e2e.evidence import (
     screened,
 )
 from tests.real_parts.kafka_broker import kafka_broker, wait_until
+from tests.real_parts.vllm import running_requests
 from tests.real_parts.watchgate import Watchgate
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
@@ -229,10 +228,10 @@ def test_a_stream_that_is_cancelled_ends_vllms_work_and_is_recorded_as_far_as_it
         pieces.append(chunk.choices[0].delta.content or "")
         if len(pieces) == 5:
             break
-    assert running(service.vllm) == 1
+    assert running_requests(service.vllm) == 1
     stream.close()
 
-    wait_until(lambda: running(service.vllm) == 0, CANCEL_S, "vLLM works on nothing")
+    wait_until(lambda: running_requests(service.vllm) == 0, CANCEL_S, "vLLM works on nothing")
 
     events, contents = service.screened(raw.headers["x-watchgate-receipt"])
     assert assert_covered(events).outcome == "client_gone"
@@ -247,11 +246,3 @@ def test_as_many_exchanges_are_recorded_and_screened_as_were_served(service: Ser
     served = [event for event in events if isinstance(event, Closed) and event.served_number]
     assert len(served) >= 3
     assert_counted_alike(service.watchgate, len(served))
-
-
-def running(vllm: str) -> float:
-    """Return how many requests vLLM works on, by its own account."""
-    with urllib.request.urlopen(f"{vllm}/metrics", timeout=10) as answer:  # noqa: S310
-        text = answer.read().decode()
-    samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
-    return sum(one.value for one in samples if one.name == "vllm:num_requests_running")

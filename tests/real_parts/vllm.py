@@ -9,11 +9,13 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from service.vllm.home import VllmError, default_home, say
 from service.vllm.install import is_installed
@@ -22,17 +24,19 @@ from service.vllm.model import is_prepared
 from service.vllm.wait import wait_until_healthy
 
 ROOT = Path(__file__).resolve().parents[2]
+TOOLS = ("--", "--enable-auto-tool-choice", "--tool-call-parser", "hermes")
+"""vLLM calls no tool without a parser, not even one that a request names."""
 STOP_LIMIT_S = 30.0
 TAIL_LINES = 40
 
 
 @pytest.fixture(scope="session")
 def real_vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Base URL of a vLLM that serves SmolLM2 as `smollm2`, up to 2048 tokens."""
+    """Base URL of a vLLM that serves SmolLM2 as `smollm2`, up to 2048 tokens, with tools."""
     home = default_home()
     if not (is_installed(home) and is_prepared(home)):
         pytest.fail(f"the real vLLM is not installed: run `{INSTALL_COMMAND}`")
-    with running_vllm(tmp_path_factory.mktemp("vllm") / "vllm.log") as base_url:
+    with running_vllm(tmp_path_factory.mktemp("vllm") / "vllm.log", *TOOLS) as base_url:
         yield base_url
 
 
@@ -60,6 +64,14 @@ def wait_or_show(process: "subprocess.Popen[bytes]", base_url: str, log: Path) -
     except VllmError as error:
         tail = log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
         pytest.fail(f"{error}; the end of {log}:\n" + "\n".join(tail))
+
+
+def running_requests(base_url: str) -> float:
+    """Return how many requests a vLLM works on, by its own account."""
+    with urllib.request.urlopen(f"{base_url}/metrics", timeout=10) as answer:  # noqa: S310
+        text = answer.read().decode()
+    samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
+    return sum(one.value for one in samples if one.name == "vllm:num_requests_running")
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
