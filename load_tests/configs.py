@@ -117,11 +117,11 @@ class Variant:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _blocking(mode: str, **options: int) -> Mapping[str, Any]:
+def _blocking(mode: str, tier: int = 1, **options: int) -> Mapping[str, Any]:
     """Screens that may cut an answer off; the point lies so high that no answer here crosses it."""
     point = {"detector": "lexical", "category": "any", "threshold": 0.999, "action": "block"}
     return {
-        "screening": {"tiers": {1: {"answer": {"mode": mode, **options}}}},
+        "screening": {"tiers": {tier: {"answer": {"mode": mode, **options}}}},
         "operating_points": [point | {"part": part} for part in ("prompt", "answer")],
     }
 
@@ -129,6 +129,7 @@ def _blocking(mode: str, **options: int) -> Mapping[str, Any]:
 VARIANTS: Final[Mapping[str, Variant]] = MappingProxyType(
     {
         "watchgate-off": Variant("gateway", tier=0),
+        "watchgate-inline": Variant("gateway", tier=0, settings=_blocking("window", tier=0)),
         "watchgate-observe": Variant("up", tier=1),
         "watchgate-window": Variant("up", tier=1, settings=_blocking("window", window_chars=400)),
         "watchgate-buffer": Variant("up", tier=1, settings=_blocking("buffer")),

@@ -9,11 +9,11 @@ that. A tool call stays back until it is complete. Events leave in the order in 
 
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 from service.core.policies import AnswerMode, Policy
 from service.core.screening import Found
-from service.core.screens import GrowingScreen
+from service.core.screens import GrowingScreen, ModelScreens
 from service.core.surfaces.answers import START, Piece, Place
 
 _BORDER = "\n"
@@ -64,7 +64,7 @@ class AnswerGate:
         "_choices",
         "_held",
         "_hold",
-        "_new_screens",
+        "_screens",
         "crossed",
         "generated_chars",
         "place",
@@ -72,12 +72,10 @@ class AnswerGate:
         "unscanned_chars",
     )
 
-    def __init__(
-        self, screens: Callable[[], list[GrowingScreen]], hold: float, *, holds: bool = True
-    ) -> None:
-        """Screen each choice by `screens()`; hold nothing back unless `holds`."""
-        self._new_screens = screens
-        self._hold = hold if holds else None
+    def __init__(self, screens: ModelScreens) -> None:
+        """Hold back what the model's policy says, and nothing if that is only to observe."""
+        self._screens: ModelScreens | None = screens
+        self._hold = None if screens.observe_only else hold_chars(screens.policy)
         self._choices: dict[int, _Choice] = {}
         self._held: deque[_Held] = deque()
         self.place: Place = START
@@ -118,6 +116,23 @@ class AnswerGate:
         for index in finished:
             self._choice(index).has_finished = True
 
+    def take_whole(self, pieces: Sequence[Piece]) -> None:
+        """Take an answer that has come as one, and screen it: as `take`, and cheaper."""
+        if self._screens is None or not pieces:
+            return
+        self.generated_chars = sum(len(piece.text) for piece in pieces)
+        choices = {piece.choice for piece in pieces}
+        for index in choices:
+            text = _BORDER.join(piece.text for piece in pieces if piece.choice == index)
+            if self.crossed is None:
+                self.crossed = self._screens.look_at_answer(text)
+
+    def release_whole(self) -> None:
+        """Count an answer that has come as one as released."""
+        self.released_chars = self.generated_chars
+        if self.has_given_up:
+            self.unscanned_chars = self.generated_chars
+
     def release(self) -> list[bytes]:
         """Return the events that may leave now."""
         events: list[bytes] = []
@@ -134,15 +149,14 @@ class AnswerGate:
 
     def give_up(self) -> None:
         """Hold and screen nothing from now on: what is still to come counts as unscanned."""
-        self._hold = None
-        self._new_screens = list
+        self._hold = self._screens = None
         for choice in self._choices.values():
             choice.screens = []
 
     @property
     def has_given_up(self) -> bool:
         """Say whether text passes unscreened."""
-        return self._new_screens is list
+        return self._screens is None
 
     def _may_leave(self, needs: _Needs) -> bool:
         hold = self._hold
@@ -157,7 +171,8 @@ class AnswerGate:
     def _choice(self, index: int) -> _Choice:
         choice = self._choices.get(index)
         if choice is None:
-            choice = self._choices[index] = _Choice(self._new_screens())
+            screens = self._screens.growing() if self._screens is not None else []
+            choice = self._choices[index] = _Choice(screens)
         return choice
 
     def _let_go(self, events: list[bytes]) -> None:

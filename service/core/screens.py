@@ -76,6 +76,17 @@ class ModelScreens:
         """Say whether answers are screened before they are released."""
         return bool(self.answer) and self.policy.answer_mode in HOLDING
 
+    def look_at_answer(self, text: str) -> Found | None:
+        """Return the first point that a whole answer crosses."""
+        for screen in self.answer:
+            if len(text) > screen.detector.max_chars:
+                found = GrowingScreen(screen, Part.ANSWER).add(text)
+            else:
+                found = next(iter(screen.look(text, Part.ANSWER)), None)
+            if found is not None:
+                return found
+        return None
+
     def growing(self) -> list[GrowingScreen]:
         """Begin to screen one text of an answer."""
         return [GrowingScreen(screen, Part.ANSWER) for screen in self.answer]

@@ -8,7 +8,7 @@ from typing import Self
 import msgspec
 
 from service.core.callers import Caller
-from service.core.gate import AnswerGate, hold_chars
+from service.core.gate import AnswerGate
 from service.core.policies import policy_of
 from service.core.screens import ModelScreens
 from service.core.surfaces.answers import AnswerReader
@@ -64,12 +64,7 @@ class ServedModel:
 
     def gate(self) -> AnswerGate | None:
         """Return the gate for one answer; None: it is relayed as it comes."""
-        screens = self.screens
-        if not screens.holds_answers:
-            return None
-        return AnswerGate(
-            screens.growing, hold_chars(screens.policy), holds=not screens.observe_only
-        )
+        return AnswerGate(self.screens) if self.screens.holds_answers else None
 
 
 def _model_field(name: str) -> bytes:

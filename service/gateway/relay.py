@@ -59,10 +59,9 @@ class Relay:
         self.upstream_done = time.perf_counter()
         if answer.status == OK:
             self._read(body)
-            body = self._gated(body)
         else:
             self._exchange.reader.read_refusal(body)
-            self._screen_refusal()
+        body = self._gated(body, is_answer=answer.status == OK)
         self._exchange.note_release()
         await finish()
         self.started = True
@@ -148,17 +147,26 @@ class Relay:
         """
         gate: AnswerGate = self._gate  # type: ignore[assignment]  # callers looked
         reader = self._exchange.reader
+        goes_on = self._take(gate.take, event, pieces, reader.finished, reader.place)
+        if goes_on:
+            passed += gate.release()
+        return goes_on
+
+    def _take(self, take: Callable[..., None], *what: object) -> bool:
+        """Let the gate take something in; say whether the answer goes on.
+
+        Raises:
+            SafeguardInactive: a detector failed, and the policy is to refuse then.
+        """
+        gate: AnswerGate = self._gate  # type: ignore[assignment]  # callers looked
         try:
-            gate.take(event, pieces, reader.finished, reader.place)
+            take(*what)
         except Exception as error:
-            screens = self._exchange.model.screens
             gate.give_up()
-            if self._acts and screens.policy.answer_on_error == "refuse":
+            on_error = self._exchange.model.screens.policy.answer_on_error
+            if self._acts and on_error == "refuse":
                 raise SafeguardInactive(_SCREEN_FAILED) from error
-        if gate.crossed is not None and self._acts:
-            return False
-        passed += gate.release()
-        return True
+        return gate.crossed is None or not self._acts
 
     def _cut(self) -> bytes:
         """Drop what is held back, and return the events that end the answer."""
@@ -169,19 +177,22 @@ class Relay:
         names = exchange.model.name_edit
         return end.replace(*names) if names else end
 
-    def _gated(self, body: bytes) -> bytes:
-        """Return a whole answer, or what takes its place when it crosses a point that blocks."""
-        if self._gate is None or self._screen(b"", self._exchange.reader.pieces, []):
-            if self._gate is not None:
-                self._gate.release_rest()
+    def _gated(self, body: bytes, *, is_answer: bool) -> bytes:
+        """Return what comes whole, or what takes its place when it crosses a point that blocks.
+
+        Raises:
+            SafeguardInactive: as `_take`.
+            UpstreamBroke: it is no answer but an error, and quotes what must not be said.
+        """
+        gate, reader = self._gate, self._exchange.reader
+        if gate is None or self._take(gate.take_whole, reader.pieces):
+            if gate is not None:
+                gate.release_whole()
             return body
+        if not is_answer:
+            raise UpstreamBroke(_QUOTES)
         self.was_cut = True
         return self._exchange.surface.cut_whole(body)
-
-    def _screen_refusal(self) -> None:
-        """Refuse an error of the upstream's that quotes what must not be said."""
-        if self._gate is not None and not self._screen(b"", self._exchange.reader.pieces, []):
-            raise UpstreamBroke(_QUOTES)
 
     def _note_upstream(self) -> None:
         if self._exchange.upstream_first_byte_s is None:

@@ -1,7 +1,7 @@
 """What leaves the gate of an answer, and when."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.api import Category, Part
-from service.core.gate import AnswerGate, hold_chars
+from service.core.gate import AnswerGate
 from service.core.policies import AnswerMode, Policy, policy_of
 from service.core.screening import Point
 from service.core.screens import ModelScreens, Screen
@@ -23,12 +23,20 @@ TEXT: PartName = "text"
 CALLS: PartName = "tool_calls"
 
 
-def screens(detector: PhraseDetector | None = None) -> ModelScreens:
-    return ModelScreens(policy_of(2), answer=(Screen(detector or PhraseDetector(), (POINT,)),))
+def screens(
+    detector: PhraseDetector | None = None,
+    window: int = WINDOW,
+    policy: Policy | None = None,
+    *,
+    observe_only: bool = False,
+) -> ModelScreens:
+    policy = policy or replace(policy_of(2), window_chars=window)
+    screen = Screen(detector or PhraseDetector(), (POINT,))
+    return ModelScreens(policy, answer=(screen,), observe_only=observe_only)
 
 
-def window_gate(window: float = WINDOW) -> AnswerGate:
-    return AnswerGate(screens().growing, window)
+def window_gate(window: int = WINDOW) -> AnswerGate:
+    return AnswerGate(screens(window=window))
 
 
 @dataclass
@@ -125,7 +133,7 @@ def test_a_phrase_is_found_across_reasoning_and_tool_calls() -> None:
 
 
 def test_buffer_releases_nothing_before_the_end() -> None:
-    gate = window_gate(hold_chars(BUFFER))
+    gate = AnswerGate(screens(policy=BUFFER))
     gate.take(b"a", [Piece(0, TEXT, "x" * 10_000)])
     assert gate.release() == []
     assert gate.release_rest() == [b"a"]
@@ -133,14 +141,14 @@ def test_buffer_releases_nothing_before_the_end() -> None:
 
 
 def test_a_gate_that_only_observes_holds_nothing_back_and_tells_what_it_saw() -> None:
-    gate = AnswerGate(screens().growing, WINDOW, holds=False)
+    gate = AnswerGate(screens(observe_only=True))
     gate.take(b"a", [Piece(0, TEXT, PHRASE)])
     assert gate.release() == [b"a"]
     assert gate.crossed == (POINT, 1.0)
 
 
 def test_what_passes_after_a_detector_failed_counts_as_unscanned() -> None:
-    gate = AnswerGate(screens(BrokenDetector()).growing, WINDOW)
+    gate = AnswerGate(screens(BrokenDetector()))
     gate.take(b"a", [Piece(0, TEXT, "x" * WINDOW)])
     gate.take(b"b", [Piece(0, TEXT, "y")])
     assert gate.release() == []
