@@ -23,7 +23,7 @@ from service.errors import (
 from service.events.log import Position
 from service.events.schema import Outcome, to_record
 from service.gateway import problems
-from service.gateway.asgi import ON_DISCONNECT, Header, Scope, Send
+from service.gateway.asgi import ON_DISCONNECT, SEND_NOW, Header, Scope, Send
 from service.gateway.evidence import Evidence
 from service.gateway.exchange import Exchange
 from service.gateway.http_answer import Answer
@@ -90,8 +90,11 @@ class Passage:
         answer = await self._forward()
         self._exchange.position = await opened
         relay = self._relay
-        bring = relay.stream if is_stream(answer) else relay.whole
-        await bring(answer, max_answer_bytes, self._finish)
+        if is_stream(answer):
+            send_now = scope["extensions"][SEND_NOW]
+            await relay.stream(answer, max_answer_bytes, self._finish, send_now)
+        else:
+            await relay.whole(answer, max_answer_bytes, self._finish)
         self._meters.after.observe(time.perf_counter() - relay.upstream_done)
         return self._outcome()
 

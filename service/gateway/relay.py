@@ -9,16 +9,19 @@ from typing import Final
 
 from service.core.surfaces.shape import UNREADABLE
 from service.errors import UpstreamBroke
-from service.gateway.asgi import Header, Send, send_whole
+from service.gateway.asgi import Header, Message, Send, send_whole
 from service.gateway.exchange import Exchange
 from service.gateway.http_answer import Answer
 from service.gateway.sse import DONE, EventSplitter, event_data
 
 Finish = Callable[[], Awaitable[object]]
+SendNow = Callable[[Message], bool]
+"""`send` where nobody can wait; returns whether the caller keeps up."""
 
 OK: Final = 200
 _EVENT_STREAM: Final = b"text/event-stream"
 _UNKNOWN: Final = b"application/octet-stream"
+_NOTHING_MORE_YET: Final = {"type": "http.response.body", "more_body": True}
 _BROKEN: Final = "the upstream said in its answer that it failed"
 
 
@@ -50,7 +53,9 @@ class Relay:
         self.started = True
         await send_whole(self._send, answer.status, self._head(answer), self._renamed(body))
 
-    async def stream(self, answer: Answer, max_bytes: int, finish: Finish) -> None:
+    async def stream(
+        self, answer: Answer, max_bytes: int, finish: Finish, send_now: SendNow
+    ) -> None:
         """Relay a stream of events, all but the last as they come; what follows it is dropped.
 
         Raises:
@@ -58,22 +63,32 @@ class Relay:
         """
         splitter = EventSplitter()
         last = b""
-        while not last and (data := await answer.read()):
+
+        def pass_on(data: bytes) -> bool:
+            """Pass on the events that these bytes complete; say whether to go on so."""
+            nonlocal last, max_bytes
             max_bytes -= len(data)
             if max_bytes < 0:
                 raise UpstreamBroke("the answer is larger than the limit for one answer")
+            keeps_up = True
             passed: list[bytes] = []
             try:
                 last = self._edit(splitter.feed(data), passed)
             finally:  # what came before a failure is still the caller's
                 if passed:
-                    await self._release(answer, b"".join(passed))
+                    keeps_up = self._release(answer, b"".join(passed), send_now)
+            return keeps_up and not last
+
+        while await answer.pour(pass_on) and not last:
+            await self._send(_NOTHING_MORE_YET)  # which waits until the caller keeps up
         self.upstream_done = time.perf_counter()
         if not last:
             raise UpstreamBroke("the stream ended without its end")
         self._exchange.note_release()
         await finish()
-        await self._start(answer)
+        if not self.started:
+            self.started = True
+            await self._send(self._start(answer))
         await self._send({"type": "http.response.body", "body": last})
 
     def _edit(self, events: list[bytes], passed: list[bytes]) -> bytes:
@@ -103,17 +118,15 @@ class Relay:
         names = self._exchange.model.name_edit
         return data.replace(*names, 1) if names else data
 
-    async def _release(self, answer: Answer, data: bytes) -> None:
+    def _release(self, answer: Answer, data: bytes, send_now: SendNow) -> bool:
         if not self.started:
             self._exchange.note_release()
-            await self._start(answer)
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
-
-    async def _start(self, answer: Answer) -> None:
-        if not self.started:
             self.started = True
-            head = {"type": "http.response.start", "status": OK, "headers": self._head(answer)}
-            await self._send(head)
+            send_now(self._start(answer))
+        return send_now({"type": "http.response.body", "body": data, "more_body": True})
+
+    def _start(self, answer: Answer) -> Message:
+        return {"type": "http.response.start", "status": OK, "headers": self._head(answer)}
 
     def _head(self, answer: Answer) -> list[Header]:
         headers = [*self._headers, (b"content-type", _field(answer, b"content-type") or _UNKNOWN)]

@@ -60,6 +60,16 @@ class Caught:
     async def _send(self, message: Any) -> None:  # noqa: ANN401
         self.sent.append(message)
 
+    def send_now(self, message: Any) -> bool:  # noqa: ANN401
+        self.sent.append(message)
+        return True
+
+    async def bring(self, answer: Answer, max_bytes: int = 1000) -> None:
+        if self.exchange.request.stream:
+            await self.relay.stream(answer, max_bytes, self.finish, self.send_now)
+        else:
+            await self.relay.whole(answer, max_bytes, self.finish)
+
     async def finish(self) -> None:
         self.sent_when_finished = len(self.sent)
 
@@ -91,7 +101,7 @@ async def test_events_in_one_piece_leave_as_one_and_the_last_alone() -> None:
     event = b'data: {"model":"b","choices":[{"index":0,"delta":{"content":"x"}}]}\n\n'
     answer = answer_of(event + event + b"data: [DONE]\n\n", fields=EVENTS)
     assert is_stream(answer)
-    await caught.relay.stream(answer, 1000, caught.finish)
+    await caught.bring(answer)
     assert [m["type"] for m in caught.sent] == ["http.response.start", *["http.response.body"] * 2]
     assert caught.sent_when_finished == 2
     assert caught.body == (event + event).replace(b'"b"', b'"a"') + b"data: [DONE]\n\n"
@@ -102,7 +112,7 @@ async def test_events_in_one_piece_leave_as_one_and_the_last_alone() -> None:
 async def test_usage_alone_is_passed_on_if_it_was_asked_for(*, asked: bool) -> None:
     caught = Caught(stream=True, stream_options={"include_usage": asked})
     usage = b'data: {"choices":[],"usage":{"prompt_tokens":1}}\n\n'
-    await caught.relay.stream(answer_of(usage, b"data: [DONE]\n\n"), 1000, caught.finish)
+    await caught.bring(answer_of(usage, b"data: [DONE]\n\n"))
     assert (usage in caught.body) == asked
     assert caught.exchange.reader.usage is not None
 
@@ -111,16 +121,15 @@ async def test_what_came_before_a_failure_is_delivered() -> None:
     caught = Caught(stream=True)
     event = b'data: {"choices":[{"index":0,"delta":{"content":"x"}}]}\n\n'
     with pytest.raises(UpstreamBroke):
-        await caught.relay.stream(answer_of(event + b"data: {\n\n"), 1000, caught.finish)
+        await caught.bring(answer_of(event + b"data: {\n\n"))
     assert caught.body == event
     assert caught.sent_when_finished == -1
 
 
 async def test_an_answer_over_the_limit_breaks() -> None:
     for caught in (Caught(), Caught(stream=True)):
-        bring = caught.relay.stream if caught.exchange.request.stream else caught.relay.whole
         with pytest.raises(UpstreamBroke):
-            await bring(answer_of(b"x" * 11), 10, caught.finish)
+            await caught.bring(answer_of(b"x" * 11), 10)
         assert caught.sent == []
 
 
