@@ -1,7 +1,7 @@
 """The gateway's server protocol: one connection of a caller, on httptools.
 
-uvicorn's server runs it (sockets, signals, lifespan, drain); its own protocols cost three times as
-much for a request and lack what is here:
+uvicorn's server runs it (sockets, signals, lifespan, drain). A subclass of uvicorn's protocol took
+3 of 18 µs more for a request, and uvicorn's own lacks what is here:
 - A head is bounded in bytes, in headers and in time, and so is what frames a body; one lazy timer
   keeps the times and keep-alive.
 - Over a number of connections a new one is told so and closed.
