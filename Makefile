@@ -55,7 +55,7 @@ evaluate: setup  ## the detectors' quality against its floors (DATA=folder)
 	@if [ -d "$(DATA)" ]; then $(BIN)/watchgate detectors evaluate --data "$(DATA)"; \
 	else echo "make evaluate: there is no data in $(DATA), so nothing was evaluated; name a folder with DATA=" >&2; exit 1; fi
 
-bench: setup  ## what the gateway costs beside its peers (about 25 minutes; ARGS="--quick": 5)
+bench: setup  ## what the gateway costs beside its peers (about 45 minutes; ARGS="--quick": 4)
 	@$(BIN)/python -m load_tests.bench_gateway $(ARGS)
 
 soak: setup  ## 1,000 streams for five minutes, with callers that vanish and upstreams that reset

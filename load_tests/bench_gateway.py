@@ -33,14 +33,13 @@ from load_tests.workloads import CPU_WORKLOADS, JSON, MODELS, SSE
 DEFAULT: Final = ("nginx", "envoy", "portkey", "litellm", *VARIANTS)
 QUICK_ROUNDS: Final = 2
 QUICK_S: Final = 1.0
+QUICK_FIGURES: Final = ("json", "sse", "first-byte")
 BUSY_LOAD_PER_CORE: Final = 0.3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the benchmark and prints its tables; the exit codes are in the module's text."""
-    options = _parser().parse_args(arguments)
-    if options.quick:
-        options.rounds, options.seconds = QUICK_ROUNDS, QUICK_S
+    options = _options(arguments)
     signal.signal(signal.SIGTERM, _stop)
     _warn_if_busy()
     load_before = os.getloadavg()[0]
@@ -56,6 +55,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.write:
         write_section(options.write, results, options, load_before, broken)
     return _tell(broken) if options.check else 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    options = _parser().parse_args(arguments)
+    if options.quick:
+        options.rounds, options.seconds = QUICK_ROUNDS, QUICK_S
+    options.figures = options.figures or (QUICK_FIGURES if options.quick else tuple(FIGURES))
+    return options
 
 
 @dataclass(slots=True)
@@ -197,13 +204,13 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--rounds", type=_at_least_one, default=5, help="rounds of all systems (5)")
     add("--seconds", type=float, default=4.0, help="length of each load, in seconds (4)")
-    quick = f"{QUICK_ROUNDS} rounds with loads of {QUICK_S:g} s: to see that it works"
+    quick = f"{QUICK_ROUNDS} rounds of {', '.join(QUICK_FIGURES)}, loads of {QUICK_S:g} s"
     add("--quick", action="store_true", help=quick)
     known = ", ".join(SYSTEMS)
     add("--only", type=_systems, default=DEFAULT, help=f"systems, by comma, of: {known}")
     add("--also", type=_systems, default=(), help="systems besides, as direct")
     figures = f"what to measure, by comma, of: {', '.join(FIGURES)}"
-    add("--figures", type=_figures, default=tuple(FIGURES), help=figures)
+    add("--figures", type=_figures, default=(), help=figures)
     add("--json", type=Path, help="write every figure of every round to this file")
     add("--write", type=Path, help="write the tables into this document (docs/performance.md)")
     add("--check", action="store_true", help="exit 1 when a budget of budgets.toml is broken")

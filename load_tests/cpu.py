@@ -52,6 +52,18 @@ def tree_pids(root: int) -> list[int]:
     return [process.pid for process in _tree(_live_processes(), root)]
 
 
+def pid_with_word(root: int, word: str) -> int:
+    """The process of the tree that has this word in its command line; 0 where none has."""
+    return next((pid for pid in tree_pids(root) if word in _words(pid)), 0)
+
+
+def _words(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except (FileNotFoundError, ProcessLookupError):  # it ended while we looked
+        return []
+
+
 def _tree(processes: Iterable[ProcessTimes], root: int) -> list[ProcessTimes]:
     by_pid = {process.pid: process for process in processes}
     return [process for process in by_pid.values() if _descends(process, root, by_pid)]

@@ -42,11 +42,15 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One figure of one system in one round; `per_second` are requests or events, if any."""
+    """One figure of one system in one round; `per_second` are requests or events, if any.
+
+    `gateway` is the part of it that the process on a request's way took, where there are others.
+    """
 
     value: float
     per_second: float
     load: Load
+    gateway: float | None = None
 
 
 def http_request(workload: Workload, key: str, headers: Mapping[str, str] | None = None) -> bytes:
@@ -84,12 +88,14 @@ class Client:
             BenchError: an answer was wrong, incomplete or absent.
         """
         for _ in range(TRIES):
-            before_us = settled_cpu_us(system)
+            before_us, gateway_before_us = settled_cpu_us(system), _gateway_cpu_us(system)
             load = self.load(workload, system, workload.length_s(seconds))
             spent_us = settled_cpu_us(system) - before_us
+            gateway_us = _gateway_cpu_us(system) - gateway_before_us
             if spent_us >= FEWEST_TICKS * 1e6 / TICKS_PER_S:
                 count = load.events if workload.stream else load.requests
-                return Reading(spent_us / count, count / load.seconds, load)
+                gateway = gateway_us / count if system.gateway_pid else None
+                return Reading(spent_us / count, count / load.seconds, load, gateway)
         raise BenchError(
             f"{system.name} did too little in {seconds:g} s to be measured: this machine is too "
             "busy with other work, or --seconds too short"
@@ -179,6 +185,10 @@ def settled_cpu_us(system: Running) -> float:
         f"{system.name} was still at work {SETTLE_LIMIT_S:.0f} s after its last answer, so its "
         "cost is unknown: try shorter rounds with --seconds"
     )
+
+
+def _gateway_cpu_us(system: Running) -> float:
+    return tree_cpu_us(system.gateway_pid) if system.gateway_pid else 0.0
 
 
 def _has_screened_all(system: Running) -> bool:

@@ -1,6 +1,6 @@
 """The results as tables: for a terminal, and in Markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from load_tests.results import FIGURES, REFERENCE, Results
@@ -14,7 +14,7 @@ def table(results: Results) -> str:
     parts = []
     for figure in results.figures():
         lines = [_line(FIGURES[figure].title, *HEADINGS, _rate_heading(figure))]
-        lines += [_line(name, *_cells(results, figure, name)) for name in results.systems(figure)]
+        lines += [_line(*row) for row in _rows(results, figure)]
         parts.append("\n".join(lines))
     return "\n\n".join([*parts, *_absent(results)])
 
@@ -25,10 +25,18 @@ def markdown(results: Results) -> str:
     for figure in results.figures():
         headings = (FIGURES[figure].title, *HEADINGS, _rate_heading(figure))
         lines = [_row(headings), "|---|---|---|---|"]
-        lines += [_row((name, *_cells(results, figure, name))) for name in results.systems(figure)]
+        lines += [_row(row) for row in _rows(results, figure)]
         parts.append("\n".join(lines))
     absent = "\n".join(f"- {said}" for said in _absent(results))
     return "\n\n".join(part for part in (*parts, absent) if part)
+
+
+def _rows(results: Results, figure: str) -> Iterator[tuple[str, ...]]:
+    for name in results.systems(figure):
+        yield (name, *_cells(results, figure, name))
+        if gateway := results.gateway(figure, name):
+            form = f",.{FIGURES[figure].digits}f"
+            yield (f"of it {name}'s gateway process", _range(gateway, form), "", "")
 
 
 def _cells(results: Results, figure: str, system: str) -> tuple[str, ...]:

@@ -65,6 +65,12 @@ class Results:
             return None
         return Summary.of(paired_ratios(self.values(figure, system), references))
 
+    def gateway(self, figure: str, system: str) -> Summary | None:
+        """What the process on a request's way took of it, where others took the rest."""
+        values = [it[figure][system].gateway for it in self.rounds]
+        known = [value for value in values if value is not None]
+        return Summary.of(known) if known else None
+
     def per_second(self, figure: str, system: str) -> float:
         """The median rate at which the system was used; 0 where that says nothing."""
         return Summary.of([it[figure][system].per_second for it in self.rounds]).median

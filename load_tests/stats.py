@@ -1,5 +1,6 @@
 """What the rounds of a benchmark say together, and whether that is within the budgets."""
 
+import itertools
 import statistics
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -28,10 +29,15 @@ class Summary:
 
 
 def rise(values: Sequence[float]) -> float:
-    """By how much the least-squares line through values at even distances rises, end to end."""
+    """By how much the line through values at even distances rises, end to end.
+
+    Its slope is Theil and Sen's: the median of the slopes between every two values. So a single
+    step up or down, as when a file is mapped, is no trend, and a leak is one.
+    """
     if len(values) < 2:
         return 0.0
-    slope = statistics.linear_regression(range(len(values)), values).slope
+    pairs = itertools.combinations(enumerate(values), 2)
+    slope = statistics.median((late - early) / (j - i) for (i, early), (j, late) in pairs)
     return slope * (len(values) - 1)
 
 

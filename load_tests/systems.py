@@ -6,12 +6,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from load_tests.configs import Variant, envoy_config, nginx_config, watchgate_config
+from load_tests.cpu import pid_with_word
 from load_tests.processes import (
     START_S,
     BenchError,
@@ -50,7 +51,7 @@ class Running:
 
     `pid` is the root of its processes, `key` its bearer key; a request needs the `headers`, and a
     stream has `extra_events` beyond what the mock sends. `ops_url` is where its metrics are, for a
-    Watchgate that screens.
+    Watchgate that screens, and `gateway_pid` its process on a request's way.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Running:
     headers: Mapping[str, str] = field(default_factory=dict)
     extra_events: int = 0
     ops_url: str = ""
+    gateway_pid: int = 0
 
 
 Start = Callable[[Site], AbstractContextManager[Running]]
@@ -138,8 +140,11 @@ def watchgate(name: str, variant: Variant) -> Start:
             ops_url = f"http://127.0.0.1:{ports['ops']}"
             ready = f"{ops_url}/ready"
             wait_until(lambda: answers_200(ready), process, log, limit_s=WATCHGATE_START_S)
-            screens = ops_url if variant.command == "up" else ""
-            yield Running(name, ports["gateway"], process.pid, key, ops_url=screens)
+            running = Running(name, ports["gateway"], process.pid, key)
+            if variant.command == "up":
+                gateway_pid = pid_with_word(process.pid, "gateway")
+                running = replace(running, ops_url=ops_url, gateway_pid=gateway_pid)
+            yield running
 
     return start
 

@@ -1,6 +1,14 @@
 import os
+import subprocess
 
-from load_tests.cpu import TICKS_PER_S, ProcessTimes, parse_stat, tree_cpu_us, tree_ticks
+from load_tests.cpu import (
+    TICKS_PER_S,
+    ProcessTimes,
+    parse_stat,
+    pid_with_word,
+    tree_cpu_us,
+    tree_ticks,
+)
 
 
 def stat_line(name: str) -> str:
@@ -29,6 +37,15 @@ def test_only_the_root_and_its_descendants_are_counted() -> None:
 
 def test_a_process_whose_parent_has_ended_is_not_counted() -> None:
     assert tree_ticks([ProcessTimes(pid=12, parent=11, ticks=4)], root=10) == 0
+
+
+def test_a_process_of_a_tree_is_found_by_a_word_of_its_command() -> None:
+    with subprocess.Popen(["sleep", "61.5"]) as child:
+        try:
+            assert pid_with_word(os.getpid(), "61.5") == child.pid
+            assert pid_with_word(os.getpid(), "no such word") == 0
+        finally:
+            child.kill()
 
 
 def test_the_cpu_time_of_this_process_grows_by_what_it_works() -> None:

@@ -28,6 +28,12 @@ def test_the_table_shows_the_median_the_range_and_the_ratio_to_envoy() -> None:
     assert rows(table(Results(rounds)))[2] == "nginx 40.0 (20.0 to 60.0) 0.25 (0.20 to 0.30) 5"
 
 
+def test_the_part_of_the_gateway_process_has_a_row_of_its_own() -> None:
+    reading = Reading(300.0, 5.0, LOAD, gateway=100.0)
+    said = rows(table(Results([{"json": {"watchgate-observe": reading}}])))
+    assert said[2] == "of it watchgate-observe's gateway process 100.0 (100.0 to 100.0)"
+
+
 def test_the_table_without_envoy_has_no_ratios() -> None:
     assert rows(table(Results([round_of(nginx=20.0)])))[1] == "nginx 20.0 (20.0 to 20.0) 5"
 

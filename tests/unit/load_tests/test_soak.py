@@ -117,6 +117,10 @@ def test_the_rise_is_that_of_the_line_through_all_values() -> None:
     assert rise([5.0]) == 0.0
 
 
+def test_a_single_step_is_no_trend() -> None:
+    assert rise([100.0] * 8 + [120.0] * 4) == 0.0
+
+
 def test_python_clients_say_the_words_that_the_others_say() -> None:
     assert len(COMMON) > 100
     assert len(SYLLABLES) > 40
