@@ -17,7 +17,9 @@ QUESTION = [SystemMessage("You answer in one word."), HumanMessage("The capital 
 TOOL_TOKENS = 64
 
 
-def model(watched: Watched, *, max_tokens: int = 16, key: str | None = None) -> ChatOpenAI:
+def model(
+    watched: Watched, *, max_tokens: int = 16, key: str | None = None, responses: bool = False
+) -> ChatOpenAI:
     return ChatOpenAI(
         model=MODEL,
         base_url=f"{watched.watchgate.url}/v1",
@@ -26,6 +28,7 @@ def model(watched: Watched, *, max_tokens: int = 16, key: str | None = None) -> 
         timeout=ANSWER_S,
         temperature=0,
         max_completion_tokens=max_tokens,
+        use_responses_api=responses,
     )
 
 
@@ -94,6 +97,15 @@ def test_an_answer_becomes_the_callers_own_class(
     )
     answer = structured.invoke("What is the capital of France?")
     assert isinstance(answer, Capital)
+
+
+def test_it_works_over_responses_too(watched: Watched) -> None:
+    over_responses = model(watched, responses=True)
+    answer = over_responses.invoke(QUESTION)
+    pieces = list(over_responses.stream(QUESTION))
+    assert "Paris" in answer.text
+    assert "".join(piece.text for piece in pieces) == answer.text
+    assert len(pieces) > 2
 
 
 def test_a_wrong_key_is_an_authentication_error(watched: Watched) -> None:
