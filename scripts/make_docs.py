@@ -3,6 +3,7 @@
 A document holds its tables between `<!-- made: NAME -->` and `<!-- /made -->`. What the code knows
 is written anew. A last column named "what it is" or the like holds words that only a person knows:
 they are kept, by the row's first cell, and `--check` refuses a row that has none.
+docs/openapi.json is made whole.
 """
 
 import re
@@ -11,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from scripts import docs_commands, docs_events, docs_service, docs_settings
+from scripts import docs_commands, docs_events, docs_openapi, docs_service, docs_settings
 from scripts.docs_tables import Table
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
@@ -26,6 +27,7 @@ MAKERS: Final[Mapping[str, Callable[[], Sequence[Table | str]]]] = {
     "safeguards": docs_service.safeguards,
     "events": docs_events.events,
 }
+OPENAPI: Final = DOCS / "openapi.json"
 _BLOCK: Final = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- /made -->)", re.DOTALL)
 _ROW: Final = re.compile(r"^\| (`[^|]+?`) \|(?:.*\|)? ([^|]*?) \|$", re.MULTILINE)
 
@@ -36,20 +38,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stale = [document for document in made_documents() if differs(document)]
     for document in stale:
         if not check:
-            document.write_text(render(document.read_text(encoding="utf-8")), encoding="utf-8")
+            document.write_text(made_anew(document), encoding="utf-8")
         print(f"{document}: {'stale: run python -m scripts.make_docs' if check else 'written'}")
     return 1 if check and stale else 0
 
 
 def made_documents() -> list[Path]:
-    """Return the documents that hold a table made here."""
-    return [it for it in sorted(DOCS.glob("*.md")) if _BLOCK.search(it.read_text(encoding="utf-8"))]
+    """Return the documents that hold a table made here, and the one that is made whole."""
+    tables = [it for it in sorted(DOCS.glob("*.md")) if _BLOCK.search(it.read_text("utf-8"))]
+    return [*tables, OPENAPI]
 
 
 def differs(document: Path) -> bool:
     """Say whether the document is not what the code would make of it."""
-    text = document.read_text(encoding="utf-8")
-    return render(text) != text
+    return not document.exists() or made_anew(document) != document.read_text(encoding="utf-8")
+
+
+def made_anew(document: Path) -> str:
+    """Return what the code makes of a document."""
+    if document == OPENAPI:
+        return docs_openapi.document()
+    return render(document.read_text(encoding="utf-8"))
 
 
 def render(text: str) -> str:
