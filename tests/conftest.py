@@ -1,5 +1,11 @@
 """Fixtures for every test: real parts that are started once for the whole run."""
 
+from hypothesis import settings
+
 from tests.real_parts.vllm import real_vllm
 
 __all__ = ["real_vllm"]
+
+# Hypothesis would fail an example that takes 0.2 s, as any does on a busy machine.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
