@@ -11,7 +11,7 @@ from service.core.callers import Caller
 from service.core.gate import AnswerGate
 from service.core.policies import policy_of
 from service.core.screens import ModelScreens
-from service.core.surfaces.answers import AnswerReader
+from service.core.surfaces.answers import AnswerReader, Place
 from service.core.surfaces.shape import Request, Surface
 from service.core.tiers import Tier
 from service.events.log import Durability, Position
@@ -136,6 +136,11 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
         if self.first_byte_s is None:
             self.first_byte_s = self.elapsed_s()
             self.served_number = self.ids.next_served()
+
+    @property
+    def place(self) -> Place:
+        """Where the stream stands for the caller: as far as it was released."""
+        return self.reader.place if self.gate is None else self.gate.place
 
     def opened(self) -> Opened:
         """Return the event of being let in."""

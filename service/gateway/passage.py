@@ -177,7 +177,7 @@ class Passage:
             )
         shape = self._exchange.surface.errors
         if self._relay.started:
-            event = problems.error_event(error, shape, self._exchange.reader.place)
+            event = problems.error_event(error, shape, self._exchange.place)
             await self._send({"type": "http.response.body", "body": event})
         else:
             await problems.send_error(self._send, error, self._headers, shape)

@@ -172,8 +172,8 @@ class Relay:
         """Drop what is held back, and return the events that end the answer."""
         self.was_cut = True
         exchange = self._exchange
-        place = self._gate.place if self._gate is not None else None
-        end = exchange.surface.cut_stream(exchange.reader, exchange.request.wants_usage, place)
+        wants_usage = exchange.request.wants_usage
+        end = exchange.surface.cut_stream(exchange.reader, wants_usage, exchange.place)
         names = exchange.model.name_edit
         return end.replace(*names) if names else end
 
