@@ -10,6 +10,7 @@ from service.core.surfaces.chat import CHAT
 from service.core.surfaces.completions import COMPLETIONS
 from service.core.surfaces.shape import (
     MAX_CHOICES,
+    MAX_CONTAINERS,
     MAX_DEPTH,
     Surface,
     check_parameters,
@@ -212,3 +213,16 @@ def test_options_of_a_stream_are_kept_but_for_usage_that_nobody_asked_for() -> N
 def test_who_asks_for_usage_gets_the_request_through_unchanged() -> None:
     data = body(stream=True, stream_options={"include_usage": True})
     assert to_upstream(parse(data), CHAT, "m") == data
+
+
+@pytest.mark.parametrize("container", ["[]", "{}"])
+def test_a_body_of_too_many_lists_or_objects_is_refused_before_it_is_read(container: str) -> None:
+    many = ",".join([container] * (MAX_CONTAINERS + 1))
+    with pytest.raises(InvalidRequest, match="lists and objects"):
+        parse(f'{{"model":"m","messages":[{many}]}}'.encode())
+
+
+def test_brackets_in_texts_are_text() -> None:
+    text = r"[{\"\\" * MAX_CONTAINERS
+    body = f'{{"model":"m","messages":[{{"role":"user","content":"{text}"}}]}}'.encode()
+    assert parse(body).model == "m"
