@@ -72,4 +72,5 @@ def _machine() -> str:
     memory_gib = int(total[1]) / 2**20 if total else 0
     cpu = model[1] if model else platform.machine()
     cores = len(os.sched_getaffinity(0))
-    return f"{cores} cores of {cpu}, {memory_gib:.0f} GiB, Linux {platform.release()}"
+    kernel = platform.release().partition("-")[0]
+    return f"{cores} cores of {cpu}, {memory_gib:.0f} GiB, Linux {kernel}"
