@@ -10,6 +10,19 @@ from tests.real_parts.sdks import Watched
 from tests.real_parts.watchgate import Watchgate
 
 MOCK_START_S = 30.0
+OF_THE_DEVELOPER = (
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "LANGCHAIN_TRACING_V2",
+    "LANGSMITH_TRACING",
+)
+
+
+@pytest.fixture(autouse=True)
+def nobodys_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the SDKs from keys that the environment holds, and from telling others of the calls."""
+    for name in OF_THE_DEVELOPER:
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="session")
