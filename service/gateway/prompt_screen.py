@@ -17,7 +17,7 @@ import msgspec
 from detectors.api import Part
 from service.core.screening import DETECTOR_ERROR, TOO_LATE, UNREADABLE_CONTENT, Found
 from service.core.screens import ModelScreens, chunks
-from service.core.surfaces.prompts import prompt_text
+from service.core.surfaces.prompts import segment_text
 from service.core.surfaces.shape import UNREADABLE, Request, Surface
 
 CHUNK_CHARS: Final = 8_000
@@ -25,6 +25,9 @@ CHUNK_CHARS: Final = 8_000
 _DIGEST_BYTES: Final = 16
 _MAX_KEPT: Final = 50_000
 """How many segments are remembered; each takes about 150 bytes."""
+
+_Key = tuple[str, bytes]
+"""The name of a segment's field, and the digest of what it holds."""
 
 _items_decoder: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -51,7 +54,7 @@ class PromptScreen:
         self._screens = screens.prompt
         self._deadline_s = screens.policy.prompt_deadline_s
         self._ticks = ticks
-        self._kept: dict[bytes, tuple[Found, ...]] = {}
+        self._kept: dict[_Key, tuple[Found, ...]] = {}
 
     async def look(self, surface: Surface, request: Request) -> PromptFinding:
         """Screen all segments of a prompt, or as many as the deadline lets."""
@@ -59,11 +62,11 @@ class PromptScreen:
         crossed: tuple[Found, ...] = ()
         try:
             for name, raw in _segments(surface, request):
-                digest = blake2b(raw, digest_size=_DIGEST_BYTES, key=name.encode()).digest()
-                found = self._kept.get(digest)
+                key = name, blake2b(raw, digest_size=_DIGEST_BYTES).digest()
+                found = self._kept.get(key)
                 if found is None:
-                    found = await self._look_at(_text(surface, name, raw), due)
-                    self._keep(digest, found)
+                    found = await self._look_at(segment_text(surface, name, raw), due)
+                    self._keep(key, found)
                 crossed += found
         except TimeoutError:
             return PromptFinding(crossed, TOO_LATE)
@@ -84,10 +87,10 @@ class PromptScreen:
                 await asyncio.sleep(0)
         return tuple(found)
 
-    def _keep(self, digest: bytes, found: tuple[Found, ...]) -> None:
+    def _keep(self, key: _Key, found: tuple[Found, ...]) -> None:
         if len(self._kept) >= _MAX_KEPT:
             del self._kept[next(iter(self._kept))]  # the oldest
-        self._kept[digest] = found
+        self._kept[key] = found
 
 
 def _segments(surface: Surface, request: Request) -> Iterator[tuple[str, msgspec.Raw]]:
@@ -101,8 +104,3 @@ def _segments(surface: Surface, request: Request) -> Iterator[tuple[str, msgspec
                 yield name, item
         else:
             yield name, raw
-
-
-def _text(surface: Surface, name: str, raw: msgspec.Raw) -> str:
-    """Return the text of one segment: as that of a prompt that is nothing else."""
-    return prompt_text(surface, b'{"%b":[%b]}' % (name.encode(), bytes(raw))).text

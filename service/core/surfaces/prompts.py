@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -87,6 +87,30 @@ def prompt_text(surface: Surface, body: bytes) -> PromptText:
                 if texts := list(_texts(unit)):
                     segments.append("\n".join(texts))
     return PromptText(tuple(segments), tuple(media))
+
+
+class _PlainMessage(msgspec.Struct, forbid_unknown_fields=True):
+    """A message that is nothing but a well-known role and a text: most are."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str
+
+
+_plain_decoder: Final = msgspec.json.Decoder(_PlainMessage)
+
+
+def segment_text(surface: Surface, name: str, raw: msgspec.Raw) -> str:
+    """Return the text of one message, tool or other field, as `prompt_text` gives it.
+
+    Raises:
+        msgspec.MsgspecError, UnicodeDecodeError, RecursionError: as `prompt_text`.
+    """
+    if name == "messages":
+        try:
+            return _plain_decoder.decode(raw).content
+        except msgspec.ValidationError:
+            pass
+    return prompt_text(surface, b'{"%b":[%b]}' % (name.encode(), bytes(raw))).text
 
 
 def _units(value: object) -> list[object]:

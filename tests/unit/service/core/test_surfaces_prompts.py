@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.core.surfaces import SURFACES
 from service.core.surfaces.chat import CHAT
 from service.core.surfaces.completions import COMPLETIONS
-from service.core.surfaces.prompts import PromptText, prompt_text
+from service.core.surfaces.prompts import PromptText, prompt_text, segment_text
 from service.core.surfaces.shape import UNREADABLE, Surface
 
 HIDDEN = "hidden words"
@@ -154,3 +155,25 @@ def test_deep_nesting_is_read_or_refused_and_never_crashes(depth: int) -> None:
 def test_what_is_no_json_object_is_unreadable(body: bytes) -> None:
     with pytest.raises(UNREADABLE):
         prompt_text(CHAT, body)
+
+
+@pytest.mark.parametrize("surface", [CHAT, SURFACES["messages"]])
+@given(
+    message=st.fixed_dictionaries(
+        {"role": st.sampled_from(["system", "user", "tool", "somebody"]), "content": st.text()},
+        optional={"name": st.text(), "tool_calls": st.just([{"function": {"arguments": "{}"}}])},
+    )
+    | st.fixed_dictionaries(
+        {
+            "role": st.just("user"),
+            "content": st.none()
+            | st.lists(st.fixed_dictionaries({"type": st.just("text"), "text": st.text()})),
+        }
+    )
+)
+def test_the_text_of_a_segment_is_that_of_a_prompt_that_is_nothing_else(
+    surface: Surface, message: dict[str, object]
+) -> None:
+    raw = msgspec.Raw(msgspec.json.encode(message))
+    alone = prompt_text(surface, msgspec.json.encode({"messages": [message]})).text
+    assert segment_text(surface, "messages", raw) == alone
