@@ -40,6 +40,7 @@ from service.gateway.safeguards import SafeguardBoard
 from service.telemetry.tracing import Tracer
 
 _UNSCREENED: Final = "The safeguard 'prompt_screen' is not active: the prompt was not screened"
+_OF_ANTHROPIC: Final = frozenset({"messages", "count_tokens"})
 _CALLER_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _TRACEPARENT: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 """https://www.w3.org/TR/trace-context/, versions that look like the first."""
@@ -68,11 +69,11 @@ class Arrival(msgspec.Struct, eq=False):
 
     def headers(self) -> list[Header]:
         """Return the headers that every answer carries."""
-        request_id = self.caller_request_id or self.id
-        return [
-            (b"x-request-id", request_id.encode()),
-            (b"x-watchgate-receipt", self.id.encode()),
-        ]
+        request_id = (self.caller_request_id or self.id).encode()
+        headers = [(b"x-request-id", request_id), (b"x-watchgate-receipt", self.id.encode())]
+        if self.surface in _OF_ANTHROPIC:
+            headers.append((b"request-id", request_id))  # where Anthropic's clients look for it
+        return headers
 
 
 @dataclass(frozen=True, slots=True)

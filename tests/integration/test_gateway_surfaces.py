@@ -307,3 +307,37 @@ async def test_an_error_of_the_upstream_that_quotes_the_model_is_recorded_as_ans
     assert (reply.status, reply.json) == (400, error)
     assert exchange.closed.outcome == "refused_by_upstream"
     assert "quoted words" in exchange.answer.choices[0].text
+
+
+@on_uvloop
+async def test_anthropics_clients_find_the_requests_id_where_they_look_for_it(
+    tmp_path: Path,
+) -> None:
+    async with gateway_before(answering(answer_of(MESSAGE)), folder=tmp_path) as gateway:
+        reply = await gateway.post(MESSAGES, ASKED_MESSAGE)
+        assert reply.status == 200
+        assert reply.headers["request-id"] == reply.headers["x-request-id"]
+        refused = await gateway.post(MESSAGES, {**ASKED_MESSAGE, "model": "nobody's"})
+        assert refused.status == 404
+        assert refused.headers["request-id"] == refused.headers["x-request-id"]
+        assert "request-id" not in (await gateway.post(RESPONSES, {"model": "nobody's"})).headers
+
+
+@pytest.mark.parametrize(
+    ("path", "hints"),
+    [
+        ("/v1/chat/completions", {"service_tier": "auto", "prompt_cache_key": "k"}),
+        (RESPONSES, {"prompt_cache_retention": "24h", "service_tier": "auto"}),
+        (MESSAGES, {"cache_control": {"type": "ephemeral"}}),
+    ],
+)
+@on_uvloop
+async def test_hints_that_sdks_send_and_vllm_passes_over_are_no_error_in_a_strict_tier(
+    tmp_path: Path, path: str, hints: dict[str, Any]
+) -> None:
+    chat = {"model": MODEL, "messages": [{"role": "user", "content": "Hello"}]}
+    body = {**ASKED.get(path, chat), **hints}
+    answer = answering(answer_of({"error": {"message": "x"}}, status=400))
+    async with gateway_before(answer, folder=tmp_path, tier=1, prepare=screener_beats) as gateway:
+        await gateway.post(path, body)
+        assert len(gateway.upstream.requests) == 1

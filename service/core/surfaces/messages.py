@@ -122,6 +122,7 @@ MESSAGES: Final = Surface(
     path="/v1/messages",
     parameters=_COUNTED
     | {
+        "cache_control",
         "max_tokens",
         "metadata",
         "service_tier",

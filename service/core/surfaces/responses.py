@@ -119,6 +119,7 @@ RESPONSES: Final = Surface(
             "previous_response_id",
             "prompt",
             "prompt_cache_key",
+            "prompt_cache_retention",
             "reasoning",
             "repetition_penalty",
             "safety_identifier",
