@@ -102,12 +102,7 @@ class Relay:
             answer.abort()
         if not last:
             raise UpstreamBroke("the stream ended without its end")
-        self._exchange.note_release()
-        await finish()
-        if not self.started:
-            self.started = True
-            await self._send(self._start(answer))
-        await self._send({"type": "http.response.body", "body": last})
+        await self._release_last(answer, last, finish)
 
     def _edit(self, events: list[bytes], passed: list[bytes]) -> bytes:
         """Read events, add what may pass as the caller gets it, and return the end if it came."""
@@ -219,6 +214,14 @@ class Relay:
             self.started = True
             send_now(self._start(answer))
         return send_now({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def _release_last(self, answer: Answer, data: bytes, finish: Finish) -> None:
+        self._exchange.note_release()
+        await finish()
+        if not self.started:
+            self.started = True
+            await self._send(self._start(answer))
+        await self._send({"type": "http.response.body", "body": data})
 
     def _start(self, answer: Answer) -> Message:
         return {"type": "http.response.start", "status": OK, "headers": self._head(answer)}
