@@ -4,7 +4,9 @@ The texts of one choice (reasoning, content, refusal, tool calls, in the order i
 came) are screened as one text, so that nothing hides on a border between events or parts. While
 a choice goes on, the last `hold_chars` characters of its text stay back: a passage that is
 recognised when its last character comes has been released at most as far as it is longer than
-that. A tool call stays back until it is complete. Events leave in the order in which they came.
+that. Tool calls stay back until the choice ends. What stands beside what a choice says (the tokens
+of log probabilities, say) is screened as a text of its own. Events leave in the order in which they
+came.
 """
 
 import math
@@ -14,7 +16,7 @@ from collections.abc import Collection, Sequence
 from service.core.policies import AnswerMode, Policy
 from service.core.screening import Found
 from service.core.screens import GrowingScreen, ModelScreens
-from service.core.surfaces.answers import START, Piece, Place
+from service.core.surfaces.answers import SIDES, START, Piece, Place
 
 _BORDER = "\n"
 """Stands between two parts of a choice in the text that is screened."""
@@ -34,7 +36,7 @@ class _Choice:
         self.screens = screens
         self.length = 0
         self.call_start = math.inf
-        """Where a tool call begins that is not complete."""
+        """Where the first tool call begins: it is known to be complete when the choice ends."""
         self.has_finished = False
         self._part = ""
         self._call = -1
@@ -43,12 +45,21 @@ class _Choice:
         """Note a piece, and return the text that it adds to what is screened."""
         text = piece.text
         if piece.part != self._part or piece.call != self._call:
+            if piece.part == "tool_calls" and self.call_start is math.inf:
+                self.call_start = self.length
             if self._part:
                 text = _BORDER + text
-            self.call_start = self.length if piece.part == "tool_calls" else math.inf
             self._part, self._call = piece.part, piece.call
         self.length += len(text)
         return text
+
+
+_Key = tuple[int, str]
+"""Which text: a choice, and "" for what it says, else which of its sides."""
+
+
+def _key(piece: Piece) -> _Key:
+    return piece.choice, piece.part if piece.part in SIDES else ""
 
 
 _Needs = tuple[tuple[_Choice, int], ...]
@@ -76,7 +87,7 @@ class AnswerGate:
         """Hold back what the model's policy says, and nothing if that is only to observe."""
         self._screens: ModelScreens | None = screens
         self._hold = None if screens.observe_only else hold_chars(screens.policy)
-        self._choices: dict[int, _Choice] = {}
+        self._choices: dict[_Key, _Choice] = {}
         self._held: deque[_Held] = deque()
         self.place: Place = START
         """Where the stream stands, as far as it was released."""
@@ -100,32 +111,34 @@ class AnswerGate:
         event. What a detector raises comes through: then `give_up`, or release nothing more.
         """
         needs: _Needs = ()
-        chars = 0
+        chars = sum(len(piece.text) for piece in pieces if piece.part not in SIDES)
+        self.generated_chars += chars
         try:
             for piece in pieces:
-                choice = self._choice(piece.choice)
+                choice = self._choice(piece)
                 text = choice.add(piece)
                 needs += ((choice, choice.length),)
-                chars += len(piece.text)
                 for screen in choice.screens:
                     if (found := screen.add(text)) is not None and self.crossed is None:
                         self.crossed = found
         finally:
             self._held.append((event, needs, chars, place))
-            self.generated_chars += chars
-        for index in finished:
-            self._choice(index).has_finished = True
+        if finished:
+            for (index, _), choice in self._choices.items():
+                choice.has_finished = choice.has_finished or index in finished
 
     def take_whole(self, pieces: Sequence[Piece]) -> None:
         """Take an answer that has come as one, and screen it: as `take`, and cheaper."""
         if self._screens is None or not pieces:
             return
-        self.generated_chars = sum(len(piece.text) for piece in pieces)
-        choices = {piece.choice for piece in pieces}
-        for index in choices:
-            text = _BORDER.join(piece.text for piece in pieces if piece.choice == index)
+        texts: dict[_Key, list[str]] = {}
+        for piece in pieces:
+            texts.setdefault(_key(piece), []).append(piece.text)
+            if piece.part not in SIDES:
+                self.generated_chars += len(piece.text)
+        for parts in texts.values():
             if self.crossed is None:
-                self.crossed = self._screens.look_at_answer(text)
+                self.crossed = self._screens.look_at_answer(_BORDER.join(parts))
 
     def release_whole(self) -> None:
         """Count an answer that has come as one as released."""
@@ -168,11 +181,12 @@ class AnswerGate:
                 return False
         return True
 
-    def _choice(self, index: int) -> _Choice:
-        choice = self._choices.get(index)
+    def _choice(self, piece: Piece) -> _Choice:
+        key = _key(piece)
+        choice = self._choices.get(key)
         if choice is None:
             screens = self._screens.growing() if self._screens is not None else []
-            choice = self._choices[index] = _Choice(screens)
+            choice = self._choices[key] = _Choice(screens)
         return choice
 
     def _let_go(self, events: list[bytes]) -> None:

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 from itertools import count
-from typing import Self
+from typing import Final, Self
 
 import msgspec
 
@@ -19,6 +19,9 @@ from service.events.schema import Closed, Opened, Outcome, Receipt, Timings
 from service.gateway.balancer import Balancer, Prompt
 from service.gateway.prompt_screen import PromptFinding, PromptScreen
 from service.gateway.screening_records import ScreeningRecords
+
+_PROMPTS: Final = ("messages", "input", "prompt")
+"""The fields that hold a conversation, whatever the surface."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,14 @@ class ServedModel:
             prompt_screen=PromptScreen(screens) if screens.prompt else None,
             screening=ScreeningRecords.of(screens),
         )
+
+    @property
+    def strict_parameters(self) -> bool:
+        """Whether parameters are an allow-list: by the tier, or since an answer is held back.
+
+        What is not on the list might bring its text in a form that nobody screens.
+        """
+        return self.tier.strict_parameters or self.screens.holds_answers
 
     def gate(self) -> AnswerGate | None:
         """Return the gate for one answer; None: it is relayed as it comes."""
@@ -124,8 +135,9 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
 
     @property
     def prompt(self) -> Prompt:
-        """The prompt as the caller wrote it: the first of the fields that reach the model."""
-        return self.request.fields.get(self.surface.prompt_fields[0], b"")
+        """The prompt as the caller wrote it: the conversation, without what is set beside it."""
+        fields = self.request.fields
+        return next((fields[name] for name in _PROMPTS if name in fields), b"")
 
     def elapsed_s(self) -> float:
         """Return the seconds since the request was received."""

@@ -30,10 +30,12 @@ from service.gateway.evidence import Evidence
 from service.gateway.exchange import Exchange
 from service.gateway.http_answer import Answer
 from service.gateway.meters import Meters
+from service.gateway.prompt_screen import NOTHING_FOUND
 from service.gateway.relay import OK, Relay, is_stream
 from service.telemetry.tracing import Trace
 
 _log = logging.getLogger(__name__)
+_UNSCREENED: Final = "The safeguard 'prompt_screen' is not active: the prompt was not screened"
 _RELAYED_REFUSALS: Final = frozenset({400, 413, 422, 429})
 """Statuses by which the upstream speaks to the caller; others speak of our own set-up."""
 
@@ -76,7 +78,7 @@ class Passage:
         try:
             outcome: str = await self._pass(scope, max_answer_bytes)
         except asyncio.CancelledError:
-            if self._hung_up:
+            if self._hung_up and self._unrecorded is None:
                 outcome = self._give_up("client_gone")
             else:
                 outcome = await self._fail(self._unrecorded or Interrupted())
@@ -88,7 +90,7 @@ class Passage:
     async def _pass(self, scope: Scope, max_answer_bytes: int) -> Outcome:
         """Do all that an exchange is, and return how it ended."""
         opened = self._record_opened()
-        self._refuse_blocked()
+        self._refuse_prompt()
         self._watch(scope)
         answer = await self._forward()
         self._exchange.position = await opened
@@ -114,12 +116,24 @@ class Passage:
             self._unrecorded = error
             self._task.cancel()
 
-    def _refuse_blocked(self) -> None:
-        """End here what crossed a point that blocks: the record keeps what was asked."""
-        finding = self._exchange.finding
-        acts = not self._exchange.model.screens.observe_only
-        if acts and finding is not None and finding.crossed:
+    def _refuse_prompt(self) -> None:
+        """End here what may not be forwarded: the record keeps what was asked.
+
+        Raises:
+            PromptBlocked: it crosses a point that blocks.
+            SafeguardInactive: it could not be screened, and the policy is to refuse then.
+        """
+        finding, model = self._exchange.finding, self._exchange.model
+        if finding is None or finding is NOTHING_FOUND:
+            return
+        if finding.unscanned is not None:
+            self._meters.unscanned(model.name, finding.unscanned)
+        if model.screens.observe_only:
+            return
+        if finding.crossed:
             raise PromptBlocked("a point that blocks was crossed")
+        if model.screens.policy.prompt_on_error == "refuse":
+            raise SafeguardInactive(f"{_UNSCREENED}: {finding.unscanned}.")
 
     def _watch(self, scope: Scope) -> None:
         """Cancel this task, and with it the upstream's work, when the caller hangs up."""
@@ -192,9 +206,9 @@ class Passage:
 
     def _close(self, outcome: Outcome) -> asyncio.Future[Position]:
         """Record how the exchange ended, once."""
-        self._closed = True
         exchange = self._exchange
         record = to_record(exchange.closed(outcome), exchange.reader.content())
+        self._closed = True
         return self._evidence.append(
             record, exchange.model.evidence, ends=True, on_decided=self._count_served
         )

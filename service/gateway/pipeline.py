@@ -33,13 +33,11 @@ from service.gateway.caps import KeysInFlight
 from service.gateway.exchange import Exchange, ExchangeIds, ServedModel
 from service.gateway.meters import Meters
 from service.gateway.passage import Passage, Recorder
-from service.gateway.prompt_screen import PromptFinding
 from service.gateway.relay import OK
 from service.gateway.routes import ModelList, route
 from service.gateway.safeguards import SafeguardBoard
 from service.telemetry.tracing import Tracer
 
-_UNSCREENED: Final = "The safeguard 'prompt_screen' is not active: the prompt was not screened"
 _OF_ANTHROPIC: Final = frozenset({"messages", "count_tokens"})
 _CALLER_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _TRACEPARENT: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -125,7 +123,8 @@ class Pipeline:
         )
         request = parse(body)
         model = self._authorise(arrival, request, target)
-        finding = await self._screen(model, target, request)
+        screen = model.prompt_screen
+        finding = None if screen is None else await screen.look(target, request)
         trace = self.tracer.exchange(
             arrival.id, model.name, target.name, _traceparent(arrival.fields)
         )
@@ -161,26 +160,8 @@ class Pipeline:
         arrival.model = model.name
         if (reason := self.board.inactive(model.name, arrival.started)) is not None:
             raise SafeguardInactive(reason)
-        check_parameters(request, surface, strict=model.tier.strict_parameters)
+        check_parameters(request, surface, strict=model.strict_parameters)
         return model
-
-    async def _screen(
-        self, model: ServedModel, surface: Surface, request: Request
-    ) -> PromptFinding | None:
-        """Screen the prompt, where something can follow from it.
-
-        Raises:
-            SafeguardInactive: it could not be screened, and the policy is to refuse then.
-        """
-        if model.prompt_screen is None:
-            return None
-        finding = await model.prompt_screen.look(surface, request)
-        if finding.unscanned is not None:
-            self.meters.unscanned(model.name, finding.unscanned)
-            screens = model.screens
-            if screens.policy.prompt_on_error == "refuse" and not screens.observe_only:
-                raise SafeguardInactive(f"{_UNSCREENED}: {finding.unscanned}.")
-        return finding
 
     async def _refuse(self, arrival: Arrival, error: Exception, scope: Scope, send: Send) -> None:
         problems.log_unforeseen(error, arrival.id)

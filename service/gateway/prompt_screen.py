@@ -7,7 +7,7 @@ which other requests have their turn.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
@@ -26,8 +26,13 @@ _DIGEST_BYTES: Final = 16
 _MAX_KEPT: Final = 50_000
 """How many segments are remembered; each takes about 150 bytes."""
 
-_Key = tuple[str, bytes]
-"""The name of a segment's field, and the digest of what it holds."""
+_TURN_S: Final = 0.003
+"""After so long others have their turn."""
+
+_Key = tuple[str, str, bytes]
+"""The surface, the name of a segment's field, and the digest of what it holds."""
+_Crossed = dict[str, Found]
+"""Of each point that was crossed, by its name, the highest score."""
 
 _items_decoder: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -37,11 +42,35 @@ class PromptFinding:
     """What screening a prompt came to."""
 
     crossed: tuple[Found, ...] = ()
+    """Each point once, with its highest score."""
     unscanned: str | None = None
     """Why not all of its text was screened; None: all of it was."""
 
 
 NOTHING_FOUND: Final = PromptFinding()
+
+
+class _Turns:
+    """Counts the time that is spent on a prompt, and lets others have their turn."""
+
+    def __init__(self, deadline_s: float, ticks: Callable[[], float]) -> None:
+        self._left_s = deadline_s
+        self._ticks = ticks
+        self._since = ticks()
+
+    async def check(self) -> None:
+        """Go on, after the others if it is their turn.
+
+        Raises:
+            TimeoutError: the time is spent. That of the others does not count.
+        """
+        spent_s = self._ticks() - self._since
+        if spent_s > self._left_s:
+            raise TimeoutError
+        if spent_s > _TURN_S:
+            self._left_s -= spent_s
+            await asyncio.sleep(0)
+            self._since = self._ticks()
 
 
 class PromptScreen:
@@ -58,34 +87,39 @@ class PromptScreen:
 
     async def look(self, surface: Surface, request: Request) -> PromptFinding:
         """Screen all segments of a prompt, or as many as the deadline lets."""
-        due = self._ticks() + self._deadline_s
-        crossed: tuple[Found, ...] = ()
+        turns = _Turns(self._deadline_s, self._ticks)
+        crossed: _Crossed = {}
+        unscanned = None
         try:
-            for name, raw in _segments(surface, request):
-                key = name, blake2b(raw, digest_size=_DIGEST_BYTES).digest()
+            for name, raw in reversed(_segments(surface, request)):
+                await turns.check()
+                key = surface.name, name, blake2b(raw, digest_size=_DIGEST_BYTES).digest()
                 found = self._kept.get(key)
                 if found is None:
-                    found = await self._look_at(segment_text(surface, name, raw), due)
+                    found = await self._look_at(segment_text(surface, name, raw), turns, crossed)
                     self._keep(key, found)
-                crossed += found
+                for one in found:
+                    _note(crossed, one)
         except TimeoutError:
-            return PromptFinding(crossed, TOO_LATE)
+            unscanned = TOO_LATE
         except UNREADABLE:
-            return PromptFinding(crossed, UNREADABLE_CONTENT)
+            unscanned = UNREADABLE_CONTENT
         except Exception:  # noqa: BLE001  (whatever a detector raises: it did not screen)
-            return PromptFinding(crossed, DETECTOR_ERROR)
-        return PromptFinding(crossed) if crossed else NOTHING_FOUND
+            unscanned = DETECTOR_ERROR
+        if not crossed and unscanned is None:
+            return NOTHING_FOUND
+        return PromptFinding(tuple(crossed.values()), unscanned)
 
-    async def _look_at(self, text: str, due: float) -> tuple[Found, ...]:
-        found: list[Found] = []
+    async def _look_at(self, text: str, turns: _Turns, crossed: _Crossed) -> tuple[Found, ...]:
+        """Screen one segment; what it crosses counts as soon as it is seen."""
+        mine: _Crossed = {}
         for chunk in chunks(text, CHUNK_CHARS):
-            if self._ticks() > due:
-                raise TimeoutError
+            await turns.check()
             for screen in self._screens:
-                found += screen.look(chunk, Part.PROMPT)
-            if len(text) > CHUNK_CHARS:
-                await asyncio.sleep(0)
-        return tuple(found)
+                for found in screen.look(chunk, Part.PROMPT):
+                    _note(mine, found)
+                    _note(crossed, found)
+        return tuple(mine.values())
 
     def _keep(self, key: _Key, found: tuple[Found, ...]) -> None:
         if len(self._kept) >= _MAX_KEPT:
@@ -93,14 +127,21 @@ class PromptScreen:
         self._kept[key] = found
 
 
-def _segments(surface: Surface, request: Request) -> Iterator[tuple[str, msgspec.Raw]]:
-    """Yield what is screened by itself: the items of lists, other fields whole."""
+def _note(crossed: _Crossed, found: Found) -> None:
+    point, score = found
+    if point.name not in crossed or crossed[point.name][1] < score:
+        crossed[point.name] = found
+
+
+def _segments(surface: Surface, request: Request) -> list[tuple[str, msgspec.Raw]]:
+    """Return what is screened by itself: the items of lists, other fields whole."""
+    found: list[tuple[str, msgspec.Raw]] = []
     for name in surface.prompt_fields:
         raw = request.fields.get(name)
         if raw is None:
             continue
         if bytes(memoryview(raw)[:1]) == b"[":
-            for item in _items_decoder.decode(raw):
-                yield name, item
+            found += [(name, item) for item in _items_decoder.decode(raw)]
         else:
-            yield name, raw
+            found.append((name, raw))
+    return found

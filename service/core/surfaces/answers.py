@@ -6,7 +6,10 @@ from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
-PartName = Literal["text", "reasoning", "refusal", "tool_calls"]
+PartName = Literal["text", "reasoning", "refusal", "tool_calls", "tokens", "alternatives", "other"]
+SIDES: Final[frozenset[PartName]] = frozenset({"tokens", "alternatives", "other"})
+"""Parts that stand beside what the model says, each a text of its own: the tokens of log
+probabilities, the tokens that might have been, and texts in fields that nobody told us of."""
 
 
 class Piece(msgspec.Struct, frozen=True, gc=False):
@@ -155,7 +158,8 @@ class Gatherer:
         """Return what was gathered, as an `Answer` in JSON."""
         found: dict[int, dict[str, list[str]]] = {index: {} for index in self.finish_reasons}
         for (index, part, _), texts in self._parts.items():
-            found.setdefault(index, {}).setdefault(part, []).extend(texts)
+            kept = "text" if part == "other" else part
+            found.setdefault(index, {}).setdefault(kept, []).extend(texts)
         choices = [
             Choice(
                 index=index,
@@ -213,6 +217,37 @@ def texts_below(root: object, ignored: Collection[str] = ()) -> Iterator[tuple[s
             stack.extend((name, inner) for inner in reversed(value))
         elif isinstance(value, dict):
             stack.extend((key, value[key]) for key in reversed(value) if key not in ignored)
+
+
+def token_pieces(choice: int, logprobs: object) -> tuple[Piece, ...]:
+    """Return the tokens of log probabilities as text, and their alternatives as another."""
+    tokens, alternatives = _tokens_below(logprobs, is_alternative=False)
+    pieces = (
+        Piece(choice, "tokens", "".join(tokens)),
+        Piece(choice, "alternatives", " ".join(["", *alternatives])),
+    )
+    return tuple(piece for piece in pieces if piece.text)
+
+
+def _tokens_below(root: object, *, is_alternative: bool) -> tuple[list[str], list[str]]:
+    """Find tokens: in the field `token`, in lists of `tokens`, as the names of alternatives."""
+    found: tuple[list[str], list[str]] = ([], [])
+    for value in root if isinstance(root, list) else [root]:
+        if isinstance(value, str):
+            found[is_alternative].append(value)
+        for name, inner in value.items() if isinstance(value, dict) else ():
+            if name in {"token", "tokens"} or isinstance(inner, dict | list):
+                below = _tokens_below(
+                    inner, is_alternative=is_alternative or name == "top_logprobs"
+                )
+                found[0].extend(below[0])
+                found[1].extend(below[1])
+            elif is_alternative and isinstance(inner, float | int) and name not in _NUMBERS:
+                found[1].append(name)
+    return found
+
+
+_NUMBERS: Final = frozenset({"logprob", "rank"})
 
 
 def sift(value: Any, kind: type[msgspec.Struct], nested: "Nested") -> Iterator[str]:  # noqa: ANN401  (whatever JSON holds)

@@ -96,7 +96,7 @@ class MessagesAnswerReader(Gatherer):
     def _read_unknown(self, data: bytes) -> _Message:
         """Read what has fields that nobody told us of: any text in them is text of the answer."""
         message: Any = msgspec.json.decode(data)
-        self._add(0, "text", "\n".join(sift(message, _Message, _NESTED)))
+        self._add(0, "other", "\n".join(sift(message, _Message, _NESTED)))
         return _decoder.decode(_encode(message))
 
     def _read_message(self, message: _Message) -> None:

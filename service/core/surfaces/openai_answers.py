@@ -8,17 +8,16 @@ from service.core.surfaces.answers import (
     AnswerReader,
     Gatherer,
     Nested,
-    Piece,
     Place,
     Usage,
     sift,
     texts_below,
+    token_pieces,
 )
 
 _encode: Final = msgspec.json.Encoder().encode
 _NULL: Final = msgspec.Raw(b"null")
 FILTERED: Final = "content_filter"
-_ALTERNATIVES: Final = frozenset({"top_logprobs"})
 
 
 class _Function(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -116,17 +115,16 @@ class OpenAIAnswerReader(Gatherer):
     def _read_unknown(self, data: bytes) -> _Body:
         """Read what has fields that nobody told us of: any text in them is text of the answer."""
         body: Any = msgspec.json.decode(data)
-        self._add(0, "text", "\n".join(sift(body, _Body, {})))
+        self._add(0, "other", "\n".join(sift(body, _Body, {})))
         choices = body.get("choices") if isinstance(body, dict) else None
         for choice in choices if isinstance(choices, list) else ():
             text = "\n".join(sift(choice, _Choice, _NESTED))
             index = choice.get("index", 0) if isinstance(choice, dict) else 0
-            self._add(index if isinstance(index, int) else 0, "text", text)
+            self._add(index if isinstance(index, int) else 0, "other", text)
         return _decoder.decode(_encode(body))
 
     def _read_choice(self, choice: _Choice) -> None:
         index = choice.index
-        before = len(self.pieces)
         if choice.text:
             self._add(index, "text", choice.text)
         if choice.delta is not None:
@@ -134,7 +132,8 @@ class OpenAIAnswerReader(Gatherer):
         if choice.message is not None:
             self._read_message(index, choice.message)
         if choice.logprobs is not None:
-            self._read_logprobs(choice, before)
+            # screened, and not recorded: in the record the text would stand twice
+            self.pieces += token_pieces(index, choice.logprobs)
         if choice.finish_reason is not None:
             self.finish_reasons[index] = choice.finish_reason
             self._move(index)
@@ -170,17 +169,6 @@ class OpenAIAnswerReader(Gatherer):
         for medium in (message.audio, message.annotations):
             if medium is not None:
                 self._add(index, "text", "\n".join(text for _, text in texts_below(medium)))
-
-    def _read_logprobs(self, choice: _Choice, before: int) -> None:
-        """Add tokens whose text the event does not hold: a parser of tool calls keeps it for later.
-
-        They are screened, and not recorded: in the record they would stand twice.
-        """
-        said = "".join(piece.text for piece in self.pieces[before:])
-        tokens = texts_below(choice.logprobs, _ALTERNATIVES)
-        text = "".join(token for name, token in tokens if name in {"token", "tokens"})
-        if text not in said:
-            self.pieces += (Piece(choice.index, "tool_calls", text),)
 
 
 class _Head(msgspec.Struct):

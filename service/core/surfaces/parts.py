@@ -5,6 +5,7 @@ from typing import Any, Final
 from service.errors import InvalidRequest
 
 _URLS: Final = ("image_url", "video_url", "audio_url", "file_url")
+_EMBEDS: Final = "_embeds"
 _REFERENCES: Final = ("file_id", "image_id")
 
 
@@ -16,6 +17,10 @@ def check_part(part: dict[str, Any] | str, param: str) -> None:
     """
     if isinstance(part, str):
         return
+    if isinstance(part, dict) and any(name.endswith(_EMBEDS) for name in _names(part)):
+        raise InvalidRequest(
+            "Embeddings are not accepted in a message: what they say cannot be read.", param=param
+        )
     if not isinstance(part, dict):
         raise InvalidRequest("A part of a message must be text or an object.", param=param)
     for name in _URLS:
@@ -25,6 +30,10 @@ def check_part(part: dict[str, Any] | str, param: str) -> None:
     for name in _REFERENCES:
         if part.get(name) is not None or (isinstance(held, dict) and held.get(name) is not None):
             raise InvalidRequest(f"A {name} is not accepted: send what it stands for.", param=param)
+
+
+def _names(part: dict[str, Any]) -> list[str]:
+    return [*part, str(part.get("type"))]
 
 
 def _check_url(name: str, value: object, param: str) -> None:

@@ -16,6 +16,7 @@ from service.core.surfaces.answers import (
     Usage,
     is_made_up,
     texts_below,
+    token_pieces,
 )
 from service.core.surfaces.errors import sse
 
@@ -54,11 +55,11 @@ class _Delta(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     delta: str
     sequence_number: int = 0
     output_index: int = 0
-    item_id: msgspec.Raw = _NULL
-    content_index: msgspec.Raw = _NULL
-    summary_index: msgspec.Raw = _NULL
-    logprobs: msgspec.Raw = _NULL
-    obfuscation: msgspec.Raw = _NULL
+    item_id: object = None
+    content_index: object = None
+    summary_index: object = None
+    logprobs: object = None
+    obfuscation: object = None
 
 
 class _Usage(msgspec.Struct):
@@ -104,12 +105,27 @@ class ResponsesAnswerReader(Gatherer):
         try:
             delta = _delta_decoder.decode(data)
         except msgspec.ValidationError:
-            self._read_other(msgspec.json.decode(data, type=dict[str, Any]))
+            self._read_loosely(msgspec.json.decode(data, type=dict[str, Any]))
         else:
-            part = _part_of(delta.type)
-            self._add(0, part, delta.delta, delta.output_index if part == "tool_calls" else -1)
-            self.place = Place(begun=True, sequence=delta.sequence_number + 1)
+            self._read_delta(delta)
         return False
+
+    def _read_delta(self, delta: _Delta) -> None:
+        part = _part_of(delta.type)
+        self._add(0, part, delta.delta, delta.output_index if part == "tool_calls" else -1)
+        if delta.logprobs:
+            self.pieces += token_pieces(0, delta.logprobs)
+        self.place = Place(begun=True, sequence=delta.sequence_number + 1)
+
+    def _read_loosely(self, fields: dict[str, Any]) -> None:
+        """Read an event that is no delta, or one with fields that nobody told us of."""
+        if not isinstance(fields.get("delta"), str):
+            self._read_other(fields)
+            return
+        known = {name: v for name, v in fields.items() if name in _Delta.__struct_fields__}
+        others = {name: v for name, v in fields.items() if name not in known}
+        self._read_delta(msgspec.convert(known, _Delta))
+        self._add(0, "other", "\n".join(text for _, text in texts_below(others)))
 
     def _read_other(self, fields: dict[str, Any]) -> None:
         if fields.get("object") == "response":
@@ -121,6 +137,7 @@ class ResponsesAnswerReader(Gatherer):
         self.place = Place(begun=True, sequence=event.sequence_number + 1)
         if self.broke:
             return
+        self.pieces += token_pieces(0, fields.get("logprobs"))
         if event.response is not None:
             self._read_response(event.response)
         self._read_item(event.item, event.output_index)

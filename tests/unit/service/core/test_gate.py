@@ -107,15 +107,44 @@ def test_a_choice_that_has_finished_holds_nothing_back() -> None:
     assert gate.release() == [b"a", b"end"]
 
 
-def test_a_tool_call_stays_back_until_it_is_complete() -> None:
+def test_tool_calls_stay_back_until_the_choice_ends_in_whatever_order_they_come() -> None:
     gate = window_gate(2)
     for number in range(20):
         gate.take(b"call", [Piece(0, CALLS, "arguments", 0)])
         assert gate.release() == [], number
     gate.take(b"next", [Piece(0, CALLS, "more arguments", 1)])
-    assert gate.release() == [b"call"] * 20
+    gate.take(b"call", [Piece(0, CALLS, "arguments", 0)])
+    gate.take(b"text", [Piece(0, TEXT, "and so on")])
+    assert gate.release() == []
     gate.take(b"end", [], {0})
-    assert gate.release() == [b"next", b"end"]
+    assert gate.release() == [*[b"call"] * 20, b"next", b"call", b"text", b"end"]
+
+
+def test_what_stands_beside_the_text_does_not_cut_it_to_pieces() -> None:
+    gate = window_gate()
+    for at, character in enumerate(PHRASE):
+        pieces = [Piece(0, TEXT, character), Piece(0, "tokens", "x"), Piece(0, "other", "y")]
+        gate.take(b"%d" % at, pieces)
+    assert gate.crossed is not None
+
+
+def test_tokens_are_held_back_and_screened_as_the_text_is() -> None:
+    gate = window_gate()
+    for at in range(WINDOW):
+        gate.take(b"%d" % at, [Piece(0, "tokens", "x")])
+    assert gate.release() == []
+    gate.take(b"last", [Piece(0, "tokens", PHRASE)])
+    assert gate.crossed is not None
+    assert gate.generated_chars == 0
+
+
+def test_an_event_waits_for_all_that_it_holds() -> None:
+    gate = window_gate(5)
+    gate.take(b"both", [Piece(0, TEXT, "a" * 5), Piece(0, "tokens", "b" * 5)])
+    gate.take(b"text", [Piece(0, TEXT, "a" * 9)])
+    assert gate.release() == []
+    gate.take(b"tokens", [Piece(0, "tokens", "b" * 9)])
+    assert gate.release() == [b"both"]
 
 
 def test_a_phrase_is_found_across_reasoning_and_tool_calls() -> None:

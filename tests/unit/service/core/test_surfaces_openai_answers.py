@@ -105,14 +105,27 @@ def logprobs(*tokens: str) -> dict[str, Any]:
     return {"content": [{"token": token, "top_logprobs": other} for token in tokens]}
 
 
-def test_tokens_that_repeat_the_text_are_no_pieces_and_those_that_do_not_are() -> None:
+def test_tokens_and_what_they_might_have_been_are_texts_beside_the_text() -> None:
     beside = {"index": 0, "delta": {"content": "so so"}, "logprobs": logprobs("so", " so")}
     alone = {"index": 0, "delta": {}, "logprobs": logprobs("{", '"q"')}
     reader, found = read(chunk(beside), chunk(alone))
-    assert found == [(0, "text", "so so", -1), (0, "tool_calls", '{"q"', -1)]
+    others = (0, "alternatives", " other other", -1)
+    assert found == [
+        (0, "text", "so so", -1), (0, "tokens", "so so", -1), others,
+        (0, "tokens", '{"q"', -1), others,
+    ]  # fmt: skip
     assert answer_text(reader.content()) == "so so"
-    completions = {"index": 0, "text": "", "logprobs": {"tokens": ["a", "b"]}}
-    assert read(chunk(completions))[1] == [(0, "tool_calls", "ab", -1)]
+    completions = {
+        "index": 0,
+        "text": "",
+        "logprobs": {
+            "tokens": ["a", "b"], "token_logprobs": [-1.0, -2.0], "text_offset": [0, 1],
+            "top_logprobs": [{"a": -1.0, "c": -2.0}, {"b": -2.0}],
+        },
+    }  # fmt: skip
+    assert read(chunk(completions))[1] == [
+        (0, "tokens", "ab", -1), (0, "alternatives", " a c b", -1),
+    ]  # fmt: skip
 
 
 def test_an_id_that_the_model_may_have_written_is_text() -> None:

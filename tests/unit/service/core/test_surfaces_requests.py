@@ -10,8 +10,8 @@ from service.core.surfaces.chat import CHAT
 from service.core.surfaces.completions import COMPLETIONS
 from service.core.surfaces.shape import (
     MAX_CHOICES,
-    MAX_CONTAINERS,
     MAX_DEPTH,
+    MAX_VALUES,
     Surface,
     check_parameters,
     parse,
@@ -215,14 +215,14 @@ def test_who_asks_for_usage_gets_the_request_through_unchanged() -> None:
     assert to_upstream(parse(data), CHAT, "m") == data
 
 
-@pytest.mark.parametrize("container", ["[]", "{}"])
-def test_a_body_of_too_many_lists_or_objects_is_refused_before_it_is_read(container: str) -> None:
-    many = ",".join([container] * (MAX_CONTAINERS + 1))
-    with pytest.raises(InvalidRequest, match="lists and objects"):
+@pytest.mark.parametrize("value", ["[]", "{}", '""', "1"])
+def test_a_body_of_too_many_values_is_refused_before_it_is_read(value: str) -> None:
+    many = ",".join([value] * (MAX_VALUES + 1))
+    with pytest.raises(InvalidRequest, match="values"):
         parse(f'{{"model":"m","messages":[{many}]}}'.encode())
 
 
 def test_brackets_in_texts_are_text() -> None:
-    text = r"[{\"\\" * MAX_CONTAINERS
+    text = r"[{,\"\\" * MAX_VALUES
     body = f'{{"model":"m","messages":[{{"role":"user","content":"{text}"}}]}}'.encode()
     assert parse(body).model == "m"
