@@ -18,9 +18,19 @@ _MESSAGE: Final[Schema] = {
     "required": ["role"],
     "properties": {"role": _TEXT, "content": {"type": ["string", "null"]}},
 }
+_TURN: Final[Schema] = {
+    "type": "object",
+    "required": ["role", "content"],
+    "properties": {"role": {"type": "string", "enum": ["user"]}, "content": _TEXT},
+}
+_TEXTS: Final[Schema] = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}
 _PROMPTS: Final[Mapping[str, Schema]] = {
     "chat": {"messages": {"type": "array", "items": _MESSAGE}},
-    "completions": {"prompt": {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}},
+    "completions": {"prompt": _TEXTS},
+    "responses": {"input": _TEXT},
+    "messages": {"messages": {"type": "array", "items": _TURN}},
+    "count_tokens": {"messages": {"type": "array", "items": _TURN}},
+    "embeddings": {"input": _TEXTS},
 }
 """By surface: the fields that it cannot do without, as the gateway reads them."""
 _STREAM: Final[Schema] = {

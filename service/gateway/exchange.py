@@ -130,6 +130,8 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
     served_number: int = 0
     upstream_first_byte_s: float | None = None
     first_byte_s: float | None = None
+    first_text_s: float | None = None
+    """Until text was released, where it had to pass a gate."""
     position: Position | None = None
     """Of `opened`, once it has reached the level that the tier names."""
 
@@ -153,6 +155,12 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
     def place(self) -> Place:
         """Where the stream stands for the caller: as far as it was released."""
         return self.reader.place if self.gate is None else self.gate.place
+
+    def note_text(self) -> None:
+        """Note that text may have left the gate."""
+        gate = self.gate
+        if gate is not None and self.first_text_s is None and gate.released_chars:
+            self.first_text_s = self.elapsed_s()
 
     def opened(self) -> Opened:
         """Return the event of being let in."""

@@ -10,6 +10,8 @@ from service.gateway.exchange import Exchange
 from service.telemetry.metrics import Metrics
 from service.telemetry.tally import CounterTally, HistogramTally, Tallies
 
+_ENFORCED: Final = {"blocked": "block", "cut_off": "cut_off"}
+"""Outcome → the action that it is counted as."""
 _CHARS: Final = ("generated", "released", "released_unscanned")
 
 
@@ -98,9 +100,11 @@ class Meters:
         surface, model = exchange.surface.name, exchange.model.name
         of = self._of(surface, model)
         self._request(surface, model, outcome).total += 1
+        if outcome in _ENFORCED:
+            self._metrics.enforcements.labels(_ENFORCED[outcome]).inc()
         of.duration.observe(exchange.elapsed_s())
         if exchange.request.stream and exchange.first_byte_s is not None:
-            _observe_stream(of, exchange, exchange.first_byte_s)
+            _observe_stream(of, exchange)
         if (usage := exchange.reader.usage) is not None:
             of.prompt_tokens.total += max(0, usage.prompt_tokens)
             of.completion_tokens.total += max(0, usage.completion_tokens or 0)
@@ -127,12 +131,15 @@ class Meters:
         return tally
 
 
-def _observe_stream(of: _ModelMeters, exchange: Exchange, first_byte_s: float) -> None:
+def _observe_stream(of: _ModelMeters, exchange: Exchange) -> None:
     """Note when a stream's tokens came, from the upstream and to the caller."""
-    of.first_token.observe(first_byte_s)
+    first_s = exchange.first_byte_s if exchange.gate is None else exchange.first_text_s
+    if first_s is None:
+        return  # nothing of it was released
+    of.first_token.observe(first_s)
     if exchange.upstream_first_byte_s is not None:
         of.upstream_first_token.observe(exchange.upstream_first_byte_s)
     usage = exchange.reader.usage
     if usage is not None and usage.completion_tokens is not None and usage.completion_tokens > 1:
-        seconds = exchange.elapsed_s() - first_byte_s
+        seconds = exchange.elapsed_s() - first_s
         of.inter_token.observe(seconds / (usage.completion_tokens - 1))

@@ -35,7 +35,7 @@ from service.gateway.relay import OK, Relay, is_stream
 from service.telemetry.tracing import Trace
 
 _log = logging.getLogger(__name__)
-_UNSCREENED: Final = "The safeguard 'prompt_screen' is not active: the prompt was not screened"
+_UNSCREENED: Final = "The safeguard 'prompt_screen' could not screen all of this prompt"
 _RELAYED_REFUSALS: Final = frozenset({400, 413, 422, 429})
 """Statuses by which the upstream speaks to the caller; others speak of our own set-up."""
 

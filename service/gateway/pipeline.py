@@ -106,14 +106,13 @@ class Pipeline:
 
     async def _serve(self, arrival: Arrival, scope: Scope, receive: Receive, send: Send) -> None:
         target = route(scope)
+        arrival.surface = "models" if isinstance(target, ModelList) else target.name
         caller = self.authenticator.authenticate(arrival.fields, arrival.at)
         arrival.entered = self.keys.enter(caller.key_id)
         if isinstance(target, ModelList):
-            arrival.surface = "models"
             await send_whole(send, OK, *target.answer(self.models, arrival.headers()))
             self.meters.request(arrival.surface, arrival.model, "completed")
             return
-        arrival.surface = target.name
         limits = self.limits
         body = await read_body(
             arrival.fields,

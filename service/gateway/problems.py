@@ -82,7 +82,7 @@ PROBLEMS: Final[dict[type[WatchgateError], Problem]] = {
         503, "interrupted", _SERVER, "The gateway is stopping: try again.", retry_after_s=1
     ),
     UpstreamUnavailable: Problem(
-        502, "upstream_unavailable", _SERVER, "The model's server could not be reached."
+        502, "upstream_unavailable", _SERVER, "The model's server is away, or has failed."
     ),
     UpstreamTimeout: Problem(
         504, "upstream_timeout", _SERVER, "The model's server took too long to answer."

@@ -215,6 +215,7 @@ class Relay:
             self._exchange.note_release()
             self.started = True
             send_now(self._start(answer))
+        self._exchange.note_text()
         return send_now({"type": "http.response.body", "body": data, "more_body": True})
 
     async def _release_last(self, answer: Answer, data: bytes, finish: Finish) -> None:

@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 
 from service.core.tiers import unbuilt_safeguards
 from service.errors import ConfigError
-from service.settings.answer_windows import check_answer_window
+from service.settings.answer_windows import check_answer_points, check_answer_window
 from service.settings.sections import Settings
 
 
@@ -151,6 +151,7 @@ def _check_references(settings: Settings) -> None:
     for i, point in enumerate(settings.operating_points):
         for unknown in sorted(set(point.models) - models):
             raise ConfigError(f"operating_points[{i}].models: no model is named {unknown!r}")
+    check_answer_points(settings)
 
 
 def _check_listeners(settings: Settings) -> None:

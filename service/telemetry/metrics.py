@@ -88,7 +88,8 @@ class Metrics:
         )  # fmt: skip
         self.time_to_first_token = make.histogram(
             "time_to_first_token_seconds",
-            "From the request's header to the first released byte of a streamed answer.",
+            "From the request's header to the first byte of a streamed answer that is released, "
+            "or to its first text where that is held back.",
             _SLOW_S, "model",
         )  # fmt: skip
         self.upstream_first_token = make.histogram(
@@ -189,7 +190,10 @@ class Metrics:
             "detector", "category", "action",
         )  # fmt: skip
         self.enforcements = make.counter(
-            "enforcements_total", "Actions taken on verdicts.", "action"
+            "enforcements_total",
+            "What was done: alerts raised (page), prompts refused (block), answers cut off "
+            "(cut_off).",
+            "action",
         )
         self.alert_deliveries = make.counter(
             "alert_deliveries_total", "Attempts to tell an Alertmanager.", "outcome"

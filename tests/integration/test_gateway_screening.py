@@ -45,8 +45,11 @@ def screening(mode: str = "window", on_error: str = "refuse", **more: object) ->
 
     def change(written: dict[str, Any]) -> None:
         written["operating_points"] = [
-            {"detector": NAME, "category": "any", "part": part, "threshold": 0.5, "action": "block"}
-            for part in ("prompt", "answer")
+            {"detector": NAME, "category": "any", "part": part, "threshold": 0.5, "action": action}
+            for part, action in (
+                ("prompt", "block"),
+                ("answer", "page" if mode == "observe" else "block"),
+            )
         ]
         policy = {
             "prompt": {"on_error": on_error},

@@ -157,7 +157,8 @@ class Gatherer:
     def content(self) -> bytes:
         """Return what was gathered, as an `Answer` in JSON."""
         found: dict[int, dict[str, list[str]]] = {index: {} for index in self.finish_reasons}
-        for (index, part, _), texts in self._parts.items():
+        beside_last = sorted(self._parts.items(), key=lambda item: item[0][1] == "other")
+        for (index, part, _), texts in beside_last:
             kept = "text" if part == "other" else part
             found.setdefault(index, {}).setdefault(kept, []).extend(texts)
         choices = [

@@ -6,7 +6,7 @@ import pytest
 
 from service.errors import ConfigError
 from service.settings import Settings
-from service.settings.answer_windows import check_answer_window
+from service.settings.answer_windows import check_answer_points, check_answer_window
 
 BLOCK = {
     "detector": "lexical",
@@ -53,3 +53,24 @@ def test_what_lets_answers_of_such_a_tier_go_unscreened_is_refused(
 
 def test_lower_tiers_may_observe() -> None:
     check_answer_window(settings(tier=1, points=()), 0)
+
+
+def test_a_block_on_answers_that_are_only_observed_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^operating_points\[0\]\.action: .*'m' are observed"):
+        check_answer_points(settings(tier=1))
+
+
+@pytest.mark.parametrize(
+    "fine",
+    [
+        settings(tier=1, screening={"tiers": {1: {"answer": {"mode": "window"}}}}),
+        settings(tier=1, model={"screening": {"answer": {"mode": "buffer"}}}),
+        settings(tier=1, screening={"observe_only": True}),
+        settings(tier=1, points=({**BLOCK, "action": "page"},)),
+        settings(tier=1, points=({**BLOCK, "part": "prompt"},)),
+        settings(tier=1, points=({**BLOCK, "models": ["another"]},)),
+        settings(tier=2),
+    ],
+)
+def test_other_points_are_not(fine: Settings) -> None:
+    check_answer_points(fine)
