@@ -44,6 +44,7 @@ class _Choice:
     def add(self, piece: Piece) -> str:
         """Note a piece, and return the text that it adds to what is screened."""
         text = piece.text
+        self.has_finished = False  # who goes on after the end is held back until the answer's
         if piece.part != self._part or piece.call != self._call:
             if piece.part == "tool_calls" and self.call_start is math.inf:
                 self.call_start = self.length
@@ -73,6 +74,7 @@ class AnswerGate:
 
     __slots__ = (
         "_choices",
+        "_finished",
         "_held",
         "_hold",
         "_screens",
@@ -88,6 +90,7 @@ class AnswerGate:
         self._screens: ModelScreens | None = screens
         self._hold = None if screens.observe_only else hold_chars(screens.policy)
         self._choices: dict[_Key, _Choice] = {}
+        self._finished: set[int] = set()
         self._held: deque[_Held] = deque()
         self.place: Place = START
         """Where the stream stands, as far as it was released."""
@@ -123,9 +126,8 @@ class AnswerGate:
                         self.crossed = found
         finally:
             self._held.append((event, needs, chars, place))
-        if finished:
-            for (index, _), choice in self._choices.items():
-                choice.has_finished = choice.has_finished or index in finished
+        if len(finished) != len(self._finished):
+            self._finish(set(finished))
 
     def take_whole(self, pieces: Sequence[Piece]) -> None:
         """Take an answer that has come as one, and screen it: as `take`, and cheaper."""
@@ -180,6 +182,12 @@ class AnswerGate:
             if is_near and not choice.has_finished:
                 return False
         return True
+
+    def _finish(self, finished: set[int]) -> None:
+        new = finished - self._finished
+        self._finished |= finished
+        for (index, _), choice in self._choices.items():
+            choice.has_finished = choice.has_finished or index in new
 
     def _choice(self, piece: Piece) -> _Choice:
         key = _key(piece)

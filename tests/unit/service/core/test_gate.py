@@ -107,6 +107,16 @@ def test_a_choice_that_has_finished_holds_nothing_back() -> None:
     assert gate.release() == [b"a", b"end"]
 
 
+def test_text_after_the_end_of_its_choice_stays_back_until_the_answer_ends() -> None:
+    gate = window_gate()
+    gate.take(b"end", [Piece(0, TEXT, "a")], {0})
+    assert gate.release() == [b"end"]
+    for at in range(len(PHRASE) - 1):
+        gate.take(b"late", [Piece(0, TEXT, PHRASE[at])], {0})
+        assert gate.release() == []
+    assert gate.release_rest() == [b"late"] * (len(PHRASE) - 1)
+
+
 def test_tool_calls_stay_back_until_the_choice_ends_in_whatever_order_they_come() -> None:
     gate = window_gate(2)
     for number in range(20):
