@@ -175,8 +175,10 @@ class AnswerGate:
 
     def _may_leave(self, needs: _Needs) -> bool:
         hold = self._hold
-        if hold is None:
+        if hold is None or not needs:
             return True
+        if hold == math.inf:
+            return False
         for choice, end in needs:
             is_near = end > choice.length - hold or end > choice.call_start
             if is_near and not choice.has_finished:

@@ -175,7 +175,9 @@ def test_buffer_releases_nothing_before_the_end() -> None:
     gate = AnswerGate(screens(policy=BUFFER))
     gate.take(b"a", [Piece(0, TEXT, "x" * 10_000)])
     assert gate.release() == []
-    assert gate.release_rest() == [b"a"]
+    gate.take(b"end", [Piece(0, TEXT, "")], {0})  # of this choice, but not of the answer
+    assert gate.release() == []
+    assert gate.release_rest() == [b"a", b"end"]
     assert gate.released_chars == gate.generated_chars == 10_000
 
 
