@@ -22,8 +22,6 @@ class Item:
     event: Opened | Closed
     part: Part
     text: str
-    segments: Sequence[str] = ()
-    """The text in parts that can be scored each by itself; joined with line feeds they are it."""
     unscanned: Sequence[str] = ()
     """What of the part is not in the text, or why there is no text."""
     media: Sequence[Medium] = ()
@@ -65,7 +63,7 @@ def _read_prompt(event: Opened, record: Record) -> Item:
     except (*UNREADABLE, KeyError):
         return Item(event, Part.PROMPT, "", unscanned=[UNREADABLE_CONTENT])
     unscanned = sorted(prompt.unscanned)
-    return Item(event, Part.PROMPT, prompt.text, prompt.segments, unscanned, prompt.media)
+    return Item(event, Part.PROMPT, prompt.text, unscanned, prompt.media)
 
 
 def _read_answer(event: Closed, record: Record) -> Item:
@@ -75,6 +73,6 @@ def _read_answer(event: Closed, record: Record) -> Item:
         return Item(event, Part.ANSWER, "", unscanned=[ENCRYPTED])
     try:
         text = answer_text(record.content or b"")
-        return Item(event, Part.ANSWER, text, (text,))
+        return Item(event, Part.ANSWER, text)
     except UNREADABLE:
         return Item(event, Part.ANSWER, "", unscanned=[UNREADABLE_CONTENT])
