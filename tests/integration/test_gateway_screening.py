@@ -335,3 +335,47 @@ async def test_a_prompt_that_takes_too_long_to_screen_follows_the_policy(tmp_pat
         reply = await gateway.post(CHAT, chat("Hello"))
         assert (reply.status, reply.code) == (503, "safeguard_inactive")
         assert gateway.metric("unscanned_total", reason="too_late") == 1
+
+
+@on_uvloop
+async def test_a_prompt_that_is_refused_unscreened_is_recorded(tmp_path: Path) -> None:
+    answer = answering(answer_of(chat_body()))
+    async with screened(answer, tmp_path, screening(), BROKEN) as gateway:
+        assert (await gateway.post(CHAT, chat(PHRASE))).status == 503
+        (opened, prompt), (closed, _) = await gateway.events(2)
+    assert PHRASE.encode() in prompt
+    assert isinstance(opened, Opened)
+    assert isinstance(closed, Closed)
+    assert opened.screening is not None
+    assert opened.screening.unscanned == "detector_error"
+    assert (closed.outcome, closed.served_number) == ("screen_failed", 0)
+
+
+@on_uvloop
+async def test_a_flood_of_what_blocks_is_told_once(tmp_path: Path) -> None:
+    messages = [{"role": "user", "content": f"{PHRASE} {number}"} for number in range(3000)]
+    async with screened(answering(answer_of(chat_body())), tmp_path) as gateway:
+        reply = await gateway.post(CHAT, {"model": MODEL, "messages": messages})
+        assert reply.code == "content_filter"
+        (opened, _), _ = await gateway.events(2)
+    assert isinstance(opened, Opened)
+    assert opened.screening is not None
+    assert len(opened.screening.crossed) == 1
+
+
+@on_uvloop
+async def test_a_comment_that_nobody_screens_is_not_released(tmp_path: Path) -> None:
+    stream = streaming(b": %b\n\n" % PHRASE.encode(), chat_event("Hi"), chat_event(None), DONE)
+    async with screened(stream, tmp_path) as gateway:
+        reply = await gateway.post(CHAT, chat(stream=True))
+    assert answer_in(reply.body) == "Hi"
+    assert PHRASE.encode() not in reply.body
+
+
+@on_uvloop
+async def test_embeddings_in_place_of_text_are_refused(tmp_path: Path) -> None:
+    async with screened(answering(answer_of(chat_body())), tmp_path) as gateway:
+        for part in ({"type": "prompt_embeds", "data": "AAAA"}, {"prompt_embeds": "AAAA"}):
+            body = {"model": MODEL, "messages": [{"role": "user", "content": [part]}]}
+            assert (await gateway.post(CHAT, body)).code == "invalid_request"
+        assert gateway.upstream.requests == []

@@ -229,3 +229,11 @@ def test_an_error_that_the_upstream_answers_with_is_read_for_it_may_quote_the_mo
     assert "hidden" in piece.text
     assert "hidden" in answer_text(reader.content())
     assert not reader.broke
+
+
+def test_a_field_that_nobody_told_us_of_does_not_cut_the_text_to_pieces() -> None:
+    choices = [{"index": 0, "delta": {"content": text, "news": "acme"}} for text in ("one ", "two")]
+    reader, found = read(*map(chunk, choices))
+    assert [text for _, part, text, _ in found if part == "text"] == ["one ", "two"]
+    assert [part for _, part, _, _ in found if part != "text"] == ["other", "other"]
+    assert answer_text(reader.content()) == "one twoacmeacme"

@@ -350,3 +350,17 @@ def test_a_whole_answer_that_is_cut_holds_no_text() -> None:
     assert (told["id"], told["model"], told["usage"]) == ("resp_1", "m", USAGE)
     assert (told["output"], told["status"]) == ([], "incomplete")
     assert told["incomplete_details"] == {"reason": "content_filter"}
+
+
+def test_a_delta_with_a_field_that_nobody_told_us_of_is_told_whole_though_it_repeats() -> None:
+    name = "response.output_text.delta"
+    deltas = [{"type": name, "delta": text, "news": None} for text in ("so hard. ", "so ", "hard")]
+    reader, found = read(*deltas)
+    assert [text for part, text, _ in found if part == "text"] == ["so hard. ", "so ", "hard"]
+    assert answer_text(reader.content()) == "so hard. so hard"
+
+
+def test_the_tokens_of_a_delta_are_a_text_beside_it() -> None:
+    tokens = [{"token": " ahead", "logprob": -1.0, "top_logprobs": [{"token": " back"}]}]
+    delta = {"type": "response.output_text.delta", "delta": "", "logprobs": tokens}
+    assert read(delta)[1] == [("tokens", " ahead", -1), ("alternatives", "  back", -1)]
