@@ -7,6 +7,7 @@
     ├── EventLogError
     │   ├── JournalFull        no room to keep another exchange: refuse it
     │   ├── JournalBroken      a write or sync failed: nothing more is promised
+    │   ├── SegmentDamaged     a file of the journal does not hold what was written to it
     │   ├── BadRecord          a record that cannot be read: goes to the dead letters
     │   └── ShipFailed         Kafka did not acknowledge all records: send them again
     ├── ArtefactError          a detector's files are missing, altered or too new
@@ -61,6 +62,10 @@ class JournalFull(EventLogError):
 
 class JournalBroken(EventLogError):
     """A write or a sync failed in a way that leaves durability unknown."""
+
+
+class SegmentDamaged(EventLogError):
+    """A file of the journal does not hold what was written to it."""
 
 
 class BadRecord(EventLogError):

@@ -1,7 +1,6 @@
 """The journal as the event loop sees it: an append is a future."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -65,10 +64,10 @@ class Evidence:
         Raises:
             JournalFull, JournalBroken: at once, unless `ends`; or the future fails with them.
         """
+        size_bytes = self._round_bytes + record.size_bytes
         if not ends:
-            size_bytes = self._round_bytes + record.size_bytes
             self.journal.check_room(size_bytes, ends=False)
-            self._round_bytes = size_bytes
+        self._round_bytes = size_bytes
         future: asyncio.Future[Position] = self._loop.create_future()
         waiter = _Waiter(future, time.perf_counter(), on_decided)
         if not self._round:
@@ -80,11 +79,11 @@ class Evidence:
     def flush(self) -> None:
         """Hand over what was appended in this round."""
         pendings, self._round = self._round, []
-        self._round_bytes = 0
+        size_bytes, self._round_bytes = self._round_bytes, 0
         if not pendings:
             return
         try:
-            self.journal.put(pendings)
+            self.journal.put(pendings, size_bytes)
         except JournalBroken as error:
             for pending in pendings:
                 pending.error = error
@@ -92,8 +91,10 @@ class Evidence:
 
     def announce(self, decided: Sequence[Pending]) -> None:
         """Hand records that are decided to the loop. Called from the journal's threads."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        try:
             self._loop.call_soon_threadsafe(self._resolve, decided)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            return
 
     async def drain(self, timeout_s: float) -> None:
         """Wait, if not for too long, until nothing is undecided."""

@@ -3,20 +3,19 @@
 import select
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
-import apsw
 import pytest
 
-from service.events.journal.segment import segment_numbers, segment_path
 from service.events.log import Topic
 from service.events.schema import Closed, to_event
 from tests.e2e.evidence import CATCH_UP_S, assert_counted_alike, screened
 from tests.e2e.traffic import error_code, request
 from tests.real_parts.kafka_broker import wait_until
 from tests.real_parts.serving import RawClient
+from tests.real_parts.stalled_disk import StalledDisk
 from tests.real_parts.watchgate import Watchgate
 
 MIB = 2**20
@@ -83,13 +82,14 @@ def test_a_full_disk_refuses_new_exchanges_ends_open_ones_and_is_survived(
 
 
 def test_a_full_queue_refuses_what_does_not_fit_and_serves_the_rest_when_the_disk_goes_on(
-    mock_vllm: str, tmp_path: Path
+    mock_vllm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watchgate = Watchgate(tmp_path / "watchgate", mock_vllm, journal=JOURNAL)
+    disk = StalledDisk(tmp_path, watchgate.journals / "gateway-0", monkeypatch)
     key = watchgate.create_key("acme")
     with watchgate, ExitStack() as stack:
         clients = [stack.enter_context(RawClient(watchgate.port)) for _ in range(8)]
-        with stalled(watchgate.journals / "gateway-0"):
+        with disk.stalled():
             for client in clients:
                 client.send(request(key, QUARTER_MIB))
             wait_until(lambda: answered(clients), REFUSED_S, "what does not fit is refused")
@@ -144,16 +144,3 @@ def fill(path: Path) -> None:
             with suppress(OSError):  # no space left on device
                 while file.write(bytes(block)) == block:
                     pass
-
-
-@contextmanager
-def stalled(journal: Path) -> Iterator[None]:
-    """Hold up the journal's writer, as a disk does that answers nothing for a while."""
-    db = apsw.Connection(str(segment_path(journal, segment_numbers(journal)[-1])))
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        db.execute("ROLLBACK")
-        db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        db.close()

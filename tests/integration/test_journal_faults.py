@@ -71,7 +71,7 @@ def test_whatever_was_announced_before_a_kill_is_there_afterwards(tmp_path: Path
         closed = {name for kind, name in found.values() if kind == "closed"}
         assert {one.id for one in journal.open_exchanges()} == opened - closed
         journal.close()
-    assert len(list(folder.glob("*.db"))) > 1, "no segment followed another in all these rounds"
+    assert len(list(folder.glob("*.seg"))) > 1, "no segment followed another in all these rounds"
 
 
 # A full disk
@@ -118,7 +118,7 @@ def test_a_journal_opens_on_a_full_disk_to_end_what_was_left_open(tmp_path: Path
     report = _on_a_small_disk("start_on_a_full_disk", tmp_path / "disk")
     assert report == {
         "found_open": 10,
-        "next_opening": "refused: JournalFull",
+        "next_opening": "failed: JournalFull",
         "ends": ["written"],
         "room_again": True,
         "after": "written",

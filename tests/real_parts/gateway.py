@@ -254,7 +254,7 @@ class Gate:
     def check_room(self, size_bytes: int, *, ends: bool) -> None:
         self._journal.check_room(size_bytes, ends=ends)
 
-    def put(self, pendings: Sequence[Pending]) -> None:
+    def put(self, pendings: Sequence[Pending], _size_bytes: int) -> None:
         for pending in pendings:
             pending.error = self._errors.get(pending.record.kind)
         refused = [pending for pending in pendings if pending.error is not None]
@@ -273,7 +273,7 @@ class Gate:
     def let_in(self) -> None:
         """Let in what waits."""
         held, self._held = self._held, []
-        self._journal.put(held)
+        self._journal.put(held, sum(one.record.size_bytes for one in held))
 
     async def stay_open(self) -> None:
         """Let in whatever comes, until cancelled."""

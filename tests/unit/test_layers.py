@@ -26,7 +26,6 @@ VIOLATIONS: Mapping[str, tuple[str, str]] = {
     ),
     "The core is pure": ("service/core/planted_io.py", "pathlib"),
     "Only the Kafka event log imports kafka": ("service/workers/planted_kafka.py", "kafka"),
-    "Only the journal imports apsw": ("service/store/planted_apsw.py", "apsw"),
     "Neither the gateway nor the event log imports SQL": (
         "service/gateway/planted_sql.py",
         "sqlalchemy",

@@ -1,9 +1,9 @@
-"""The durable local log of one process: a row of SQLite segments with one writer.
+"""The durable local log of one process: a row of segments with one writer.
 
     <root>/gateway-0/            one folder a journal, its name the `log` of positions
         lock                     held (flock) by the process that writes
         synced                   the mark up to which readers may read, see mark.py
-        00000001.db …            segments, see segment.py: only the last is ever written to
+        00000001.seg …           segments, see segment.py: only the last is ever written to
         ballast                  space kept for the ends of exchanges, see space.py
     <root>/groups/<name>.json    what each consumer group has acknowledged, see groups.py
 

@@ -1,43 +1,72 @@
 """Looking into the journals beside their readers: for receipts and dead letters."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
-from service.events.journal.segment import Disk, segment_numbers
+import msgspec
+
+from service.errors import SegmentDamaged
+from service.events.journal.mark import Mark
+from service.events.journal.segment import segment_numbers
 from service.events.journal.segment_reader import SegmentReader
-from service.events.log import Position, Received, Topic
+from service.events.log import Position, Received, Record, Topic
+
+
+class _OfExchange(msgspec.Struct):
+    exchange_id: str | None = None
+
+
+_decoder = msgspec.json.Decoder(_OfExchange)
 
 
 def find_exchange(root: Path, exchange_id: str) -> Iterator[Received]:
     """Return the records and verdicts of an exchange; reads every segment, newest last."""
-    for reader in _segments(root):
-        yield from reader.find(exchange_id)
+    return (one for one in _everything(root) if _is_of(one.record, exchange_id))
 
 
 def read_topic(root: Path, topic: Topic) -> Iterator[Received]:
     """Return all records of a topic that the journals still hold."""
-    for reader in _segments(root):
-        yield from reader.read(0, 2**62, [topic], -1)[0]
+    return (one for one in _everything(root) if one.record.topic is topic)
 
 
 def oldest_unread(folder: Path, acknowledged: Position | None) -> Received | None:
     """Return a journal's first record after what a group has acknowledged."""
     part, offset = (acknowledged.part, acknowledged.offset) if acknowledged else (0, 0)
+    return next(_records(folder, part, offset), None)
+
+
+def _everything(root: Path) -> Iterator[Received]:
+    for path in sorted(root.glob("*/synced")):
+        yield from _records(path.parent, 0, 0)
+
+
+def _records(folder: Path, part: int, after: int) -> Iterator[Received]:
+    """Return a journal's records from a segment on, behind an offset."""
     for number in segment_numbers(folder):
         if number >= part:
-            with closing(SegmentReader(folder, number, Disk())) as reader:
-                received, _ = reader.read(offset, 2**62, list(Topic), 1)
-            if received:
-                return received[0]
-    return None
-
-
-def _segments(root: Path) -> Iterator[SegmentReader]:
-    for mark in sorted(root.glob("*/synced")):
-        for number in segment_numbers(mark.parent):
-            reader = SegmentReader(mark.parent, number, Disk())
             try:
-                yield reader
-            finally:
-                reader.close()
+                with closing(SegmentReader(folder, number)) as reader:
+                    written = reader.written(_synced(folder))
+                    yield from (one for one in written if one.position.offset > after)
+            except FileNotFoundError:  # it was removed just now
+                continue
+            except SegmentDamaged as error:
+                raise SegmentDamaged(f"segment {number} of {folder.name}: {error}") from None
+
+
+def _synced(folder: Path) -> int:
+    try:
+        mark = Mark(folder / "synced", writable=False)
+    except (FileNotFoundError, ValueError):  # its writer is about to make it
+        return 0
+    with closing(mark):
+        return mark.get()
+
+
+def _is_of(record: Record, exchange_id: str) -> bool:
+    if record.kind != "verdict":
+        return record.id == exchange_id
+    with suppress(msgspec.MsgspecError):
+        return exchange_id in {record.id, _decoder.decode(record.body).exchange_id}
+    return record.id == exchange_id

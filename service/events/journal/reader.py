@@ -8,19 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import apsw
-
-from service.errors import EventLogError
+from service.errors import EventLogError, SegmentDamaged
+from service.events.journal.cursor import Cursor
 from service.events.journal.groups import Group, groups_folder
 from service.events.journal.mark import Mark
-from service.events.journal.segment import Disk, segment_numbers, segment_path
-from service.events.journal.segment_reader import SegmentReader
 from service.events.log import Lag, Position, Received, Topic
 
 _RESCAN_S: Final = 1.0
-_BATCH_BYTES: Final = 32 * 1024 * 1024
-"""What one journal may bring to a `poll`, but for the record that goes over it: what bounds the
-memory of whoever reads."""
 _IDLE_WAIT_S: Final = 0.02
 
 
@@ -34,7 +28,6 @@ class JournalReader:
         topics: Collection[Topic],
         *,
         batch_records: int = 256,
-        disk: Disk | None = None,
     ) -> None:
         """Start after what the group acknowledged before.
 
@@ -47,7 +40,6 @@ class JournalReader:
         self._root = root
         self._topics = [topic for topic in Topic if topic in topics]
         self._batch_records = batch_records
-        self._disk = disk or Disk()
         self._group = Group(groups_folder(root), group)
         self._lock_fd = _lock_group(groups_folder(root), group)
         self._acknowledged = self._group.load()
@@ -82,8 +74,8 @@ class JournalReader:
         records = dict.fromkeys(self._topics, 0)
         for cursor in self._cursors.values():
             with _as_log_error(cursor.log):
-                for topic in self._topics:
-                    records[topic] += cursor.count(topic)
+                for topic, count in cursor.unread().items():
+                    records[topic] += count
         return Lag(records)
 
     def close(self) -> None:
@@ -111,7 +103,7 @@ class JournalReader:
                 mark = _open_mark(path)
                 start = self._acknowledged.get(folder.name)
                 if mark is not None:
-                    cursor = Cursor(folder, mark, start, self._topics, self._disk)
+                    cursor = Cursor(folder, mark, start, self._topics)
                     self._cursors[folder.name] = cursor
 
     def _read_all(self) -> list[Received]:
@@ -122,100 +114,11 @@ class JournalReader:
         return received
 
 
-class Cursor:
-    """How far one journal was read."""
-
-    def __init__(
-        self,
-        folder: Path,
-        mark: Mark,
-        start: Position | None,
-        topics: Sequence[Topic],
-        disk: Disk,
-    ) -> None:
-        """Start after a position, or with the oldest segment that is there."""
-        self.log = folder.name
-        self._folder = folder
-        self._topics = topics
-        self._disk = disk
-        self._mark = mark
-        self.position = start or Position(self.log, 0, 0)
-        self._last_returned = self.position.offset
-        self._segment: SegmentReader | None = None
-
-    def read(self, limit: int) -> list[Received]:
-        """Return the next records of the topics, and pass over those of others."""
-        synced = self._mark.get()
-        received: list[Received] = []
-        while not received and self.position.offset < synced:
-            received = self._read_segment(synced, limit)
-        return received
-
-    def count(self, topic: Topic) -> int:
-        """Count the synced records of a topic after the position."""
-        synced = self._mark.get()
-        total = 0
-        for number in segment_numbers(self._folder) if synced > self.position.offset else []:
-            if number >= self.position.part:
-                reader = SegmentReader(self._folder, number, self._disk)
-                total += reader.count(self.position.offset, synced, topic)
-                reader.close()
-        return total
-
-    def is_idle_after(self, acknowledged: Position | None) -> bool:
-        """Say whether all that was returned is acknowledged, so that the rest may be passed."""
-        return self._last_returned <= (acknowledged.offset if acknowledged else 0)
-
-    def close(self) -> None:
-        """Let the files go."""
-        if self._segment is not None:
-            self._segment.close()
-            self._segment = None
-        self._mark.close()
-
-    def _read_segment(self, synced: int, limit: int) -> list[Received]:
-        segment = self._segment or self._open(self.position.part)
-        received, is_all = segment.read(
-            self.position.offset, synced, self._topics, limit, _BATCH_BYTES
-        )
-        if received:
-            self._last_returned = received[-1].position.offset
-        if is_all:
-            self._pass_over(segment, synced)
-        else:
-            self.position = received[-1].position
-        return received
-
-    def _open(self, number: int) -> SegmentReader:
-        """Open a segment, or the oldest one after it if it is gone."""
-        later = [n for n in segment_numbers(self._folder) if n >= number]
-        if not later:
-            raise EventLogError(f"the segments of {self.log} from {number} on are gone")
-        self._segment = SegmentReader(self._folder, later[0], self._disk)
-        self.position = self.position._replace(part=later[0])
-        return self._segment
-
-    def _pass_over(self, segment: SegmentReader, synced: int) -> None:
-        """Move on from what was read up to `synced`, to the next segment if this one is full."""
-        before = self.position.offset
-        self.position = self.position._replace(offset=synced)
-        if not segment_path(self._folder, segment.number + 1).exists():
-            return
-        following = SegmentReader(self._folder, segment.number + 1, self._disk)
-        if following.after_offset > synced:  # it came since, and there is more to read here
-            following.close()
-            return
-        segment.close()
-        self._segment = following
-        begin = max(before, following.after_offset)
-        self.position = Position(self.log, following.number, begin)
-
-
 @contextmanager
 def _as_log_error(log: str) -> Iterator[None]:
     try:
         yield
-    except apsw.Error as error:
+    except (OSError, SegmentDamaged) as error:
         raise EventLogError(f"a segment of {log} cannot be read: {error}") from None
 
 

@@ -1,72 +1,63 @@
-"""One segment: an SQLite file in WAL mode, its tables and its statements.
+"""One segment: a file to which groups of records are appended, in the format of frames.py.
 
-The writer commits with synchronous=NORMAL, which appends to the write-ahead log without a sync
-(*written*); a sync of that log then makes every commit before it durable (*synced*). The log is
-moved into the file once, when the segment is full: that costs least (load_tests/bench_journal.py).
+A group is written by one write(2) (*written*); a sync of the file then makes every group before
+it durable (*synced*). What was not written whole is cut off again before anything else is
+written.
 
-A segment appears under its name complete with its tables, and only once everything before it is
+A segment appears under its name complete with its header, and only once everything before it is
 synced: that it is there says that the one before is full, and `after_offset` where that ended.
 """
 
 import errno
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import apsw
-
+from service.errors import JournalBroken
+from service.events.journal.frames import Carried, Header, crc_at_end, pack_group, pack_header
 from service.events.journal.groups import sync_folder
 from service.events.log import Position, Record
 
-_SCHEMA: Final = """
--- one row: the last offset of the segments before
-CREATE TABLE segment (after_offset INTEGER NOT NULL) STRICT;
-CREATE TABLE records (
-    offset  INTEGER PRIMARY KEY,
-    topic   TEXT NOT NULL,
-    key     BLOB NOT NULL,
-    kind    TEXT NOT NULL,
-    id      TEXT NOT NULL,
-    key_id  TEXT,
-    body    BLOB NOT NULL,
-    content BLOB
-) STRICT;
--- exchanges that were open when this segment began: their `opened`, wherever it stands
-CREATE TABLE carried (id TEXT NOT NULL, segment INTEGER, offset INTEGER, body BLOB NOT NULL) STRICT;
-"""
-_PAGE_BYTES: Final = 8192
-"""Three records of 2.2 KB fill one: with 4096 it is one, and a commit costs a third more CPU."""
-BUSY_MS: Final = 10_000
-_CHECKPOINTBUSY_MS: Final = 200
-_INSERT: Final = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-
-Row = tuple[int, str, bytes, str, str, str | None, bytes, bytes | None]
+_SUFFIX: Final = ".seg"
 
 
-def size_bytes_of(path: str) -> int:
-    """Return the size of a file, 0 if it is not there."""
-    try:
-        return os.stat(path).st_size  # noqa: PTH116  (called for every group)
-    except FileNotFoundError:
-        return 0
-
-
-def _sync_file(path: str) -> None:
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        os.fdatasync(fd)
-    finally:
-        os.close(fd)
-
-
-@dataclass(frozen=True, slots=True)
 class Disk:
-    """How segments reach the disk; tests put a lossy one in its place."""
+    """What a writer asks of the system; tests put a lossy one in its place."""
 
-    vfs: str | None = None
-    sync: Callable[[str], None] = _sync_file
+    def open(self, path: Path, *, new: bool = False) -> int:
+        """Open a file to read and write; a new one must not be there yet."""
+        flags = os.O_CREAT | os.O_EXCL if new else 0
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
+
+    def read(self, fd: int, size_bytes: int, at: int) -> bytes:
+        """Return what the file holds there."""
+        return os.pread(fd, size_bytes, at)
+
+    def write(self, fd: int, data: bytes | memoryview, at: int) -> int:
+        """Write some of the data, at least a byte; return how much that was."""
+        return os.pwrite(fd, data, at)
+
+    def cut(self, fd: int, size_bytes: int) -> None:
+        """Drop what lies behind this size."""
+        os.ftruncate(fd, size_bytes)
+
+    def sync(self, fd: int) -> None:
+        """Make what was written and cut before survive a loss of power."""
+        os.fdatasync(fd)
+
+    def rename(self, path: Path, to: Path) -> None:
+        """Give a file its name."""
+        path.rename(to)
+
+    def sync_folder(self, folder: Path) -> None:
+        """Make names that were given before survive a loss of power."""
+        sync_folder(folder)
+
+    def close(self, fd: int) -> None:
+        """Let a file go."""
+        os.close(fd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,151 +69,118 @@ class OpenExchange:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class End:
+    """Where a segment's last whole group ends."""
+
+    size_bytes: int
+    offset: int
+    """Of the last record, here or before."""
+    crc: int
+
+
 def is_disk_full(error: BaseException) -> bool:
-    """Say whether an error of SQLite or of the system means that there is no room."""
-    if isinstance(error, apsw.IOError):  # the shared memory beside the log is a file, too
-        return getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHMSIZE
-    if isinstance(error, OSError):
-        return error.errno in {errno.ENOSPC, errno.EDQUOT}
-    return isinstance(error, apsw.FullError)
+    """Say whether an error of the system means that there is no room."""
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 def segment_path(folder: Path, number: int) -> Path:
     """Return the path of a journal's segment."""
-    return folder / f"{number:08d}.db"
+    return folder / f"{number:08d}{_SUFFIX}"
 
 
 def segment_numbers(folder: Path) -> list[int]:
     """List a journal's segments, oldest first."""
-    return sorted(int(path.stem) for path in folder.glob("*.db") if path.stem.isdigit())
+    return sorted(int(path.stem) for path in folder.glob(f"*{_SUFFIX}") if path.stem.isdigit())
 
 
 def remove_segment(folder: Path, number: int) -> None:
-    """Unlink a segment and what SQLite keeps beside it."""
-    path = segment_path(folder, number)
-    for suffix in ("", "-wal", "-shm"):
-        Path(f"{path}{suffix}").unlink(missing_ok=True)
+    """Unlink a segment."""
+    segment_path(folder, number).unlink(missing_ok=True)
 
 
 def begin_segment(
     folder: Path, number: int, after_offset: int, carried: Iterable[OpenExchange], disk: Disk
-) -> None:
-    """Make a segment, complete and on disk, before it gets its name."""
+) -> "SegmentWriter":
+    """Make a segment, complete and on disk, before it gets its name.
+
+    Raises:
+        OSError: there is none; what is before it may be written to, and this tried again.
+        JournalBroken: it is not known whether there is one.
+    """
     temporary = folder / "next.tmp"
     temporary.unlink(missing_ok=True)
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-    db = apsw.Connection(str(temporary), vfs=disk.vfs)
+    rows = tuple(Carried(x.id, x.position.part, x.position.offset, x.body) for x in carried)
+    header = pack_header(Header(number, after_offset, rows))
+    fd = disk.open(temporary, new=True)
     try:
-        for pragma in (f"page_size={_PAGE_BYTES}", "journal_mode=OFF", "synchronous=OFF"):
-            db.execute(f"PRAGMA {pragma}")
-        db.execute(f"BEGIN; {_SCHEMA}")
-        db.execute("INSERT INTO segment VALUES (?)", (after_offset,))
-        rows = [(x.id, x.position.part, x.position.offset, x.body) for x in carried]
-        db.executemany("INSERT INTO carried VALUES (?, ?, ?, ?)", rows)
-        db.execute("COMMIT")
-        db.execute("PRAGMA journal_mode=WAL")
-    finally:
-        db.close()
-    disk.sync(str(temporary))
-    temporary.rename(segment_path(folder, number))
-    sync_folder(folder)
-
-
-def to_row(offset: int, record: Record) -> Row:
-    """Lay a record out as a row."""
-    return (
-        offset,
-        record.topic,
-        record.key,
-        record.kind,
-        record.id,
-        record.key_id,
-        record.body,
-        record.content,
-    )
+        write_all(disk, fd, header, 0)
+        disk.sync(fd)
+        disk.rename(temporary, segment_path(folder, number))
+        _sync_names(folder, disk)
+    except BaseException:
+        disk.close(fd)
+        temporary.unlink(missing_ok=True)
+        raise
+    return SegmentWriter(fd, number, End(len(header), after_offset, crc_at_end(header)), disk)
 
 
 class SegmentWriter:
     """The last segment of a journal. Used from one thread at a time, but for `sync`."""
 
-    def __init__(self, folder: Path, number: int, disk: Disk) -> None:
-        """Open a segment that exists."""
+    def __init__(self, fd: int, number: int, end: End, disk: Disk) -> None:
+        """Go on behind the last group of a file that is open."""
         self.number = number
-        self._path = segment_path(folder, number)
-        self._wal_path = f"{self._path}-wal"
+        self._fd = fd
         self._disk = disk
-        flags = apsw.SQLITE_OPEN_READWRITE
-        self._db = apsw.Connection(str(self._path), flags=flags, vfs=disk.vfs)
-        self._db.set_busy_timeout(BUSY_MS)
-        self._db.execute("PRAGMA wal_autocheckpoint=0")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self.after_offset = int(self._db.execute("SELECT after_offset FROM segment").get)
-        self._file_bytes = self._path.stat().st_size
+        self.size_bytes = end.size_bytes
+        self.last_offset = end.offset
+        self._crc = end.crc
 
-    def settle(self) -> None:
-        """Bring whatever the file holds to the disk; commits after this need a `sync`."""
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._truncate_wal()
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._file_bytes = self._path.stat().st_size
-
-    def insert(self, rows: Iterable[Row]) -> None:
-        """Commit rows together: once this returns they are written."""
-        execute = self._db.execute
-        execute("BEGIN IMMEDIATE")
-        try:
-            self._db.executemany(_INSERT, rows)
-            execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:  # SQLite has rolled back by itself after some errors
-                execute("ROLLBACK")
-            raise
-
-    def sync(self) -> None:
-        """Make every commit before this call survive a loss of power. Any thread may call it."""
-        self._disk.sync(self._wal_path)
-
-    def size_bytes(self) -> int:
-        """Return the size of the file with its write-ahead log; cheap enough for every group."""
-        return self._file_bytes + size_bytes_of(self._wal_path)
-
-    def last_offset(self) -> int:
-        """Return the highest offset, here or before."""
-        return int(self._db.execute("SELECT max(offset) FROM records").get or self.after_offset)
-
-    def open_exchanges(self, log: str) -> list[OpenExchange]:
-        """List what was opened, here or before, and not closed here."""
-        query = """
-            SELECT id, segment, offset, body FROM carried
-            UNION ALL
-            SELECT id, ?, offset, body FROM records WHERE kind = 'opened'
-        """
-        closed = {id_ for (id_,) in self._db.execute("SELECT id FROM records WHERE kind='closed'")}
-        return [
-            OpenExchange(id_, Position(log, segment, offset), body)
-            for id_, segment, offset, body in self._db.execute(query, (self.number,))
-            if id_ not in closed
-        ]
-
-    def close(self) -> None:
-        """Move everything into the file and let it go.
+    def write(self, records: Sequence[Record]) -> None:
+        """Append records as one group: once this returns they are written, else none of them is.
 
         Raises:
-            apsw.FullError: there is no room for it; the segment stays open, try again.
+            OSError: the system's.
+            JournalBroken: and what was written of it could not be cut off: write no more.
         """
-        self._truncate_wal()
-        self._db.close()
-
-    def abandon(self) -> None:
-        """Let the file go as it is: its next writer recovers what it holds."""
-        self._db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        self._db.close()
-
-    def _truncate_wal(self) -> None:
-        self._db.set_busy_timeout(_CHECKPOINTBUSY_MS)
+        group, crc = pack_group(records, self.last_offset + 1, self._crc)
         try:
-            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        except apsw.BusyError:  # a reader is in the way: the log stays, and is synced as it is
-            self.sync()
-        finally:
-            self._db.set_busy_timeout(BUSY_MS)
+            write_all(self._disk, self._fd, group, self.size_bytes)
+        except BaseException:
+            self._cut()
+            raise
+        self.size_bytes += len(group)
+        self.last_offset += len(records)
+        self._crc = crc
+
+    def sync(self) -> None:
+        """Make every group before this call survive a loss of power. Any thread may call it."""
+        self._disk.sync(self._fd)
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._disk.close(self._fd)
+
+    def _cut(self) -> None:
+        try:
+            self._disk.cut(self._fd, self.size_bytes)
+        except OSError as error:
+            raise JournalBroken(f"half a group could not be cut off: {error}") from None
+
+
+def _sync_names(folder: Path, disk: Disk) -> None:
+    try:
+        disk.sync_folder(folder)
+    except OSError as error:
+        raise JournalBroken(f"the name of a segment could not be synced: {error}") from None
+
+
+def write_all(disk: Disk, fd: int, data: bytes, at: int) -> None:
+    """Write all of it, however little the system takes at a time."""
+    done = disk.write(fd, data, at)
+    while done < len(data):
+        more = disk.write(fd, memoryview(data)[done:], at + done)
+        if more == 0:
+            raise OSError(errno.EIO, "a write took nothing")
+        done += more

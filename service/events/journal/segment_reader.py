@@ -1,90 +1,141 @@
 """A segment as its readers see it, in the writer's process or in another."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
+from itertools import count
 from pathlib import Path
-from typing import Final
-from urllib.parse import quote
 
-import apsw
-
-from service.events.journal.segment import BUSY_MS, Disk, Row, segment_path, size_bytes_of
+from service.errors import EventLogError, SegmentDamaged
+from service.events.journal.frame_reader import FrameReader
+from service.events.journal.frames import TOPICS
+from service.events.journal.segment import segment_numbers
 from service.events.log import Position, Received, Record, Topic
-
-_COLUMNS: Final = "offset, topic, key, kind, id, key_id, body, content"
-
-
-def _to_read(folder: Path, number: int) -> str:
-    """Return the URI to read a segment by: one that is closed needs no lock and no file beside.
-
-    So it can be read on a full disk, and nothing is left lying beside it.
-    """
-    path = segment_path(folder, number)
-    closed = segment_path(folder, number + 1).exists() and not size_bytes_of(f"{path}-wal")
-    return f"file:{quote(str(path))}{'?immutable=1' if closed else ''}"
 
 
 class SegmentReader:
-    """A segment as another process (or thread) reads it, while it is written or after."""
+    """A place in a segment, moved on by whoever reads or counts what is synced."""
 
-    def __init__(self, folder: Path, number: int, disk: Disk) -> None:
-        """Open a segment that exists, for reading alone.
+    def __init__(self, folder: Path, number: int) -> None:
+        """Open a segment and stand before its first record.
 
         Raises:
-            apsw.CantOpenError: it is gone.
+            FileNotFoundError: it is gone.
+            SegmentDamaged: its header is not what was written.
         """
         self.number = number
         self._log = folder.name
-        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-        self._db = apsw.Connection(_to_read(folder, number), flags=flags, vfs=disk.vfs)
-        self._db.set_busy_timeout(BUSY_MS)
-        self.after_offset = int(self._db.execute("SELECT after_offset FROM segment").get)
+        self._frames = FrameReader(folder, number)
+        self.after_offset = self._frames.header.after_offset
+        self._last_offset = self.after_offset
+        self._next: list[Record] = []
+        """The records behind the place that stand in one frame with it, the next one last."""
+        self.passed = [0] * len(TOPICS)
+        """How many records of each topic stand before the place."""
+
+    @property
+    def position(self) -> Position:
+        """Where the last record before the place stands, here or in the segments before."""
+        return Position(self._log, self.number, self._last_offset)
 
     def read(
         self,
-        after: int,
         up_to: int,
-        topics: Sequence[Topic],
-        limit: int,
+        topics: Collection[Topic],
+        limit: float = math.inf,
         max_bytes: float = math.inf,
-    ) -> tuple[list[Received], bool]:
-        """Return records of these topics with after < offset ≤ up_to, in order.
+    ) -> list[Received]:
+        """Return the next records of these topics with offset ≤ up_to, in order, and move on.
 
-        At most `limit` of them, and none after those that reach `max_bytes`; and whether that
-        was all.
+        At most `limit` of them, and none after those that reach `max_bytes`. The records up to
+        `up_to` must have been written before this call.
         """
-        marks = ",".join("?" * len(topics))
-        query = (
-            f"SELECT {_COLUMNS} FROM records WHERE offset > ? AND offset <= ? "  # noqa: S608
-            f"AND topic IN ({marks}) ORDER BY offset LIMIT ?"
-        )
-        rows = self._db.execute(query, (after, up_to, *(t.value for t in topics), limit))
+        self._frames.forget()
         received: list[Received] = []
-        for row in rows:
-            received.append(self._received(row))
-            max_bytes -= received[-1].record.size_bytes
-            if max_bytes <= 0:
-                rows.close()
+        while self._last_offset < up_to and len(received) < limit and max_bytes > 0:
+            if self._next:
+                record = self._pass()
+                if record.topic in topics:
+                    received.append(Received(record, self.position))
+                    max_bytes -= record.size_bytes
+                continue
+            try:
+                if not self._enter_frame(up_to, topics):
+                    break
+            except (OSError, SegmentDamaged):
+                if not received:  # else it is told by the next call
+                    raise
                 break
-        return received, max_bytes > 0 and len(received) != limit
+        return received
 
-    def find(self, exchange_id: str) -> Iterator[Received]:
-        """Return the records and verdicts of an exchange, by reading through the segment."""
-        of_exchange = """id = ?1 OR kind = 'verdict' AND ?1 =
-            CASE WHEN json_valid(CAST(body AS TEXT)) THEN body ->> 'exchange_id' END"""
-        query = f"SELECT {_COLUMNS} FROM records WHERE {of_exchange} ORDER BY offset"  # noqa: S608
-        return (self._received(row) for row in self._db.execute(query, (exchange_id,)))
+    def skip(self, up_to: int) -> None:
+        """Move on behind the records with offset ≤ up_to, which were written before this call."""
+        self.read(up_to, ())
 
-    def count(self, after: int, up_to: int, topic: Topic) -> int:
-        """Count the records of a topic with after < offset ≤ up_to."""
-        query = "SELECT count(*) FROM records WHERE offset > ? AND offset <= ? AND topic = ?"
-        return int(self._db.execute(query, (after, up_to, topic.value)).get)
+    def written(self, synced: int) -> Iterator[Received]:
+        """Return what is written from the next frame on, also what is not synced yet.
+
+        Of that what a writer is about to write, or has cut off, is left out.
+
+        Raises:
+            SegmentDamaged: what was synced is not what was written.
+        """
+        self._frames.forget()
+        group: list[Received] = []
+        while frame := self._frames.next_whole(synced):
+            head, records = frame
+            places = (Position(self._log, self.number, n) for n in count(head.first_offset))
+            group += map(Received, records, places)
+            if head.ends_group or head.last_offset <= synced:
+                yield from group
+                group.clear()
 
     def close(self) -> None:
         """Let the file go."""
-        self._db.close()
+        self._frames.close()
 
-    def _received(self, row: Row) -> Received:
-        offset, topic, key, kind, id_, key_id, body, content = row
-        record = Record(Topic(topic), key, kind, id_, body, content, key_id)
-        return Received(record, Position(self._log, self.number, offset))
+    def _enter_frame(self, up_to: int, topics: Collection[Topic]) -> bool:
+        """Have the records of the next frame, or pass it if none is wanted; False at the end."""
+        head = self._frames.next_head()
+        if head is None:
+            return False
+        wanted = any(n for n, topic in zip(head.counts, TOPICS, strict=True) if topic in topics)
+        if wanted or head.last_offset > up_to:
+            self._next = self._frames.load(head)[::-1]
+        else:
+            self._last_offset = head.last_offset
+            self.passed = [n + more for n, more in zip(self.passed, head.counts, strict=True)]
+        self._frames.step(head)
+        return True
+
+    def _pass(self) -> Record:
+        record = self._next.pop()
+        self._last_offset += 1
+        self.passed[TOPICS.index(record.topic)] += 1
+        return record
+
+
+def oldest_from(folder: Path, number: int) -> SegmentReader:
+    """Open a segment, or the oldest one after it if it is gone.
+
+    Raises:
+        EventLogError: there is none.
+    """
+    later = [n for n in segment_numbers(folder) if n >= number]
+    if not later:
+        raise EventLogError(f"the segments of {folder.name} from {number} on are gone")
+    return SegmentReader(folder, later[0])
+
+
+def following(folder: Path, segment: SegmentReader) -> SegmentReader:
+    """Open what comes after a segment that was gone through, as more is synced than it holds.
+
+    Raises:
+        SegmentDamaged: it should hold more.
+    """
+    if max(segment_numbers(folder), default=0) <= segment.number:
+        raise SegmentDamaged("it ends before what was synced does")
+    after = oldest_from(folder, segment.number + 1)
+    if after.number == segment.number + 1 and after.after_offset != segment.position.offset:
+        after.close()
+        raise SegmentDamaged("it ends before the next one begins")
+    return after

@@ -1,20 +1,21 @@
 """The journal's writer: group commits from a thread, syncs from another, two watermarks.
 
-    append() ──queue──▶ write thread ──commit──▶ written ──▶ sync thread ──fdatasync──▶ synced
-                        (a group each)                        (mark moves, readers see it)
+    append() ──queue──▶ write thread ──write──▶ written ──▶ sync thread ──fdatasync──▶ synced
+                        (a group each)                       (mark moves, readers see it)
 
-The write thread takes whatever waits and commits it as one group, so that a commit's cost is
+The write thread takes whatever waits and writes it as one group, so that a write's cost is
 shared by all who came during the one before. The sync thread syncs at once when someone waits
 for it and otherwise every `sync_interval_s`.
 """
 
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from service.errors import EventLogError, JournalBroken, JournalFull
-from service.events.journal.mark import Mark
+from service.events.journal.open_exchanges import OpenExchanges
 from service.events.journal.pending import (
     Announce,
     Fault,
@@ -23,22 +24,18 @@ from service.events.journal.pending import (
     Teller,
     announce_nothing,
 )
-from service.events.journal.recovery import full_segments, open_in, open_segment
-from service.events.journal.segment import (
-    Disk,
-    OpenExchange,
-    SegmentWriter,
-    begin_segment,
-    is_disk_full,
-    to_row,
-)
-from service.events.journal.space import Ballast, Limits
+from service.events.journal.recovery import open_journal
+from service.events.journal.segment import Disk, OpenExchange, begin_segment, is_disk_full
+from service.events.journal.space import Ballast, FullSegment, Limits
 from service.events.journal.syncer import Syncer
-from service.events.journal.upkeep import OpenExchanges, Upkeep
+from service.events.journal.upkeep import Upkeep
 from service.events.log import Durability, Position, Record
 
 _WRITTEN: Final = Durability.WRITTEN
 _SYNCED: Final = Durability.SYNCED
+_USUAL_BYTES: Final = 16 * 1024
+_new: Final = tuple.__new__
+"""Makes a position in half the time of its own constructor."""
 _DISK_FULL: Final = "the disk is full"
 
 
@@ -70,13 +67,10 @@ class Journal:
         self._tell = Teller(announce, self.log)
         self._disk = disk or Disk()
         self._ballast = Ballast(folder, limits.reserve_bytes)
-        self._segment = open_in(self._ballast, lambda: open_segment(folder, self._disk))
-        full = open_in(self._ballast, lambda: full_segments(folder, self._segment, self._disk))
-        self._open = OpenExchanges(self._segment.open_exchanges(self.log))
-        last = self._segment.last_offset()
-        self._written = Position(self.log, self._segment.number, last)
-        self._mark = Mark(folder / "synced", writable=True)
-        self._mark.set(last)
+        left = open_journal(folder, self._ballast, self._disk)
+        self._mark, self._segment = left.mark, left.segment
+        self._open = OpenExchanges(left.open_exchanges)
+        self._written = Position(self.log, left.segment.number, left.segment.last_offset)
         self._queue = GroupQueue()
         self._fault = Fault()
         self._syncer = Syncer(self._mark, self._fault, self._tell, sync_interval_s)
@@ -85,11 +79,11 @@ class Journal:
             limits,
             groups,
             opened=self._open,
-            full=full,
+            full=left.full,
             ballast=self._ballast,
             fault=self._fault,
         )
-        self._upkeep.last_segment_bytes = self._segment.size_bytes()
+        self._upkeep.last_segment_bytes = self._segment.size_bytes
         self._closing = threading.Lock()
         self._closed = False
         self._writer = threading.Thread(target=self._write_loop, name="journal-write", daemon=True)
@@ -109,9 +103,10 @@ class Journal:
             JournalFull: there is no room for another exchange; nothing was queued.
             JournalBroken: the journal has failed or was closed.
         """
-        self.check_room(record.size_bytes, ends=ends)
+        size_bytes = record.size_bytes
+        self.check_room(size_bytes, ends=ends)
         pending = Pending(record, level, ends, waiter)
-        self.put([pending])
+        self.put([pending], size_bytes)
         return pending
 
     def append_all(self, records: Sequence[Record]) -> Sequence[Position]:
@@ -121,21 +116,22 @@ class Journal:
         if not pendings:
             return []
         pendings[-1].waiter = done
-        self.check_room(sum(record.size_bytes for record in records), ends=False)
-        self.put(pendings)
+        size_bytes = sum(record.size_bytes for record in records)
+        self.check_room(size_bytes, ends=False)
+        self.put(pendings, size_bytes)
         done.wait()
         for pending in pendings:
             if pending.error is not None:
                 raise pending.error
         return [pending.position for pending in pendings if pending.position is not None]
 
-    def put(self, pendings: Sequence[Pending]) -> None:
-        """Queue records as one group, whose room was checked by `check_room`.
+    def put(self, pendings: Sequence[Pending], size_bytes: int) -> None:
+        """Queue records of this size as one group, whose room was checked by `check_room`.
 
         Raises:
             JournalBroken: the journal was closed; nothing was queued.
         """
-        self._queue.put(pendings, sum(pending.record.size_bytes for pending in pendings))
+        self._queue.put(pendings, size_bytes)
 
     def check_room(self, size_bytes: int, *, ends: bool) -> None:
         """See that so much may be queued; what ends an exchange always may.
@@ -156,10 +152,10 @@ class Journal:
             raise JournalBroken("the journal is closed")
 
     def has_room(self) -> bool:
-        """Say whether a new exchange would be let in."""
+        """Say whether a new exchange would be let in, if it is not a large one."""
         try:
             self.check()
-            self._check_room(0)
+            self._check_room(_USUAL_BYTES)
         except EventLogError:
             return False
         return True
@@ -195,7 +191,8 @@ class Journal:
             self._queue.end()
             self._writer.join()
             self._syncer.close()
-            self._upkeep.close(self._segment)
+            self._upkeep.close()
+            self._segment.close()
             self._mark.close()
             self._closed = True
 
@@ -217,11 +214,11 @@ class Journal:
             self._commit(group)
 
     def _commit(self, group: list[Pending]) -> None:
+        if self._fault.error is not None:
+            self._fail(group, self._fault.error)
+            return
         try:
-            self.check()
-            self._insert(group)
-        except JournalBroken as error:
-            self._fail(group, error)
+            self._append(group)
         except Exception as error:  # noqa: BLE001  (whatever it is, nobody may wait for ever)
             if is_disk_full(error):
                 self._commit_the_ends(group)
@@ -231,13 +228,13 @@ class Journal:
             self._hand_over(group)
             self._roll_if_full()
 
-    def _insert(self, group: list[Pending]) -> None:
+    def _append(self, group: list[Pending]) -> None:
         log, number, last = self._written
-        self._segment.insert([to_row(last + i, one.record) for i, one in enumerate(group, 1)])
-        for i, pending in enumerate(group, 1):
-            pending.position = Position(log, number, last + i)
-        self._written = Position(log, number, last + len(group))
-        self._upkeep.last_segment_bytes = self._segment.size_bytes()
+        self._segment.write([pending.record for pending in group])
+        for offset, pending in enumerate(group, last + 1):
+            pending.position = _new(Position, (log, number, offset))
+        self._written = _new(Position, (log, number, last + len(group)))
+        self._upkeep.last_segment_bytes = self._segment.size_bytes
 
     def _hand_over(self, group: list[Pending]) -> None:
         """Announce what was only to be written; leave the rest to the sync thread."""
@@ -278,14 +275,13 @@ class Journal:
 
     def _roll(self) -> None:
         """Begin the next segment, now that this one is synced."""
-        folder, disk = self._folder, self._disk
         old, last = self._segment, self._written.offset
         number = old.number + 1
-        begin_segment(folder, number, last, self._open.list(), disk)
-        self._segment = open_in(self._ballast, lambda: SegmentWriter(folder, number, disk))
+        self._segment = begin_segment(self._folder, number, last, self._open.list(), self._disk)
         self._written = Position(self.log, number, last)
-        self._upkeep.retire(old, last)
-        self._upkeep.last_segment_bytes = self._segment.size_bytes()
+        self._upkeep.retire(FullSegment(old.number, last, old.size_bytes, time.time()))
+        self._upkeep.last_segment_bytes = self._segment.size_bytes
+        old.close()
 
     def _fail(self, group: list[Pending], error: EventLogError) -> None:
         for pending in group:

@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import structs
 
 from service.events.journal import Journal, JournalReader, Limits, Pending
-from service.events.journal.segment import Disk, segment_numbers
+from service.events.journal.segment import segment_numbers
 from service.events.log import Durability, Received, Record, Topic
 
 KIB: Final = 1024
@@ -64,9 +64,9 @@ def ids(received: Sequence[Received]) -> list[str]:
     return [one.record.id for one in received]
 
 
-def everything(root: Path, disk: Disk | None = None) -> list[Received]:
+def everything(root: Path) -> list[Received]:
     """Read all that is synced now as a group that never read before, without committing."""
-    reader = JournalReader(root, f"look-{time.monotonic_ns()}", tuple(Topic), disk=disk)
+    reader = JournalReader(root, f"look-{time.monotonic_ns()}", tuple(Topic))
     try:
         received: list[Received] = []
         while batch := reader.poll(0):

@@ -183,7 +183,7 @@ def test_the_size_limit_still_holds_after_a_restart(tmp_path: Path) -> None:
     with pytest.raises(JournalFull):
         fill_segments(journal, tmp_path / "gateway-0", 100)
     journal.close()
-    used = sum(path.stat().st_size for path in (tmp_path / "gateway-0").glob("*.db"))
+    used = sum(path.stat().st_size for path in (tmp_path / "gateway-0").glob("*.seg"))
     again = Journal(tmp_path / "gateway-0", limits=limits, groups=["screener"])
     assert used <= again.used_bytes < used + 64 * KIB
     again.close()
@@ -268,7 +268,7 @@ def test_files_and_folders_are_for_their_owner_alone(tmp_path: Path) -> None:
     append(journal, verdict(10**6))
     everything(root)
     files = [path for path in root.rglob("*") if path.is_file()]
-    assert {path.name for path in files} >= {"synced", "00000001.db", "00000002.db-wal", "ballast"}
+    assert {path.name for path in files} >= {"synced", "00000001.seg", "00000002.seg", "ballast"}
     assert {path.name: oct(_mode(path)) for path in files if _mode(path) != 0o600} == {}
     folders = [root / "gateway-0", root / "groups"]
     assert [oct(_mode(path)) for path in folders] == [oct(0o700)] * 2

@@ -50,11 +50,9 @@ class Life:
             limits=LIMITS,
             announce=self._announced,
             sync_interval_s=chance.choice([0.001, 0.01]),
-            disk=self.disk.disk,
+            disk=self.disk,
         )
-        self.reader = JournalReader(
-            self.root, "workers", tuple(Topic), batch_records=7, disk=self.disk.disk
-        )
+        self.reader = JournalReader(self.root, "workers", tuple(Topic), batch_records=7)
         self.seen: dict[int, str] = {}
         self.promised: dict[str, Position] = {}
         self.seen_before: dict[int, str] = {}
@@ -162,7 +160,7 @@ def _what_survived_is_what_was_promised(life: Life, kept: list[str], seen: dict[
     first = acknowledged.offset + 1 if acknowledged else 1
     again = read(life.reader, len(kept) + 1 - first)
     assert [one.position.offset for one in again] == list(range(first, len(kept) + 1))
-    received = everything(life.root, disk=life.disk.disk)
+    received = everything(life.root)
     assert [one.position.offset for one in received] == list(range(1, len(kept) + 1))
     assert [_name(one.record) for one in received] == kept
     assert all(received[offset - 1].record.id == id_ for offset, id_ in seen.items())
@@ -170,7 +168,7 @@ def _what_survived_is_what_was_promised(life: Life, kept: list[str], seen: dict[
 
 def _after_reopening(root: Path, appended: list[str], must_survive: int) -> list[str]:
     """Return what survived: what was appended, less a suffix of what was only written."""
-    journal = Journal(root / LOG, limits=LIMITS, disk=LossyDisk().disk)
+    journal = Journal(root / LOG, limits=LIMITS, disk=LossyDisk())
     survived = journal.written
     journal.close()
     assert must_survive <= survived <= len(appended)
@@ -194,7 +192,7 @@ def test_what_was_promised_survives_any_loss_of_power_and_the_rest_goes_from_the
 def test_the_disk_of_these_tests_does_forget(tmp_path: Path) -> None:
     disk = LossyDisk()
     folder = tmp_path / "before" / LOG
-    journal = Journal(folder, limits=LIMITS, sync_interval_s=3600.0, disk=disk.disk)
+    journal = Journal(folder, limits=LIMITS, sync_interval_s=3600.0, disk=disk)
     journal.append(verdict(1), Durability.WRITTEN)
     eventually(lambda: journal.written == 1, "the record is written")
     assert disk.unsynced_bytes() > 0
@@ -202,7 +200,7 @@ def test_the_disk_of_these_tests_does_forget(tmp_path: Path) -> None:
     for seed in range(20):
         after = tmp_path / f"after-{seed}" / LOG
         disk.lose_power(folder, after, random.Random(seed))  # noqa: S311
-        again = Journal(after, limits=LIMITS, disk=LossyDisk().disk)
+        again = Journal(after, limits=LIMITS, disk=LossyDisk())
         found.append(again.written)
         again.close()
     journal.close()
@@ -214,15 +212,15 @@ def test_what_a_killed_process_had_only_written_is_synced_before_readers_may_see
 ) -> None:
     disk = LossyDisk()
     folder = tmp_path / "before" / LOG
-    dead = Journal(folder, limits=LIMITS, sync_interval_s=3600.0, disk=disk.disk)
+    dead = Journal(folder, limits=LIMITS, sync_interval_s=3600.0, disk=disk)
     append(dead, verdict(1), verdict(2))
     assert dead.synced == 0
-    again = Journal(folder, limits=LIMITS, sync_interval_s=3600.0, disk=disk.disk)
+    again = Journal(folder, limits=LIMITS, sync_interval_s=3600.0, disk=disk)
     assert again.synced == 2
     for seed in range(10):
         after = tmp_path / f"after-{seed}" / LOG
         disk.lose_power(folder, after, random.Random(seed))  # noqa: S311
-        third = Journal(after, limits=LIMITS, disk=LossyDisk().disk)
+        third = Journal(after, limits=LIMITS, disk=LossyDisk())
         assert third.written == 2
         third.close()
     again.close()
@@ -244,7 +242,7 @@ def test_a_mark_that_is_behind_what_the_disk_kept_is_set_right(tmp_path: Path) -
 
 def test_after_a_failed_sync_nothing_is_promised_any_more(tmp_path: Path) -> None:
     disk = LossyDisk()
-    journal = Journal(tmp_path / LOG, limits=LIMITS, disk=disk.disk)
+    journal = Journal(tmp_path / LOG, limits=LIMITS, disk=disk)
     journal.append_all([verdict(1)])
     disk.fail_from_now_on()
     with pytest.raises(JournalBroken, match="sync failed"):
@@ -259,7 +257,7 @@ def test_after_a_failed_sync_nothing_is_promised_any_more(tmp_path: Path) -> Non
 def test_who_waits_while_the_sync_fails_is_told(tmp_path: Path) -> None:
     disk = LossyDisk()
     decided: list[Pending] = []
-    journal = Journal(tmp_path / LOG, limits=LIMITS, announce=decided.extend, disk=disk.disk)
+    journal = Journal(tmp_path / LOG, limits=LIMITS, announce=decided.extend, disk=disk)
     held = threading.Event()
 
     def wait_until_told() -> None:
@@ -277,7 +275,7 @@ def test_who_waits_while_the_sync_fails_is_told(tmp_path: Path) -> None:
 def test_a_segment_that_cannot_be_synced_is_never_followed_by_another(tmp_path: Path) -> None:
     disk = LossyDisk()
     folder = tmp_path / LOG
-    journal = Journal(folder, limits=LIMITS, sync_interval_s=3600.0, disk=disk.disk)
+    journal = Journal(folder, limits=LIMITS, sync_interval_s=3600.0, disk=disk)
     disk.fail_from_now_on()
     for number in range(20):
         try:

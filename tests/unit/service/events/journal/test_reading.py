@@ -14,8 +14,9 @@ from service.events.journal import Journal, JournalReader, Limits, find_exchange
 from service.events.journal.groups import Group
 from service.events.journal.mark import Mark
 from service.events.journal.segment import remove_segment, segment_numbers
-from service.events.log import Position, Topic
+from service.events.log import Position, Record, Topic
 from tests.unit.service.events.journal.journals import (
+    KIB,
     LIMITS,
     append,
     closed,
@@ -181,12 +182,29 @@ def test_a_damaged_segment_is_told_without_its_content(tmp_path: Path) -> None:
     journal = Journal(folder, limits=LIMITS)
     journal.append_all([verdict(1)])
     journal.close()
-    (folder / "00000001.db").write_bytes(b"no database" * 1000)
+    (folder / "00000001.seg").write_bytes(b"no segment" * 1000)
     reader = JournalReader(tmp_path, "screener", ALL)
     with pytest.raises(EventLogError, match="gateway-0 cannot be read"):
         reader.poll(0)
     with pytest.raises(EventLogError, match="gateway-0 cannot be read"):
         reader.lag()
+    reader.close()
+
+
+def test_what_stands_before_damage_is_returned_before_that_is_told(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "gateway-0", limits=LIMITS)
+    for number in range(3):
+        journal.append_all([verdict(number)])
+    journal.close()
+    damaged = tmp_path / "gateway-0" / "00000001.seg"
+    damaged.write_bytes(damaged.read_bytes().replace(b"verdict-1", b"verdict-9"))
+    reader = JournalReader(tmp_path, "screener", ALL)
+    assert ids(reader.poll(0)) == ["verdict-0"]
+    for _ in range(2):
+        with pytest.raises(EventLogError, match="gateway-0 cannot be read: its record 2"):
+            reader.poll(0)
+    with pytest.raises(EventLogError, match="segment 1 of gateway-0: its record 2"):
+        list(find_exchange(tmp_path, "a"))
     reader.close()
 
 
@@ -221,6 +239,52 @@ def test_lag_counts_what_is_synced_and_unread_per_topic(tmp_path: Path) -> None:
         pass
     assert set(reader.lag().records.values()) == {0}
     reader.close()
+    journal.close()
+
+
+def test_lag_is_exact_at_any_place_and_any_mark(tmp_path: Path) -> None:
+    folder = tmp_path / "gateway-0"
+    journal = Journal(folder, limits=LIMITS)
+    groups = [[verdict(n, 9 * KIB), opened(f"ex-{n}"), *[verdict(n)] * (n % 4)] for n in range(30)]
+    for group in groups:
+        journal.append_all(group)
+    journal.close()
+    assert len(segment_numbers(folder)) > 2
+    records = [record for group in groups for record in group]
+    mark = Mark(folder / "synced", writable=True)
+    mark.set(0)
+    reader = JournalReader(tmp_path, "screener", [Topic.EXCHANGES, Topic.VERDICTS], batch_records=3)
+    seen: list[Record] = []
+    for synced in range(1, len(records) + 1):
+        mark.set(synced)
+        if synced % 5 == 0:
+            seen += [one.record for one in reader.poll(0)]
+        unread = [record.topic for record in records[len(seen) : synced]]
+        assert reader.lag().records == {
+            topic: unread.count(topic) for topic in (Topic.EXCHANGES, Topic.VERDICTS)
+        }
+    assert seen == records[: len(seen)]
+    reader.close()
+    mark.close()
+
+
+def test_what_was_read_or_counted_once_is_not_read_again(tmp_path: Path) -> None:
+    folder = tmp_path / "gateway-0"
+    journal = Journal(folder, limits=LIMITS)
+    journal.append_all([verdict(n) for n in range(10)])
+    reader, counter = JournalReader(tmp_path, "reads", ALL), JournalReader(tmp_path, "counts", ALL)
+    assert len(read(reader, 10)) == counter.lag().records[Topic.VERDICTS] == 10
+    with (folder / "00000001.seg").open("r+b") as segment:
+        begin = segment.read().index(b"verdict-0")
+        segment.seek(begin)
+        segment.write(b"x" * 500)
+    journal.append_all([verdict(n) for n in range(10, 13)])
+    assert ids(reader.poll(0)) == ["verdict-10", "verdict-11", "verdict-12"]
+    assert counter.lag().records[Topic.VERDICTS] == 13
+    with pytest.raises(EventLogError, match="record 1 is not what was written"):
+        counter.poll(0)
+    reader.close()
+    counter.close()
     journal.close()
 
 
