@@ -103,6 +103,8 @@ class Answer:
             UpstreamBroke: as `read`, or there are more than `limit_bytes` of it.
             UpstreamTimeout: as `read`.
         """
+        if self._source is None and self._error is None and self.buffered_bytes <= limit_bytes:
+            return self._take()  # it came at once
         chunks: list[bytes] = []
         while chunk := await self.read():
             chunks.append(chunk)
