@@ -10,7 +10,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from service.errors import MethodNotAllowed, NotFound
-from service.gateway.asgi import SEND_NOW, App, Header, Message, Receive, Scope, Send, SendNow
+from service.gateway.asgi import (
+    SEND_NOW,
+    SEND_WHOLE,
+    App,
+    Header,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    SendNow,
+    SendWhole,
+)
 from service.gateway.routes import route
 
 ANY: Final = "*"
@@ -62,7 +73,8 @@ class Cors:
         adding = _Adding(allowed or vary)
         extensions = scope["extensions"]
         now = adding.around_now(extensions[SEND_NOW])
-        answered = {**scope, "extensions": {**extensions, SEND_NOW: now}}
+        whole = adding.around_whole(extensions[SEND_WHOLE])
+        answered = {**scope, "extensions": {**extensions, SEND_NOW: now, SEND_WHOLE: whole}}
         await self._app(answered, receive, adding.around(send))
 
     def _allowed(self, origin: bytes | None) -> list[Header]:
@@ -107,6 +119,9 @@ class _Adding:
 
     def around_now(self, send_now: SendNow) -> SendNow:
         return lambda message: send_now(self._with_headers(message))
+
+    def around_whole(self, send_whole: SendWhole) -> SendWhole:
+        return lambda status, headers, body: send_whole(status, [*headers, *self._headers], body)
 
     def _with_headers(self, message: Message) -> Message:
         if message["type"] != "http.response.start":

@@ -47,7 +47,6 @@ class Cycle:
         "_head",
         "_is_body_given",
         "_is_chunked",
-        "_scope",
         "_waiter",
         "disconnected",
         "expects_continue",
@@ -55,6 +54,8 @@ class Cycle:
         "keep_alive",
         "response_complete",
         "response_started",
+        "scope",
+        "task",
     )
 
     def __init__(
@@ -67,7 +68,7 @@ class Cycle:
     ) -> None:
         """Begin when the head is complete."""
         self._connection = connection
-        self._scope = scope
+        self.scope = scope
         self._chunks: list[bytes] = []
         self._buffered_bytes = 0
         self._is_body_given = False
@@ -76,6 +77,8 @@ class Cycle:
         self._is_chunked = False
         self._body_left_bytes: int | None = None  # None: the head names no length
         self.keep_alive = keep_alive
+        self.task: asyncio.Task[None] | None = None
+        """Who works at it; the server waits for all of them before it ends."""
         self.expects_continue = expects_continue
         """The caller waits for "100 Continue" before it sends its body."""
         self.has_body_come = False
@@ -88,12 +91,14 @@ class Cycle:
     async def run(self, app: App) -> None:
         """Let the application answer, and answer in its stead if it fails."""
         try:
-            await app(self._scope, self.receive, self.send)
+            await app(self.scope, self.receive, self.send)
             if not self.response_complete and not self.disconnected:
                 raise RuntimeError("the application returned before its answer was complete")
         except (Exception, asyncio.CancelledError):  # noqa: BLE001  (callers get an error object)
             _log.exception("a request failed")
             await self._fail()
+        finally:
+            self._connection.server.tasks.discard(self.task)
 
     async def _fail(self) -> None:
         """Tell the caller no more than that it failed, or that the answer is not whole."""
@@ -144,6 +149,12 @@ class Cycle:
             return {"type": "http.disconnect"}
         return {"type": "http.request", "body": self._take(), "more_body": not self.has_body_come}
 
+    def body_now(self) -> bytes | None:
+        """Return the whole body if all of it is here, and nothing of it was given yet."""
+        if not self.has_body_come or self._is_body_given or self.disconnected:
+            return None
+        return self._take()
+
     async def send(self, message: Message) -> None:
         """Take the next message of the answer, once the caller has kept up with those before."""
         if self._connection.flow.is_write_paused and not self.disconnected:
@@ -165,6 +176,18 @@ class Cycle:
         else:
             raise RuntimeError(f"unexpected ASGI message {kind!r}")
         return not self._connection.flow.is_write_paused
+
+    def send_whole(self, status: int, headers: list[Header], body: bytes) -> bool:
+        """Take a whole answer, unless the caller is behind: then it has to go by `send`.
+
+        `headers` name no length, nor anything else of the connection.
+        """
+        if self._connection.flow.is_write_paused:
+            return False
+        if not self.disconnected:
+            self._start(status, [*headers, (b"content-length", b"%d" % len(body))])
+            self._send_body(body, is_last=True)
+        return True
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -196,11 +219,11 @@ class Cycle:
 
     def _choose_framing(self, status: int, length: bytes | None) -> None:
         self._is_chunked = False
-        if self._scope["method"] == "HEAD" or status in _BODYLESS:
+        if self.scope["method"] == "HEAD" or status in _BODYLESS:
             self._body_left_bytes = 0
         elif length is not None:
             self._body_left_bytes = int(length)
-        elif self._scope["http_version"] == "1.1":
+        elif self.scope["http_version"] == "1.1":
             self._is_chunked = True
         else:
             self.keep_alive = False  # the body ends with the connection
@@ -222,7 +245,7 @@ class Cycle:
             return chunk + b"0\r\n\r\n" if is_last else chunk
         if self._body_left_bytes is None:
             return body
-        if self._scope["method"] == "HEAD":
+        if self.scope["method"] == "HEAD":
             return b""
         self._body_left_bytes -= len(body)
         if self._body_left_bytes < 0:

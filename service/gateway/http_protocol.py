@@ -24,7 +24,17 @@ import httptools
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from service.gateway.asgi import BODY_HAS_COME, ON_DISCONNECT, SEND_NOW, App, Header, Message
+from service.gateway.asgi import (
+    BODY_NOW,
+    MEMO,
+    ON_DISCONNECT,
+    SEND_NOW,
+    SEND_WHOLE,
+    App,
+    Header,
+    Message,
+    Scope,
+)
 from service.gateway.caps import TURNED_AWAY
 from service.gateway.http_cycle import Cycle
 from service.gateway.http_deadline import Deadline
@@ -39,6 +49,7 @@ from service.gateway.http_head import (
     read_target,
     too_large,
 )
+from service.gateway.http_repeat import RepeatedHead
 
 __all__ = ["GatewayProtocol", "RequestLimits"]
 
@@ -88,6 +99,7 @@ class GatewayProtocol(asyncio.Protocol):
         self._scope: dict[str, Any] = {}  # what is the same for all requests
         self._cycle: Cycle = None  # type: ignore[assignment]  # until the first head is complete
         self._on_gone: Callable[[], None] | None = None
+        self._repeated: RepeatedHead | None = None
         self._deadline = Deadline(self._loop, self._on_due)
 
     # What the application calls.
@@ -99,13 +111,17 @@ class GatewayProtocol(asyncio.Protocol):
         else:
             self._on_gone = callback
 
-    def body_has_come(self) -> bool:
-        """Say whether the whole body of the request is here: nobody needs to time its coming."""
-        return self._cycle.has_body_come
+    def body_now(self) -> bytes | None:
+        """Return the body of the request if all of it is here, else None."""
+        return self._cycle.body_now()
 
     def send_now(self, message: Message) -> bool:
         """Take the next message of the answer; say whether the caller keeps up."""
         return self._cycle.send_now(message)
+
+    def send_whole(self, status: int, headers: list[Header], body: bytes) -> bool:
+        """Take a whole answer, if the caller keeps up; say whether it was taken."""
+        return self._cycle.send_whole(status, headers, body)
 
     # What the cycle calls.
 
@@ -141,8 +157,9 @@ class GatewayProtocol(asyncio.Protocol):
         self._scope = connection_scope(self.transport)
         self._scope["extensions"] = {
             ON_DISCONNECT: self.on_disconnect,
-            BODY_HAS_COME: self.body_has_come,
+            BODY_NOW: self.body_now,
             SEND_NOW: self.send_now,
+            SEND_WHOLE: self.send_whole,
         }
         cap = self._limits.connections
         if cap is not None and not cap.admits(len(self.server.connections)):
@@ -176,7 +193,11 @@ class GatewayProtocol(asyncio.Protocol):
         if self._phase is Phase.DEAF or self.transport.is_closing():
             return
         if self._phase is Phase.IDLE:
+            if self._repeated is not None and (known := self._repeated.read(data)) is not None:
+                self._serve_known(*known)
+                return
             self._begin_head()
+        begins = self._phase is Phase.HEAD and not self._framing_bytes
         self._framing_bytes += len(data)
         try:
             self._feed(data)
@@ -184,6 +205,9 @@ class GatewayProtocol(asyncio.Protocol):
                 raise self._too_large()
         except Refused as refusal:
             self._refuse(refusal)
+        else:
+            if begins and self._phase is Phase.SERVING and self._cycle.has_body_come:
+                self._repeated = RepeatedHead.of(data, self._cycle.scope)
 
     # What the parser calls; exceptions come out of its feed_data as the context of its own.
 
@@ -213,7 +237,7 @@ class GatewayProtocol(asyncio.Protocol):
             check_size(self._target, headers, self._limits)
         fields = check_head(headers, version, self._limits)
         target = read_target(self._target)
-        scope = self._scope | target | {"http_version": version, "headers": headers}
+        scope = self._scope | target | {"http_version": version, "headers": headers, MEMO: {}}
         scope["method"] = self._parser.get_method().decode("ascii")
         keep_alive = version == "1.1" and self._parser.should_keep_alive()
         expects_continue = fields.get(b"expect", b"").lower() == b"100-continue"
@@ -233,15 +257,21 @@ class GatewayProtocol(asyncio.Protocol):
         if self._phase is Phase.REST:
             self._await_next()
 
+    def _serve_known(self, scope: Scope, body: bytes) -> None:
+        """Serve a request that came whole, with the head of the one before."""
+        cycle = Cycle(self, scope, keep_alive=True, expects_continue=False)
+        cycle.feed(body)
+        cycle.end_body()
+        self._serve(cycle)
+
     def _serve(self, cycle: Cycle) -> None:
         self._cycle = cycle
         self._phase = Phase.SERVING
         self._deadline.lift()
         self._framing_bytes = 0
         self._headers = []
-        task = self._loop.create_task(cycle.run(self._app))
+        cycle.task = task = self._loop.create_task(cycle.run(self._app))
         self.server.tasks.add(task)
-        task.add_done_callback(self.server.tasks.discard)
 
     def _feed(self, data: bytes) -> None:
         try:
