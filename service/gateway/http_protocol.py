@@ -17,24 +17,14 @@ uvicorn's server runs it (sockets, signals, lifespan, drain). A subclass of uvic
 
 import asyncio
 from collections.abc import Callable
-from enum import Enum
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import httptools
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from service.gateway.asgi import (
-    BODY_NOW,
-    MEMO,
-    ON_DISCONNECT,
-    SEND_NOW,
-    SEND_WHOLE,
-    App,
-    Header,
-    Message,
-    Scope,
-)
+from service.gateway import asgi
+from service.gateway.asgi import App, Header, Message, Scope
 from service.gateway.caps import TURNED_AWAY
 from service.gateway.http_cycle import Cycle
 from service.gateway.http_deadline import Deadline
@@ -49,27 +39,12 @@ from service.gateway.http_head import (
     read_target,
     too_large,
 )
+from service.gateway.http_phase import Phase
 from service.gateway.http_repeat import RepeatedHead
 
 __all__ = ["GatewayProtocol", "RequestLimits"]
 
-
-class Phase(Enum):
-    """What a connection is about, and so what its next byte means.
-
-        HEAD ──▶ SERVING ──▶ IDLE ──▶ HEAD …
-                    │          ▲
-                    └─▶ REST ──┘
-
-    Whatever is refused closes the connection: at once, or from SERVING, where the answer that is
-    owed comes first, by way of DEAF.
-    """
-
-    HEAD = "a head is awaited or has begun"
-    SERVING = "the application is at work; its request may still be coming"
-    REST = "the answer is complete, and the rest of its request is awaited"
-    IDLE = "nothing has come since the last request and its answer"
-    DEAF = "what comes is passed over: the connection closes after the answer"
+_TALKATIVE: Final = (400, "The body comes in chunks that say too much about too little.")
 
 
 class GatewayProtocol(asyncio.Protocol):
@@ -156,10 +131,10 @@ class GatewayProtocol(asyncio.Protocol):
         self.flow = Flow(self.transport, self._loop, self._limits.stall_timeout_s)
         self._scope = connection_scope(self.transport)
         self._scope["extensions"] = {
-            ON_DISCONNECT: self.on_disconnect,
-            BODY_NOW: self.body_now,
-            SEND_NOW: self.send_now,
-            SEND_WHOLE: self.send_whole,
+            asgi.ON_DISCONNECT: self.on_disconnect,
+            asgi.BODY_NOW: self.body_now,
+            asgi.SEND_NOW: self.send_now,
+            asgi.SEND_WHOLE: self.send_whole,
         }
         cap = self._limits.connections
         if cap is not None and not cap.admits(len(self.server.connections)):
@@ -202,7 +177,7 @@ class GatewayProtocol(asyncio.Protocol):
         try:
             self._feed(data)
             if self._framing_bytes > self._limits.max_header_bytes:
-                raise self._too_large()
+                raise too_large(self._limits) if self._phase is Phase.HEAD else Refused(*_TALKATIVE)
         except Refused as refusal:
             self._refuse(refusal)
         else:
@@ -237,7 +212,7 @@ class GatewayProtocol(asyncio.Protocol):
             check_size(self._target, headers, self._limits)
         fields = check_head(headers, version, self._limits)
         target = read_target(self._target)
-        scope = self._scope | target | {"http_version": version, "headers": headers, MEMO: {}}
+        scope = self._scope | target | {"http_version": version, "headers": headers, asgi.MEMO: {}}
         scope["method"] = self._parser.get_method().decode("ascii")
         keep_alive = version == "1.1" and self._parser.should_keep_alive()
         expects_continue = fields.get(b"expect", b"").lower() == b"100-continue"
@@ -290,11 +265,6 @@ class GatewayProtocol(asyncio.Protocol):
         head = head_without_upgrade(method, self._target, version, self._headers)
         self._parser = httptools.HttpRequestParser(self)
         self._feed(head + rest)
-
-    def _too_large(self) -> Refused:
-        if self._phase is Phase.HEAD:
-            return too_large(self._limits)
-        return Refused(400, "The body comes in chunks that say too much about too little.")
 
     def _refuse(self, refusal: Refused) -> None:
         """Answer what can still be answered, and close."""
