@@ -4,9 +4,9 @@ The texts of one choice (reasoning, content, refusal, tool calls, in the order i
 came) are screened as one text, so that nothing hides on a border between events or parts. While
 a choice goes on, the last `hold_chars` characters of its text stay back: a passage that is
 recognised when its last character comes has been released at most as far as it is longer than
-that. Tool calls stay back until the choice ends. What stands beside what a choice says (the tokens
-of log probabilities, say) is screened as a text of its own. Events leave in the order in which they
-came.
+that. Tool calls stay back until the choice ends, and are screened with their escapes decoded. What
+stands beside what a choice says (the tokens of log probabilities, say) is screened as a text of its
+own. Events leave in the order in which they came.
 """
 
 import math
@@ -17,6 +17,7 @@ from service.core.policies import AnswerMode, Policy
 from service.core.screening import Found
 from service.core.screens import GrowingScreen, ModelScreens
 from service.core.surfaces.answers import SIDES, START, Piece, Place
+from service.core.surfaces.escapes import Unescaper, unescaped
 
 _BORDER = "\n"
 """Stands between two parts of a choice in the text that is screened."""
@@ -30,7 +31,7 @@ def hold_chars(policy: Policy) -> float:
 class _Choice:
     """The text of one choice so far. Positions are numbers of characters that were screened."""
 
-    __slots__ = ("_call", "_part", "call_start", "has_finished", "length", "screens")
+    __slots__ = ("_call", "_escapes", "_part", "call_start", "has_finished", "length", "screens")
 
     def __init__(self, screens: list[GrowingScreen]) -> None:
         self.screens = screens
@@ -40,10 +41,11 @@ class _Choice:
         self.has_finished = False
         self._part = ""
         self._call = -1
+        self._escapes: dict[int, Unescaper] = {}
 
     def add(self, piece: Piece) -> str:
         """Note a piece, and return the text that it adds to what is screened."""
-        text = piece.text
+        text = self._spelt(piece)
         self.has_finished = False  # who goes on after the end is held back until the answer's
         if piece.part != self._part or piece.call != self._call:
             if piece.part == "tool_calls" and self.call_start is math.inf:
@@ -53,6 +55,14 @@ class _Choice:
             self._part, self._call = piece.part, piece.call
         self.length += len(text)
         return text
+
+    def _spelt(self, piece: Piece) -> str:
+        """Return what a piece of a tool call spells; any other is text as it stands."""
+        if piece.part != "tool_calls":
+            return piece.text
+        if (escapes := self._escapes.get(piece.call)) is None:
+            escapes = self._escapes[piece.call] = Unescaper()
+        return escapes.add(piece.text)
 
 
 _Key = tuple[int, str]
@@ -135,7 +145,8 @@ class AnswerGate:
             return
         texts: dict[_Key, list[str]] = {}
         for piece in pieces:
-            texts.setdefault(_key(piece), []).append(piece.text)
+            text = unescaped(piece.text) if piece.part == "tool_calls" else piece.text
+            texts.setdefault(_key(piece), []).append(text)
             if piece.part not in SIDES:
                 self.generated_chars += len(piece.text)
         for parts in texts.values():

@@ -6,6 +6,8 @@ from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
+from service.core.surfaces.escapes import unescaped
+
 PartName = Literal["text", "reasoning", "refusal", "tool_calls", "tokens", "alternatives", "other"]
 SIDES: Final[frozenset[PartName]] = frozenset({"tokens", "alternatives", "other"})
 """Parts that stand beside what the model says, each a text of its own: the tokens of log
@@ -278,11 +280,15 @@ _encoder: Final = msgspec.json.Encoder()
 def answer_text(content: bytes) -> str:
     """Return all text of a recorded answer: every choice, reasoning and tool calls included.
 
+    Escapes in tool calls are decoded: what they spell is what the caller's tools get.
+
     Raises:
         msgspec.MsgspecError: it is no recorded answer.
     """
     answer = _answer_decoder.decode(content)
     texts = (
-        text for c in answer.choices for text in (c.reasoning, c.text, c.refusal, c.tool_calls)
+        text
+        for c in answer.choices
+        for text in (c.reasoning, c.text, c.refusal, unescaped(c.tool_calls))
     )
     return "\n".join(text for text in texts if text)
