@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, Self
 
 from service.errors import UpstreamBroke, UpstreamError
 
@@ -126,8 +126,8 @@ class Answer:
         else:
             self._on_end = callback
 
-    async def wait_for_head(self) -> None:
-        """Return once `status` and `headers` are there.
+    async def with_head(self) -> Self:
+        """Return this answer once `status` and `headers` are there.
 
         Raises:
             UpstreamError: they will not come.
@@ -136,6 +136,7 @@ class Answer:
             if self._source is None:
                 self._raise_error()
             await self._news()
+        return self
 
     def feed(self, data: bytes) -> None:
         """Take a part of the body."""

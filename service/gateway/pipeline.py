@@ -130,7 +130,9 @@ class Pipeline:
             await send_whole(send, OK, *target.answer(self.models, arrival.headers()))
             self.meters.request(arrival.surface, arrival.model, "completed")
             return
-        body = await self._body(arrival.head.fields, scope, receive)
+        body = self._body_now(arrival.head.fields, scope)
+        if body is None:
+            body = await self._body(arrival.head.fields, receive)
         request = parse(body)
         model = self._authorise(arrival, request, target)
         screen = model.prompt_screen
@@ -171,15 +173,16 @@ class Pipeline:
             digest = arrival.head.key_digest = self.authenticator.digest(arrival.head.fields)
         return self.authenticator.authenticate(digest, arrival.at)
 
-    async def _body(self, fields: Fields, scope: Scope, receive: Receive) -> bytes:
-        limits = self.limits
+    def _body_now(self, fields: Fields, scope: Scope) -> bytes | None:
         body_now = scope["extensions"].get(BODY_NOW)
         body: bytes | None = None if body_now is None else body_now()
-        if body is None:
-            max_bytes, timeout_s = limits.max_body_bytes, limits.body_timeout_s
-            return await read_body(fields, receive, max_bytes=max_bytes, timeout_s=timeout_s)
-        check_body(fields, len(body), limits.max_body_bytes)
+        if body is not None:
+            check_body(fields, len(body), self.limits.max_body_bytes)
         return body
+
+    async def _body(self, fields: Fields, receive: Receive) -> bytes:
+        max_bytes, timeout_s = self.limits.max_body_bytes, self.limits.body_timeout_s
+        return await read_body(fields, receive, max_bytes=max_bytes, timeout_s=timeout_s)
 
     def _authorise(self, arrival: Arrival, request: Request, surface: Surface) -> ServedModel:
         """Find the model and see that it may be served, with these parameters."""
