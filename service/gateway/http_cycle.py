@@ -2,13 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
 from typing import Final, Protocol
 
 from uvicorn.server import ServerState
 
 from service.gateway.asgi import App, Header, Message, Scope
-from service.gateway.http_fields import STATUS_LINES, render_headers
+from service.gateway.http_fields import STATUS_LINES, Rendered, render_headers
 from service.gateway.http_flow import Flow
 from service.gateway.http_head import error_object
 
@@ -17,6 +16,7 @@ HIGH_WATER_BYTES: Final = 64 * 1024
 
 _BODYLESS: Final = frozenset({204, 304})
 _INTERNAL_ERROR: Final = error_object("The gateway failed.", "server_error", "internal_error")
+_common_lines: Final = Rendered()
 _log = logging.getLogger(__name__)
 
 
@@ -172,7 +172,7 @@ class Cycle:
         if kind == "http.response.body" and self._head is not None and not self.response_complete:
             self._send_body(message.get("body", b""), is_last=not message.get("more_body", False))
         elif kind == "http.response.start" and not self.response_started:
-            self._start(message["status"], message.get("headers", ()))
+            self._start(message["status"], list(message.get("headers", ())))
         else:
             raise RuntimeError(f"unexpected ASGI message {kind!r}")
         return not self._connection.flow.is_write_paused
@@ -184,9 +184,10 @@ class Cycle:
         """
         if self._connection.flow.is_write_paused:
             return False
-        if not self.disconnected:
-            self._start(status, [*headers, (b"content-length", b"%d" % len(body))])
-            self._send_body(body, is_last=True)
+        if self.disconnected:
+            return True
+        self._start(status, headers, b"%d" % len(body))
+        self._send_body(body, is_last=True)
         return True
 
     def _wake(self) -> None:
@@ -203,19 +204,21 @@ class Cycle:
         self._is_body_given = self.has_body_come
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def _start(self, status: int, given: Iterable[Header]) -> None:
-        headers = [*self._connection.server.default_headers, *given]
-        fields = dict(headers)  # ASGI wants names in lower case
-        self._choose_framing(status, fields.get(b"content-length"))
+    def _start(self, status: int, given: list[Header], length: bytes | None = None) -> None:
+        """Write the head; `length` is given here if it is not among the headers."""
+        fields = dict(given)  # ASGI wants names in lower case
+        self._choose_framing(status, fields.get(b"content-length", length))
+        more = b"" if length is None else b"content-length: %b\r\n" % length
         if self._is_chunked:
-            headers.append((b"transfer-encoding", b"chunked"))
+            more = b"transfer-encoding: chunked\r\n"
         if self.expects_continue:  # the caller may or may not send its body now
             self.keep_alive = False
         if fields.get(b"connection") == b"close":
             self.keep_alive = False
         elif not self.keep_alive:
-            headers.append((b"connection", b"close"))
-        self._head = STATUS_LINES[status] + render_headers(headers) + b"\r\n"
+            more += b"connection: close\r\n"
+        common = _common_lines(self._connection.server.default_headers)
+        self._head = b"%b%b%b%b\r\n" % (STATUS_LINES[status], common, render_headers(given), more)
 
     def _choose_framing(self, status: int, length: bytes | None) -> None:
         self._is_chunked = False

@@ -156,7 +156,7 @@ class Passage:
         self._meters.before.observe(exchange.elapsed_s())
         path = exchange.surface.path.encode()
         self._answer = answer = await exchange.model.upstream.send(
-            b"POST", path, headers, body, exchange, exchange.prompt
+            b"POST", path, headers, body, exchange
         )
         exchange.status = answer.status
         if answer.status != OK and answer.status not in _RELAYED_REFUSALS:
