@@ -23,14 +23,14 @@ class Screen:
     detector: InlineDetector
     points: tuple[Point, ...]
 
-    def look(self, text: str, part: Part) -> list[Found]:
+    def look(self, text: str, part: Part) -> tuple[Found, ...]:
         """Return the points that a text crosses, each with its score."""
         scores = self.detector.score_text(text, part)
-        return [
-            (point, scores[point.category])
-            for point in self.points
-            if scores[point.category] >= point.threshold
-        ]
+        found: tuple[Found, ...] = ()
+        for point in self.points:
+            if (score := scores[point.category]) >= point.threshold:
+                found += ((point, score),)
+        return found
 
 
 def chunks(text: str, size_chars: int) -> Iterator[str]:
