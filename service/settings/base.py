@@ -10,7 +10,21 @@ MIB: Final = 1024 * 1024
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 """0 lets the system choose, which is for tests."""
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,127}$")]
+NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,127}$"
+HEADER_NAME: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
+ORIGIN: Final = r"^(\*|https?://[^/\s?#]+)$"
+URL: Final = r"^https?://[^/\s?#]+(/[^\s?#]*)?$"
+BASE_URL: Final = r"^https?://\S+$"
+EXPECTED: Final = {
+    NAME: "up to 128 letters, digits and ._/:@-, the first a letter or a digit",
+    HEADER_NAME: "the name of a header",
+    ORIGIN: "an origin such as https://app.example.org, without a path, or *",
+    URL: "an address such as http://127.0.0.1:8000, with http:// or https:// and without ?query",
+    BASE_URL: "an address such as http://127.0.0.1:9093, with http:// or https://",
+}
+"""Pattern → what texts that match it are, in words."""
+
+Name = Annotated[str, Field(pattern=NAME)]
 
 
 def path_from_base(path: Path, info: ValidationInfo) -> Path:

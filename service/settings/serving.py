@@ -4,10 +4,19 @@ from typing import Annotated, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, model_validator
 
-from service.settings.base import MIB, FilePath, Name, Port, Section
+from service.settings.base import (
+    HEADER_NAME,
+    MIB,
+    ORIGIN,
+    URL,
+    FilePath,
+    Name,
+    Port,
+    Section,
+)
 
-HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
-Url = Annotated[str, Field(pattern=r"^https?://[^/\s?#]+(/[^\s?#]*)?$")]
+HeaderName = Annotated[str, Field(pattern=HEADER_NAME)]
+Url = Annotated[str, Field(pattern=URL)]
 
 
 class Tls(Section):
@@ -21,7 +30,7 @@ class Cors(Section):
     """Browsers' pages of other origins that may call."""
 
     allow_origins: Annotated[
-        tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s?#]+)$")], ...],
+        tuple[Annotated[str, Field(pattern=ORIGIN)], ...],
         Field(min_length=1),
     ]
     allow_headers: tuple[HeaderName, ...] = ()

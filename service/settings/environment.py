@@ -1,0 +1,69 @@
+"""Settings that variables of the environment hold: `WATCHGATE_GATEWAY__PORT` is `gateway.port`."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from service.settings.keys import variables
+from service.settings.mistakes import Mistake, Where
+
+PREFIX: Final = "WATCHGATE_"
+CONFIG_VARIABLE: Final = "WATCHGATE_CONFIG"
+"""Names the file; the one variable of ours that is no setting."""
+
+
+@dataclass(slots=True)
+class Given:
+    """What the environment says of the settings."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    by: dict[Where, str] = field(default_factory=dict)
+    """Which variable gave what is at a path; lists are given whole."""
+    mistakes: list[Mistake] = field(default_factory=list)
+
+
+def read_environment(environment: Mapping[str, str]) -> Given:
+    """Read the variables that set something."""
+    known = dict(_known())
+    given = Given()
+    for name, text in sorted(environment.items()):
+        if (found := known.get(name.upper())) is not None:
+            _take(given, name, text, *found)
+    return given
+
+
+def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `under` with the values of `over`, mappings merged deeply."""
+    merged = dict(under)
+    for key, value in over.items():
+        below = merged.get(key)
+        both = isinstance(below, dict) and isinstance(value, dict)
+        merged[key] = merge(below or {}, value) if both else value
+    return merged
+
+
+def _known() -> Iterator[tuple[str, tuple[Where, bool]]]:
+    for where, as_json in variables():
+        yield PREFIX + "__".join(map(str, where)).upper(), (where, as_json)
+
+
+def _take(given: Given, name: str, text: str, where: Where, as_json: bool) -> None:
+    value: Any = text
+    if as_json:
+        try:
+            value = json.loads(text)
+        except ValueError:  # whose words might quote the value
+            given.mistakes.append(Mistake((name,), 'expected JSON, such as ["a"] or {"a": 1}'))
+            return
+    given.by |= dict.fromkeys(_paths(where, value), name)
+    for key in reversed(where):
+        value = {key: value}
+    given.values = merge(given.values, value)
+
+
+def _paths(where: Where, value: Any) -> Iterator[Where]:  # noqa: ANN401  (whatever JSON holds)
+    yield where
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _paths((*where, key), inner)
