@@ -1,6 +1,7 @@
-"""Reading watchgate.yaml: its values, and where each key stands."""
+"""Reading watchgate.yaml: its values, where each key stands, and which come twice."""
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ class Written:
     values: dict[str, Any]
     lines: Mapping[Where, int]
     """The line of each key and list item, from 1, in the file's order."""
+    twice: list[Mistake]
+    """Keys that come more than once: YAML's readers keep the last one, and say nothing."""
 
 
 def read_file(path: Path) -> Written:
@@ -40,7 +43,11 @@ def read_file(path: Path) -> Written:
         raise ConfigError(f"{path}: not YAML: {_problem(error)}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected a mapping of settings, see watchgate.example.yaml")
-    return Written(values, loader.lines)
+    return Written(values, loader.lines, loader.twice)
+
+
+_KEYS_OF_YAML: Final = frozenset({"tag:yaml.org,2002:merge", "tag:yaml.org,2002:value"})
+"""`<<` and `=`, which construct nothing by themselves."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -49,29 +56,44 @@ class _Loader(yaml.SafeLoader):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.lines: dict[Where, int] = {}
+        self.twice: list[Mistake] = []
         self._noted: set[yaml.Node] = set()
+        self._within: list[yaml.Node] = []
 
     def construct_document(self, node: yaml.Node) -> Any:  # noqa: ANN401  (whatever YAML holds)
-        """Note the keys first."""
+        """Note the keys first: constructing a mapping drops those that come again."""
         self._note((), node)
         return super().construct_document(node)
 
     def _note(self, where: Where, node: yaml.Node) -> None:
+        if node in self._within:
+            problem = "an alias of what it stands in"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
         if node in self._noted:
-            return  # an alias; it may even be an alias of what it is in
+            return  # an alias
         self._noted.add(node)
+        self._within.append(node)
         if isinstance(node, yaml.MappingNode):
             self._note_mapping(where, node)
         elif isinstance(node, yaml.SequenceNode):
             for i, item in enumerate(node.value):
                 self.lines.setdefault((*where, i), _line(item))
                 self._note((*where, i), item)
+        self._within.pop()
 
     def _note_mapping(self, where: Where, node: yaml.MappingNode) -> None:
+        lines: defaultdict[str, list[int]] = defaultdict(list)
         for key, value in node.value:
-            name = str(self.construct_object(key, deep=True))
+            is_yamls = key.tag in _KEYS_OF_YAML
+            name = key.value if is_yamls else str(self.construct_object(key, deep=True))
+            lines[name].append(_line(key))
             self.lines.setdefault((*where, name), _line(key))
             self._note((*where, name), value)
+        for name, found in lines.items():
+            if len(found) > 1:
+                again = "line " if len(found) == 2 else "lines "  # noqa: PLR2004
+                again += " and ".join(map(str, found[1:]))
+                self.twice.append(Mistake((*where, name), f"comes again in {again}: keep one"))
 
 
 def _line(node: yaml.Node) -> int:

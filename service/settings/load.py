@@ -28,7 +28,7 @@ def load(path: Path, also: Sequence[Check] = ()) -> Settings:
     given = read_environment(os.environ)
     values = merge(filled.values, given.values)
     _place_store(values)
-    settings, mistakes = _check(values, path, filled.unset, [*CHECKS, *also])
+    settings, mistakes = _check(values, path, [*written.twice, *filled.unset], [*CHECKS, *also])
     refuse([*_told(mistakes, _sources(written.lines, given.by)), *given.mistakes])
     return settings
 

@@ -75,6 +75,10 @@ WRONG = {
     "a tier that cannot be kept": (MINIMAL.replace("tier: 1", "tier: 3"), "models[0].tier: "),
     "a model without a tier": (MINIMAL.replace(", tier: 1", ""), "models[0].tier: "),
     "no upstreams": (MINIMAL.splitlines()[1], "upstreams: required, and missing"),
+    "a key twice": (
+        "gateway:\n  port: 1\n  host: a\n  port: 2\n" + MINIMAL,
+        "gateway.port: comes again in line 4: keep one (line 2)",
+    ),
     "not a mapping": ("- gateway\n", "expected a mapping of settings"),
     "not YAML": ("gateway: {port: 1\n", "not YAML: line 2, column 1: expected"),
     "an unknown kind of event log": ("event_log: {kind: carrier}\n" + MINIMAL, "event_log: "),
