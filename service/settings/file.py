@@ -117,6 +117,8 @@ class Filled:
     def __init__(self, values: Mapping[str, Any], environment: Mapping[str, str]) -> None:
         """Fill in; `values` are what a file holds."""
         self._environment = environment
+        self.named: set[str] = set()
+        """The variables that the file names."""
         self.unset: list[Mistake] = []
         self.values: dict[str, Any] = self._fill(values, ())
 
@@ -129,6 +131,7 @@ class Filled:
 
     def _fill_text(self, text: str, where: Where) -> str:
         names = set(_VARIABLE.findall(text))
+        self.named |= names
         self.unset += [
             Mistake(where, f"the environment variable {name} is not set")
             for name in sorted(names.difference(self._environment))

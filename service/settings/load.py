@@ -25,7 +25,7 @@ def load(path: Path, also: Sequence[Check] = ()) -> Settings:
     """
     written = read_file(path)
     filled = Filled(written.values, os.environ)
-    given = read_environment(os.environ)
+    given = read_environment(os.environ, filled.named)
     values = merge(filled.values, given.values)
     _place_store(values)
     settings, mistakes = _check(values, path, [*written.twice, *filled.unset], [*CHECKS, *also])
