@@ -23,6 +23,12 @@ def _check_names(settings: Settings) -> Iterator[Mistake]:
 
 def _check_model_names(settings: Settings) -> Iterator[Mistake]:
     yield from _unique("models", [m.name for m in settings.models])
+    if not settings.models:
+        yield Mistake(
+            ("models",),
+            "there are none, so nothing could be served: name at least one, "
+            "such as {name: NAME, upstream: NAME, tier: 1}",
+        )
 
 
 def _check_point_names(settings: Settings) -> Iterator[Mistake]:

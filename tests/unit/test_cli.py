@@ -74,6 +74,10 @@ WRONG = {
     ),
     "a tier that cannot be kept": (MINIMAL.replace("tier: 1", "tier: 3"), "models[0].tier: "),
     "a model without a tier": (MINIMAL.replace(", tier: 1", ""), "models[0].tier: "),
+    "nothing to serve": (
+        MINIMAL.splitlines()[0] + "\nmodels: []\n",
+        "models: there are none, so nothing could be served: name at least one, such as {name: ",
+    ),
     "no upstreams": (MINIMAL.splitlines()[1], "upstreams: required, and missing"),
     "a key twice": (
         "gateway:\n  port: 1\n  host: a\n  port: 2\n" + MINIMAL,
