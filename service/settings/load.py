@@ -1,6 +1,7 @@
 """Putting watchgate.yaml and the environment together, and telling all that is wrong with them."""
 
 import os
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,10 @@ from service.settings.references import CHECKS, Check
 from service.settings.sections import Settings
 from service.settings.words import mistakes_of
 
+ASTERISKS: Final = "**********"
+"""As pydantic shows a secret."""
+_PASSWORD: Final = re.compile(r"(?<=://)[^/]*(?=@)")
+"""An address's user and password."""
 _REQUIRED: Final = tuple(name for name, key in Settings.model_fields.items() if key.is_required())
 
 
@@ -35,7 +40,10 @@ def load(path: Path, also: Sequence[Check] = ()) -> Settings:
 
 def redacted(settings: Settings) -> dict[str, Any]:
     """Return the effective settings as plain JSON values, secrets as asterisks."""
-    return settings.model_dump(mode="json")
+    effective = settings.model_dump(mode="json")
+    alerts = effective["alerts"]
+    alerts["alertmanagers"] = [_PASSWORD.sub(ASTERISKS, url) for url in alerts["alertmanagers"]]
+    return effective
 
 
 def _place_store(values: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from detectors.api import Category
 from service.events.schema import Closed, Opened
+from service.wiring.in_effect import in_effect
 from service.wiring.screens import Detectors
 from tests.real_parts.gateway import (
     CHAT,
@@ -162,6 +163,31 @@ async def test_a_benign_stream_arrives_as_it_was_sent(tmp_path: Path) -> None:
     assert (screening.mode, screening.window_chars) == ("window", WINDOW)
     assert (screening.max_unscanned_chars, screening.unscanned_chars) == (0, 0)
     assert screening.detectors == ("phrase/1",)
+
+
+@pytest.mark.parametrize("mode", ["window", "buffer"])
+@pytest.mark.parametrize("on_error", ["refuse", "release"])
+@pytest.mark.parametrize("observe_only", [True, False])
+@on_uvloop
+async def test_what_check_config_tells_of_a_model_is_what_is_recorded(
+    tmp_path: Path, mode: str, on_error: str, observe_only: bool
+) -> None:
+    change = screening(mode, on_error, observe_only=observe_only)
+    async with screened(answering(answer_of(chat_body())), tmp_path, change) as gateway:
+        assert (await gateway.post(CHAT, chat())).status == 200
+        exchange = await gateway.exchange()
+        (told,) = in_effect(gateway.settings, WORKING)
+    assert told["observe_only"] is observe_only
+    for part, recorded in (
+        ("prompt", exchange.opened.screening),
+        ("answer", exchange.closed.screening),
+    ):
+        assert recorded is not None
+        assert recorded.mode == told[part]["mode"]
+        assert recorded.observed_only is observe_only
+        assert recorded.detectors == tuple(one["detector"] for one in told[part]["blocks"])
+        for name in ("window_chars", "max_unscanned_chars"):
+            assert getattr(recorded, name) == told[part].get(name)
 
 
 @on_uvloop

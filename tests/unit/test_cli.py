@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from scripts.docs_commands import leaves, whole_parser
 from service.cli import main
@@ -277,15 +278,19 @@ def test_the_installed_command_gives_the_exit_code_and_one_line(write: Write) ->
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 
-SECRETS = ["the-pepper-of-the-test", "the-key-of-vllm", "the-password-of-kafka"]
+SECRETS = [
+    "the-pepper-of-the-test", "the-key-of-vllm", "the-password-of-kafka",
+    "the-password-of-an-alertmanager",
+]  # fmt: skip
 
 
 def test_check_config_prints_the_settings_in_effect_without_secrets(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pepper, key, password = SECRETS
+    pepper, key, password, basic = SECRETS
     config = write(
         f"auth: {{pepper: {pepper}}}\n"
+        f"alerts: {{alertmanagers: ['https://user:{basic}@127.0.0.1:9093/prefix', 'http://a:1']}}\n"
         "event_log: {kind: kafka, bootstrap_servers: ['127.0.0.1:9092'], "
         f"security: {{protocol: SASL_SSL, username: u, password: {password}}}}}\n"
         + MINIMAL.replace("8000", f'8000", api_key: "{key}')
@@ -295,7 +300,13 @@ def test_check_config_prints_the_settings_in_effect_without_secrets(
     settings = json.loads(printed)
     assert settings["gateway"]["port"] == 8080
     assert settings["upstreams"][0]["api_key"] == settings["auth"]["pepper"] == "**********"
+    addresses = ["https://**********@127.0.0.1:9093/prefix", "http://a:1"]
+    assert settings["alerts"]["alertmanagers"] == addresses
     assert [secret for secret in SECRETS if secret in printed] == []
+    assert main(["check-config", "--config", str(config)]) == 0
+    printed = capsys.readouterr().out
+    assert [secret for secret in SECRETS if secret in printed] == []
+    assert yaml.safe_load(printed) == settings
 
 
 def test_the_environment_wins_over_the_file(
