@@ -27,6 +27,10 @@ Outcome = Literal[
     "interrupted",
 ]
 
+Enforced = Literal["blocked", "cut_off", "observed"]
+"""What the gateway did with a part of an exchange: it blocked the prompt, it cut off the answer, or
+no point stopped it."""
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
     """What all events share."""
@@ -148,6 +152,8 @@ class Verdict(Event, frozen=True, kw_only=True, omit_defaults=True, tag="verdict
     crossed: tuple[Crossing, ...] = ()
     completes: bool = False
     """This is the last verdict on its part, and all of the part's text was scored."""
+    enforced: Enforced = "observed"
+    """What the gateway did with the part, whichever point this verdict is about."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="dead_letter"):

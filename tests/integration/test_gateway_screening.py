@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from detectors.api import Category
+from detectors.api import Category, Part
 from service.events.schema import Closed, Opened
 from service.wiring.in_effect import in_effect
 from service.wiring.screens import Detectors
+from service.workers.items import Item
 from tests.real_parts.gateway import (
     CHAT,
     DONE,
@@ -110,6 +111,7 @@ async def test_a_prompt_that_blocks_is_recorded_and_not_forwarded(tmp_path: Path
     assert (crossing.detector, crossing.action, crossing.score) == (NAME, "block", 1.0)
     assert closed.outcome == "blocked"
     assert closed.served_number == 0
+    assert Item(opened, Part.PROMPT, "").enforced == "blocked"
     assert PHRASE.encode() not in reply.body
 
 
@@ -220,6 +222,7 @@ async def test_an_answer_is_cut_off_before_the_first_character_of_what_it_must_n
     assert reply.body.endswith(DONE)
     closed = exchange.closed
     assert closed.outcome == "cut_off"
+    assert Item(closed, Part.ANSWER, "").enforced == "cut_off"
     assert closed.served_number == 1
     assert closed.released_chars == len(answer_in(reply.body))
     assert closed.generated_chars is not None
@@ -300,6 +303,8 @@ async def test_observing_only_refuses_nothing_and_records_what_it_would_have_don
         assert found is not None
         assert found.observed_only
         assert [crossing.action for crossing in found.crossed] == ["block"]
+    assert Item(exchange.opened, Part.PROMPT, "").enforced == "observed"
+    assert Item(exchange.closed, Part.ANSWER, "").enforced == "observed"
 
 
 @on_uvloop
