@@ -122,6 +122,9 @@ class Closed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="closed")
     replica: str | None = None
     """The address of the upstream's replica that the request was sent to, last."""
     status: int | None = None
+    """What the caller got; None: nothing, or it is not known."""
+    upstream_status: int | None = None
+    """What the upstream answered, where the caller got another status."""
     finish_reasons: tuple[str, ...] = ()
     prompt_tokens: int | None = None
     completion_tokens: int | None = None

@@ -111,6 +111,7 @@ async def test_a_prompt_that_blocks_is_recorded_and_not_forwarded(tmp_path: Path
     assert (crossing.detector, crossing.action, crossing.score) == (NAME, "block", 1.0)
     assert closed.outcome == "blocked"
     assert closed.served_number == 0
+    assert (closed.status, closed.upstream_status) == (400, None)
     assert Item(opened, Part.PROMPT, "").enforced == "blocked"
     assert PHRASE.encode() not in reply.body
 
@@ -350,6 +351,7 @@ async def test_a_prompt_that_cannot_be_screened_follows_the_policy(
     async with screened(answer, tmp_path, screening(on_error=on_error), BROKEN) as gateway:
         reply = await gateway.post(CHAT, chat(PHRASE))
         assert reply.status == status
+        assert (await gateway.exchange()).closed.status == status
         assert gateway.metric("unscanned_total", reason="detector_error") == 1
         if status == 503:
             assert reply.code == "safeguard_inactive"
