@@ -6,7 +6,9 @@ from typing import Final, NamedTuple
 from service.core.tiers import unbuilt_safeguards
 from service.settings.answer_windows import check_answer_points, check_answer_windows
 from service.settings.mistakes import Mistake
-from service.settings.sections import Settings
+from service.settings.sections import KafkaLog, KafkaTopics, Settings
+
+_TOPICS: Final = len(KafkaTopics.model_fields)
 
 
 class Check(NamedTuple):
@@ -75,6 +77,12 @@ def _check_models_of_points(settings: Settings) -> Iterator[Mistake]:
                 )
 
 
+def _check_topics(settings: Settings) -> Iterator[Mistake]:
+    log = settings.event_log
+    if isinstance(log, KafkaLog) and len(set(log.topics.model_dump().values())) < _TOPICS:
+        yield Mistake(("event_log", "topics"), "two topics share a name, each needs its own")
+
+
 def _check_listeners(settings: Settings) -> Iterator[Mistake]:
     """Two servers of ours cannot have one port; 0 is whatever is free."""
     taken: dict[int, str] = {}
@@ -93,6 +101,7 @@ CHECKS: Final = (
     Check(frozenset({"models"}), _check_model_names),
     Check(frozenset({"operating_points"}), _check_point_names),
     Check(frozenset({"gateway", "console", "ops"}), _check_listeners),
+    Check(frozenset({"event_log"}), _check_topics),
     Check(frozenset({"models", "upstreams"}), _check_upstreams),
     Check(frozenset({"models"}), _check_tiers),
     Check(frozenset({"models", "operating_points"}), _check_models_of_points),

@@ -2,7 +2,15 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from service.settings.base import (
     HEADER_NAME,
@@ -13,10 +21,11 @@ from service.settings.base import (
     Name,
     Port,
     Section,
+    has_host_and_port,
 )
 
 HeaderName = Annotated[str, Field(pattern=HEADER_NAME)]
-Url = Annotated[str, Field(pattern=URL)]
+Url = Annotated[str, Field(pattern=URL), AfterValidator(has_host_and_port)]
 
 
 class Tls(Section):
@@ -97,6 +106,14 @@ class Upstream(Section):
     def replicas(self) -> tuple[str, ...]:
         """The base address of each replica."""
         return self.urls if self.url is None else (self.url,)
+
+    @field_validator("api_key")
+    @classmethod
+    def _fits_a_header(cls, key: SecretStr | None) -> SecretStr | None:
+        text = "" if key is None else key.get_secret_value()
+        if not (text.isascii() and text.isprintable()):
+            raise ValueError("expected ASCII without control characters, as a header takes it")
+        return key
 
     @model_validator(mode="after")
     def _has_addresses(self) -> Self:

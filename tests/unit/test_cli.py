@@ -103,6 +103,28 @@ WRONG = {
         MINIMAL.replace("http://", ""),
         "upstreams[0].url: expected an address such as http://127.0.0.1:8000",
     ),
+    "an address with a password": (
+        MINIMAL.replace("http://", "http://user:word@"),
+        "upstreams[0].url: expected an address such as http://127.0.0.1:8000",
+    ),
+    "an address with a port that there is not": (
+        MINIMAL.replace("8000", "80000"),
+        "upstreams[0].url: expected a host in ASCII, and a port from 1 to 65535 or none",
+    ),
+    "an address without a host": (MINIMAL.replace("127.0.0.1", ""), "upstreams[0].url: expected"),
+    "an Alertmanager's port that is none": (
+        "alerts: {alertmanagers: ['http://a:b']}\n" + MINIMAL,
+        "alerts.alertmanagers[0]: expected a host in ASCII",
+    ),
+    "a key that no header takes": (
+        MINIMAL.replace('8000"', '8000", api_key: "ключ"'),
+        "upstreams[0].api_key: expected ASCII without control characters",
+    ),
+    "two topics of one name": (
+        "event_log: {kind: kafka, bootstrap_servers: [a], topics: {verdicts: t, exchanges: t}}\n"
+        + MINIMAL,
+        "event_log.topics: two topics share a name",
+    ),
     "a day that there is not": ("log_level: 2001-99-99\n", "not YAML: "),
     "a key that is left out": (
         MINIMAL.replace(", upstream: local", ""),
