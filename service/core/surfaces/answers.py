@@ -84,6 +84,10 @@ class AnswerReader(Protocol):
     def finished(self) -> Collection[int]:
         """The choices that have ended."""
 
+    @property
+    def deltas(self) -> int:
+        """How many pieces of text have come: a stream's tokens are as many or more."""
+
     def read(self, data: bytes) -> bool:
         """Read a body or an event's data; say whether it is a stream's chunk of usage alone.
 
@@ -123,6 +127,11 @@ class Gatherer:
     def finished(self) -> Collection[int]:
         """The choices that have ended."""
         return self.finish_reasons.keys()
+
+    @property
+    def deltas(self) -> int:
+        """How many pieces of text have come."""
+        return sum(len(texts) for texts in self._parts.values())
 
     def read_refusal(self, body: bytes) -> None:
         """Read the body of an error that the upstream answers with: whatever is in it is text."""
