@@ -1,7 +1,7 @@
 r"""The escapes of JSON in a tool call's arguments, which come as a JSON text within a string.
 
-Whoever calls the tool decodes them, so what they spell is what has to be screened: `\u0068ow` says
-`how`. Arguments that are no JSON are read the same way: no word holds a backslash.
+Whoever calls the tool decodes them, so what they spell has to be screened: `\u0068ow` says `how`.
+So has what they are as they stand, since the model may write what is no JSON.
 """
 
 import re
@@ -22,6 +22,11 @@ def unescaped(text: str) -> str:
     if "\\" not in text:
         return text
     return _SURROGATES.sub(_joined, _ESCAPE.sub(_decoded, text))
+
+
+def readings(text: str) -> tuple[str, ...]:
+    """Return the text as it stands, and with its escapes decoded if it has any."""
+    return (text, unescaped(text)) if "\\" in text else (text,)
 
 
 class Unescaper:

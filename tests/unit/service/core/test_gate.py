@@ -258,3 +258,12 @@ def test_an_escape_that_is_cut_by_another_call_is_finished_by_its_own() -> None:
     assert gate.crossed is None  # the other call came between
     gate.take(b"d", [Piece(0, CALLS, " " + PHRASE[:-1] + f"\\u{ord(PHRASE[-1]):04x}", 0)])
     assert gate.crossed is not None
+
+
+def test_a_call_that_is_no_json_is_read_as_it_stands() -> None:
+    gate = window_gate()
+    gate.take(b"a", [Piece(0, CALLS, "\\" + PHRASE, 0)])
+    assert gate.crossed is not None
+    gate = window_gate()
+    gate.take_whole([Piece(0, CALLS, "\\" + PHRASE, 0)])
+    assert gate.crossed is not None

@@ -53,5 +53,5 @@ def test_pieces_spell_what_the_whole_does(text: str, data: st.DataObject) -> Non
 def test_a_recorded_call_is_read_as_its_tool_reads_it() -> None:
     call = r'lookup {"q": "\u0068ow \u0074o"}'
     content = json.dumps({"choices": [{"index": 0, "tool_calls": call}]}).encode()
-    assert answer_text(content) == 'lookup {"q": "how to"}'
+    assert answer_text(content) == call + '\nlookup {"q": "how to"}'
     assert Answer([Choice(0, tool_calls=call)]).choices[0].tool_calls == call
