@@ -7,6 +7,7 @@ apart, and it costs about as much for one text as for one text of a batch.
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 from zlib import crc32
 
@@ -44,6 +45,14 @@ _BREAKS = (
 )
 _LAST_BREAK = re.compile(f"(?s:.*)(?=[{_BREAKS}])")
 
+# Where characters neither join nor swap places with neighbours, but for combining ones: letters of
+# Latin, Greek, Cyrillic, Armenian, Hebrew, Arabic, punctuation, signs, kana, Han, Hangul syllables,
+# wide signs, emoji.
+_STEADY = (
+    (0x80, 0x300), (0x370, 0x700), (0x1E00, 0x2C00), (0x3000, 0x3100), (0x3400, 0xA000),
+    (0xAC00, 0xD7A4), (0xFE00, 0xFE10), (0xFEFF, 0xFF5F), (0x1F300, 0x1FB00),
+)  # fmt: skip
+
 _WORD = re.compile(f"[{_ALONE}]|[^\\W{_ALONE}]+(?:[{_MARKS}]+[^\\W{_ALONE}]*)*")
 _ASCII_WORD = re.compile(rb"\w+")  # finds what _WORD finds in an ASCII text, twice as fast
 
@@ -77,24 +86,52 @@ def hashes(text: str) -> list[int]:
 
 
 def normalised_bytes(text: str) -> bytes:
-    """Return `text` for C, which folds ASCII by itself; a surrogate becomes a sign like others."""
-    if text.isascii():
-        return text.encode()
+    """Return `text` for C, normalised; a surrogate becomes a sign like others."""
     return normalise(text).encode(errors="replace")
 
 
+GAP, MARK, LETTER, ALONE, UNSEEN = range(5)
+"""Kinds of characters: in no word; continues a word; also starts one; is a word by itself; is
+removed by `normalise`."""
+CHANGES = 8
+"""Added to the kind of a character that has to be normalised, or that may change its neighbours."""
+
+
+@cache
 def kinds_of_characters() -> bytes:
     """Return the kind of each character below `CHARACTERS` for C, which finds words by it.
 
-    0 is in no word, 1 continues a word, 2 also starts one, 3 is a word by itself. This is what
-    `words` does: a word is one of kind 3, or one of kind 2 and all of kinds 1 and 2 after it.
+    This is what `words` does: a word is one of kind `ALONE`, or a `LETTER` and all of kinds `MARK`
+    and `LETTER` after it. A text in which nothing `CHANGES` has the same words as it stands, but
+    for the case of ASCII and what is `UNSEEN`.
     """
     kinds = bytearray(CHARACTERS)
     everything = "".join(map(chr, range(CHARACTERS)))
-    for kind, pattern in enumerate((_MARKS, r"\w", _ALONE), start=1):
+    for kind, pattern in ((MARK, _MARKS), (LETTER, r"\w"), (ALONE, _ALONE)):
         for found in re.finditer(f"[{pattern}]+", everything):
             kinds[found.start() : found.end()] = bytes([kind]) * len(found[0])
-    return bytes(kinds)
+    return bytes(kinds[:0x80]) + _with_changes(kinds)[0x80:]
+
+
+def _with_changes(kinds: bytes | bytearray) -> bytes:
+    """Add `CHANGES` to kinds, but for characters that are sure to do without."""
+    found = bytearray(kind | CHANGES for kind in kinds)
+    for start, end in _STEADY:
+        numbers = range(start, end)
+        stay = normalise(text := "".join(map(chr, numbers))) == text  # a shortcut for many
+        for number in numbers:
+            found[number] = kinds[number] if stay else _kind_by_itself(chr(number), kinds)
+    return bytes(found)
+
+
+def _kind_by_itself(character: str, kinds: Sequence[int]) -> int:
+    kind = kinds[ord(character)]
+    folded = normalise(character)
+    if folded == "":
+        return UNSEEN
+    is_sign = kind == GAP and all(kinds[ord(it)] == GAP for it in folded)
+    is_steady = is_sign or folded == character
+    return kind if is_steady and not unicodedata.combining(character) else kind | CHANGES
 
 
 def last_break(text: str) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 from detectors import artefacts, native
 from detectors.api import Category, Part, Sample
 from detectors.plain import GrowingSlice, PlainWeights, WordWeights
-from detectors.slices import MAX_CHARS, OVERLAP_CHARS, STEP_CHARS, slices
+from detectors.slices import MAX_CHARS, OVERLAP_CHARS, STEP_CHARS
 
 NAME = "lexical"
 MODEL_FOLDER = Path(__file__).parent / "models" / NAME
@@ -50,12 +50,19 @@ class Head:
         """Return the uncalibrated score of one slice; of a slice without words -inf."""
         return self.words.margin(text) + self.intercept
 
+    def score(self, text: str) -> float:
+        """Return the calibrated probability of a text, which that of its highest slice is."""
+        return self.probability(self.words.highest(text) + self.intercept)
+
     def probability(self, margin: float) -> float:
         """Return the calibrated probability of a margin."""
         if margin == -inf:
             return WORDLESS
         logit = self.slope * margin + self.offset
-        return 1 / (1 + exp(-logit)) if logit > 0 else exp(logit) / (1 + exp(logit))
+        if logit > 0:
+            return 1 / (1 + exp(-logit))
+        odds = exp(logit)
+        return odds / (1 + odds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +94,7 @@ class Lexical:
 
     def score_text(self, text: str, part: Part) -> dict[Category, float]:
         """Return the probability of misuse of one text."""
-        head = self.heads[part]
-        return {_ANY: head.probability(max(map(head.margin, slices(text))))}
+        return {_ANY: self.heads[part].score(text)}
 
     def growing(self, part: Part) -> "Growing":
         """Return an empty text that can be added to."""
@@ -114,21 +120,28 @@ class Growing:
 
     def add(self, text: str) -> dict[Category, float]:
         """Append `text`, and return the scores of all text so far."""
+        if len(text) > self._left:
+            text = self._fill_slices(text)
+        margin, best = self._fill(text), self._best
+        highest = margin if margin > best else best  # noqa: FURB136  (a call for each token)
+        return {_ANY: self._head.probability(highest + self._head.intercept)}
+
+    def _fill_slices(self, text: str) -> str:
+        """Go on until no slice opens or becomes full; return the text that is left."""
         start = 0
         while len(text) - start > self._left:
             end = start + self._left
             self._fill(text[start:end])
             self._turn()
             start = end
-        self._fill(text[start:])
-        margin = max(self._best, self._margin) + self._head.intercept
-        return {_ANY: self._head.probability(margin)}
+        return text[start:]
 
-    def _fill(self, text: str) -> None:
+    def _fill(self, text: str) -> float:
         self._left -= len(text)
-        self._margin = self._slice.add(text)
+        self._margin = margin = self._slice.add(text)
         if self._following is not None:
             self._following.add(text)
+        return margin
 
     def _turn(self) -> None:
         if self._following is None:

@@ -9,6 +9,7 @@ from math import inf, sqrt
 from typing import Protocol
 
 from detectors.features import buckets, buckets_of, hashes, last_break
+from detectors.slices import slices
 
 
 class GrowingSlice(Protocol):
@@ -26,6 +27,10 @@ class WordWeights(Protocol):
         """Return the sum of a text's bucket weights over the root of their number, else -inf."""
         ...
 
+    def highest(self, text: str) -> float:
+        """Return the highest margin of a text's slices."""
+        ...
+
     def growing(self) -> GrowingSlice:
         """Return an empty slice that can be added to."""
         ...
@@ -41,6 +46,10 @@ class PlainWeights:
         """Return the sum of a text's bucket weights over the root of their number, else -inf."""
         found = buckets(text)
         return over_root(self.sum_of(found), len(found))
+
+    def highest(self, text: str) -> float:
+        """Return the highest margin of a text's slices."""
+        return max(map(self.margin, slices(text)))
 
     def growing(self) -> GrowingSlice:
         """Return an empty slice that can be added to."""

@@ -1,10 +1,12 @@
 """What inline scoring costs an event loop: CPU-microseconds a call, in C and in plain Python.
 
-    python -m load_tests.bench_inline --rounds 15
+    python -m load_tests.bench_inline --rounds 9
 
-Each case is a text scored at once, or an answer of 6,000 characters that grows by pieces of about
-a token: the figure is that of one piece, slices that open and close included. Rounds of all cases
-and engines are interleaved; CPU time is that of this process, which has one thread.
+Each case is a text scored at once, or the next piece of an answer of 6,000 characters, slices that
+open and close included. No text comes twice. A call is timed alone: warm, right after others like
+it, and cold, after other work has pushed it out of the caches, as between requests of a gateway.
+A reading is the median of many calls less what reading the clock takes. Rounds of all cases and
+engines are interleaved; CPU time is that of this thread.
 """
 
 import argparse
@@ -12,32 +14,40 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from itertools import count
+from random import Random
 from typing import Final
 
 from detectors.api import InlineDetector, Part
 from detectors.lexical import load_with
 from detectors.native import load_library
+from load_tests.words_of import words
 
 ANSWER_CHARS: Final = 6_000
-TARGET_S: Final = 0.01
-"""About how long one reading lasts: far over what the clock can tell apart."""
+CALLS: Final = 101
+"""So many make a reading."""
+SKIPPED_PIECES: Final = 12
+"""So many pieces are added between two that are timed: a reading sees all of an answer."""
 
-ENGLISH: Final = (
-    "Please compare three ways to keep vegetables fresh, and say what each of them costs. Then "
-    "write a short letter to a friend who has just moved to another town, with two jokes. "
-)
 FRENCH: Final = "Où est la gare la plus proche, s'il vous plaît? Je cherche un café très calme. "
 CHINESE: Final = "请比较三种保持蔬菜新鲜的方法，并说明每种方法的费用。然后写一封短信。"  # noqa: RUF001
+_OTHER_MEMORY: Final = b"x" * (4 << 20)
 
-Work = Callable[[], int]
-"""Does something, and returns how many calls that were."""
+Call = Callable[[], object]
+Case = Iterator[Call]
+"""What is measured, each time with another text."""
 
 
-def of_length(unit: str, chars: int) -> str:
+def of_words(chance: Random, chars: int) -> str:
+    """Write words of English, and others, up to a length."""
+    return words(chance, chars // 3 + 8)[:chars]
+
+
+def of_unit(unit: str, chars: int, start: int) -> str:
     """Repeat `unit`, each time with another number, up to a length."""
-    count = chars // len(unit) + 1
-    return "".join(f"{number} {unit}" for number in range(count))[:chars]
+    return "".join(f"{start + n} {unit}" for n in range(chars // len(unit) + 1))[:chars]
 
 
 def in_pieces(text: str, chars: int) -> list[str]:
@@ -47,72 +57,100 @@ def in_pieces(text: str, chars: int) -> list[str]:
 
 def as_tokens(text: str) -> list[str]:
     """Cut before each space and after each eight characters, as tokens of English are, about."""
-    words = text.replace(" ", "\n ").split("\n")
-    return [piece for word in words for piece in in_pieces(word, 8)]
+    spaced = text.replace(" ", "\n ").split("\n")
+    return [piece for word in spaced for piece in in_pieces(word, 8)]
 
 
-def cases(detector: InlineDetector) -> Mapping[str, Work]:
+def cases(detector: InlineDetector) -> Mapping[str, Case]:
     """Return what is measured, by name."""
+    chance, numbers = Random(1), count(0, 1_000)  # noqa: S311 - the same texts in every run
 
-    def at_once(text: str) -> Work:
-        def work() -> int:
-            detector.score_text(text, Part.ANSWER)
-            return 1
+    def at_once(text: Callable[[], str]) -> Case:
+        while True:
+            yield partial(detector.score_text, text(), Part.PROMPT)
 
-        return work
-
-    def growing(pieces: Sequence[str]) -> Work:
-        def work() -> int:
+    def growing(pieces: Callable[[], list[str]]) -> Case:
+        while True:
             add = detector.growing(Part.ANSWER).add
-            for piece in pieces:
-                add(piece)
-            return len(pieces)
+            for number, piece in enumerate(pieces()):
+                if number % SKIPPED_PIECES:
+                    add(piece)
+                else:
+                    yield partial(add, piece)
 
-        return work
+    def empty() -> Case:
+        while True:
+            yield partial(detector.growing, Part.ANSWER)
+
+    def english(chars: int) -> Case:
+        return at_once(lambda: of_words(chance, chars))
 
     return {
-        "text, English, 500 characters": at_once(of_length(ENGLISH, 500)),
-        "text, French, 500 characters": at_once(of_length(FRENCH, 500)),
-        "text, Chinese, 500 characters": at_once(of_length(CHINESE, 500)),
-        "text, English, 50,000 characters": at_once(of_length(ENGLISH, 50_000)),
-        "piece, English, tokens": growing(as_tokens(of_length(ENGLISH, ANSWER_CHARS))),
-        "piece, French, tokens": growing(as_tokens(of_length(FRENCH, ANSWER_CHARS))),
-        "piece, Chinese, 2 characters": growing(in_pieces(of_length(CHINESE, ANSWER_CHARS), 2)),
-        "piece, one ASCII word, 4 characters": growing(in_pieces("x" * ANSWER_CHARS, 4)),
-        "piece, one Cyrillic word, 4 characters": growing(in_pieces("ж" * ANSWER_CHARS, 4)),
-        "piece, nothing but marks, 4 characters": growing(
-            in_pieces("\u0301\u0323" * (ANSWER_CHARS // 2), 4)
+        "text, English, 60 characters": english(60),
+        "text, English, 200 characters": english(200),
+        "text, English, 500 characters": english(500),
+        "text, English, 1,300 characters": english(1_300),
+        "text, English, 8,000 characters": english(8_000),
+        "text, English, 50,000 characters": english(50_000),
+        "text, French, 500 characters": at_once(lambda: of_unit(FRENCH, 500, next(numbers))),
+        "text, Chinese, 500 characters": at_once(lambda: of_unit(CHINESE, 500, next(numbers))),
+        "piece, English, tokens": growing(lambda: as_tokens(of_words(chance, ANSWER_CHARS))),
+        "piece, French, tokens": growing(
+            lambda: as_tokens(of_unit(FRENCH, ANSWER_CHARS, next(numbers)))
         ),
-        "a growing text is made": growing([""]),
+        "piece, Chinese, 2 characters": growing(
+            lambda: in_pieces(of_unit(CHINESE, ANSWER_CHARS, next(numbers)), 2)
+        ),
+        "piece, one ASCII word, 4 characters": growing(lambda: in_pieces("x" * ANSWER_CHARS, 4)),
+        "piece, one Cyrillic word, 4 characters": growing(lambda: in_pieces("ж" * ANSWER_CHARS, 4)),
+        "piece, nothing but marks, 4 characters": growing(
+            lambda: in_pieces("\u0301\u0323" * (ANSWER_CHARS // 2), 4)
+        ),
+        "a growing text is made": empty(),
     }
 
 
-def reading_us(work: Work) -> float:
-    """Return the CPU-microseconds of one call, from as many as `TARGET_S` takes."""
-    calls, start = 0, time.process_time()
-    while (spent := time.process_time() - start) < TARGET_S:
-        calls += work()
-    return spent / calls * 1e6
+def reading_us(case: Case, *, cold: bool) -> float:
+    """Return the median CPU-microseconds of a call."""
+    readings = []
+    for call in (next(case) for _ in range(CALLS)):
+        if cold:
+            _OTHER_MEMORY.find(b"\0")
+        start = time.thread_time_ns()
+        call()
+        readings.append(time.thread_time_ns() - start)
+    return statistics.median(readings) / 1e3
+
+
+def nothing() -> Case:
+    """Give what is measured to know what measuring takes."""
+    while True:
+        yield partial(int)
 
 
 def measure(engines: Mapping[str, InlineDetector], rounds: int) -> Mapping[str, dict[str, float]]:
-    """Return the least and the median reading of each case, by engine."""
-    work = {(case, engine): it for engine, d in engines.items() for case, it in cases(d).items()}
-    readings: dict[tuple[str, str], list[float]] = {key: [] for key in work}
+    """Return the least reading of each case, by engine, warm and cold."""
+    keys = {
+        (case, f"{engine}_{'cold' if cold else 'warm'}_us"): (it, cold)
+        for engine, detector in engines.items()
+        for case, it in cases(detector).items()
+        for cold in (False, True)
+    }
+    clock = {cold: reading_us(nothing(), cold=cold) for cold in (False, True)}
+    least = dict.fromkeys(keys, float("inf"))
     for _ in range(rounds):
-        for key, it in work.items():
-            readings[key].append(reading_us(it))
+        for key, (it, cold) in keys.items():
+            least[key] = min(least[key], reading_us(it, cold=cold) - clock[cold])
     found: dict[str, dict[str, float]] = {}
-    for (case, engine), values in readings.items():
-        row = {f"{engine}_min_us": min(values), f"{engine}_median_us": statistics.median(values)}
-        found.setdefault(case, {}).update({name: round(value, 2) for name, value in row.items()})
+    for (case, column), value in least.items():
+        found.setdefault(case, {})[column] = round(value, 2)
     return found
 
 
 def main() -> int:
     """Measure and print a table, or JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
     args = parser.parse_args()
     library = load_library()
@@ -123,13 +161,10 @@ def main() -> int:
     if args.json:
         print(json.dumps(found))
         return 0
-    print(f"{'least (median) CPU-µs':42} {'native':>18} {'plain Python':>20} {'ratio':>6}")
+    print(f"{'CPU-µs':42} {'native warm':>12} {'cold':>8} {'python warm':>12} {'cold':>8}")
     for case, row in found.items():
-        native, plain = row["native_min_us"], row["python_min_us"]
-        print(
-            f"{case:42} {native:8.2f} ({row['native_median_us']:7.2f})"
-            f" {plain:9.2f} ({row['python_median_us']:8.2f}) {plain / native:6.1f}"
-        )
+        warm, cold, plain_warm, plain_cold = row.values()
+        print(f"{case:42} {warm:12.2f} {cold:8.2f} {plain_warm:12.2f} {plain_cold:8.2f}")
     return 0
 
 

@@ -1,7 +1,7 @@
 """The tables of docs/events.md."""
 
 from collections.abc import Sequence
-from typing import Any, Final, get_args
+from typing import Any, Final, Literal, get_args, get_origin
 
 import msgspec
 
@@ -58,6 +58,8 @@ def _type(annotation: Any) -> str:  # noqa: ANN401  (any type)
     name = getattr(annotation, "__name__", "")
     if annotation == schema.Outcome:
         return "an outcome, below"
+    if get_origin(annotation) is Literal:
+        return ", ".join(map(code, get_args(annotation)))
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         return annotation.__name__
     if arguments := [it for it in get_args(annotation) if it not in {type(None), Ellipsis}]:
@@ -72,6 +74,6 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
     if field.default is msgspec.NODEFAULT:
         return "never absent"
     value = field.default
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float | str) and not isinstance(value, bool) and value != "":
         return code(value)
     return {None: "not known, or none", False: "no"}.get(value, "empty")

@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from types import UnionType
-from typing import Any, Final, Union, get_args, get_origin
+from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -11,6 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from scripts.docs_tables import Table, code, sentence
 from service.settings import Settings
+from service.settings.keys import sections_in
 
 _JSON_TYPES: Final = {
     "string": "text",
@@ -44,7 +44,7 @@ def settings() -> Sequence[Table | str]:
 def _sections(path: str, section: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
     yield path, section
     for name, field in section.model_fields.items():
-        inner = list(_models(field.annotation))
+        inner = list(sections_in(field.annotation))
         for model in inner:
             kind = model.model_fields.get("kind")
             which = f" (kind: {get_args(kind.annotation)[0]})" if kind and len(inner) > 1 else ""
@@ -52,23 +52,14 @@ def _sections(path: str, section: type[BaseModel]) -> Iterator[tuple[str, type[B
             yield from _sections(_join(path, name) + many + which, model)
 
 
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401  (any type)
-    """Yield the sections in a type: alone, optional, one of several, in a list or a mapping."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    elif get_origin(annotation) in {Union, UnionType, tuple, dict}:
-        for argument in get_args(annotation):
-            yield from _models(argument)
-
-
 def _is_one(field: FieldInfo) -> bool:
     """Say whether a key always holds exactly one section, which a table of its own describes."""
-    return any(_models(field.annotation)) and isinstance(field.default, BaseModel)
+    return any(sections_in(field.annotation)) and isinstance(field.default, BaseModel)
 
 
 def _row(path: str, section: type[BaseModel], schema: dict[str, Any], name: str) -> list[str]:
     field = section.model_fields[name]
-    inner = list(_models(field.annotation))
+    inner = list(sections_in(field.annotation))
     type_ = _type(schema["properties"][name], schema.get("$defs", {})) if not inner else "section"
     if inner and (many := get_origin(field.annotation)) in _MANY:
         type_ = "list of sections" if many is tuple else "mapping to sections"

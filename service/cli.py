@@ -34,12 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     try:
         return int(args.run(args))
-    except ConfigError as error:
-        sys.stderr.write(f"watchgate: {error}\n")
-        return _USAGE
     except WatchgateError as error:
-        sys.stderr.write(f"watchgate: {error}\n")
-        return _PROBLEM
+        for line in str(error).splitlines():
+            sys.stderr.write(f"watchgate: {line}\n")
+        return _USAGE if isinstance(error, ConfigError) else _PROBLEM
     except KeyboardInterrupt:
         return _PROBLEM
 

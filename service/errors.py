@@ -1,7 +1,7 @@
 """Every exception that Watchgate raises on purpose.
 
     WatchgateError
-    ├── ConfigError            the settings are wrong: one line, with the key's path
+    ├── ConfigError            the settings are wrong: a line a mistake, with the key's path
     ├── CannotListen           an address is taken, or not of this machine
     ├── AlreadyRunning         another process holds what only one may
     ├── EventLogError
@@ -41,7 +41,7 @@ class WatchgateError(Exception):
 
 
 class ConfigError(WatchgateError):
-    """A setting is wrong; the message starts with the path of its key."""
+    """Settings are wrong; each line of the message starts with the path of a key."""
 
 
 class CannotListen(WatchgateError):

@@ -6,7 +6,7 @@ import yaml
 
 from service.commands.common import Exit, add_json_argument, add_leaf, load_settings, print_json
 from service.settings import redacted
-from service.wiring.points import points_of
+from service.wiring.in_effect import in_effect
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -14,7 +14,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     leaf = add_leaf(
         commands,
         "check-config",
-        "validate the settings and print the effective ones, secrets redacted",
+        "validate the settings, and print those in effect and what each model gets under them",
         "watchgate check-config --config watchgate.yaml --json",
     )
     add_json_argument(leaf)
@@ -23,8 +23,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def _check(args: argparse.Namespace) -> int:
     settings = load_settings(args)
-    points_of(settings)  # raises what is wrong with them
-    effective = redacted(settings)
+    effective = redacted(settings) | {"in_effect": in_effect(settings)}
     if args.json:
         print_json(effective)
     else:

@@ -13,10 +13,10 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final
 
-from service.settings import Settings, load
+from service.settings import CONFIG_VARIABLE, Settings, load
 from service.store import Store, open_store
+from service.wiring.points import POINTS_CHECK
 
-CONFIG_VARIABLE: Final = "WATCHGATE_CONFIG"
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,8})([smhd])")
 MAX_DURATION_S: Final = 100 * 366 * 86400
@@ -69,7 +69,7 @@ def load_settings(args: argparse.Namespace) -> Settings:
     Raises:
         ConfigError: they are wrong, or there are none.
     """
-    return load(config_path(args))
+    return load(config_path(args), [POINTS_CHECK])
 
 
 def config_path(args: argparse.Namespace) -> Path:

@@ -14,7 +14,6 @@ from service.settings import KafkaLog, Settings
 from service.telemetry.logs import set_up_logs
 from service.telemetry.metrics import name_metrics
 from service.telemetry.ops import OpsAddress, listen_on
-from service.wiring.points import points_of
 
 if TYPE_CHECKING:
     from service.supervisor import Role
@@ -49,7 +48,6 @@ def _up(args: argparse.Namespace) -> int:
     from service.supervisor import Supervisor  # noqa: PLC0415  (only this command needs it)
 
     settings = load_settings(args)
-    points_of(settings)  # raises what is wrong with them, before anything is started
     set_up_logs("up", settings.log_level)
     ops = OpsAddress(settings.ops.host, settings.ops.port)
     arguments = ["--config", str(config_path(args))]

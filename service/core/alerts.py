@@ -1,9 +1,9 @@
 """When an alert fires, when it is resolved, and what an Alertmanager is told of it.
 
-An alert groups the verdicts that crossed one operating point for one model and category. It
-fires from the first of them until `hold_s` after the last. Then it is resolved, and the next
-verdict begins another. Who is behind an exchange stands in no label and no annotation: alerts
-travel through pagers and chats, the evidence stays here.
+An alert groups the verdicts that crossed one operating point for one model and category, and
+after which the gateway did the same. It fires from the first of them until `hold_s` after the
+last. Then it is resolved, and the next verdict begins another. Who is behind an exchange stands in
+no label and no annotation: alerts travel through pagers and chats, the evidence stays here.
 """
 
 import hashlib
@@ -19,6 +19,8 @@ RESENDS_MISSED: Final = 4
 """An Alertmanager resolves an alert by itself after this many resends that did not come; the
 figure is Prometheus's own."""
 MAX_BACKOFF_DOUBLINGS: Final = 16
+_DONE: Final = {"blocked": "blocked", "cut_off": "cut off"}
+"""What the gateway did, in words; of other values nothing."""
 
 
 class State(StrEnum):
@@ -97,7 +99,9 @@ class Delivery:
     resolved_acked_at: float | None = None
 
 
-def labels_of(model: str, detector: str, category: str, part: str, point: str) -> dict[str, str]:
+def labels_of(  # noqa: PLR0913  (a label each)
+    model: str, detector: str, category: str, part: str, point: str, *, enforced: str
+) -> dict[str, str]:
     """Return the labels that make an alert what it is, all from closed sets."""
     return {
         "alertname": ALERT_NAME,
@@ -106,6 +110,7 @@ def labels_of(model: str, detector: str, category: str, part: str, point: str) -
         "category": category,
         "part": part,
         "point": point,
+        "enforced": enforced,
     }
 
 
@@ -200,7 +205,8 @@ def _annotations(alert: Alert) -> dict[str, str]:
         "summary": (
             f"{labels['detector']} found {labels['category']} misuse of {labels['model']} "
             f"in the {labels['part']} of {alert.count} exchange{'s' if alert.count > 1 else ''}, "
-            f"scoring up to {alert.score:.3f} (threshold {alert.threshold:g})"
+            f"scoring up to {alert.score:.3f} (threshold {alert.threshold:g}): "
+            f"{_DONE.get(labels.get('enforced', ''), 'nothing was stopped')}"
         ),
         "count": str(alert.count),
         "exchange": alert.last_exchange_id,

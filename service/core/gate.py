@@ -4,9 +4,9 @@ The texts of one choice (reasoning, content, refusal, tool calls, in the order i
 came) are screened as one text, so that nothing hides on a border between events or parts. While
 a choice goes on, the last `hold_chars` characters of its text stay back: a passage that is
 recognised when its last character comes has been released at most as far as it is longer than
-that. Tool calls stay back until the choice ends. What stands beside what a choice says (the tokens
-of log probabilities, say) is screened as a text of its own. Events leave in the order in which they
-came.
+that. Tool calls stay back until the choice ends. What they spell when their escapes are decoded,
+and what stands beside what a choice says (the tokens of log probabilities, say), is screened as a
+text of its own. Events leave in the order in which they came.
 """
 
 import math
@@ -17,6 +17,7 @@ from service.core.policies import AnswerMode, Policy
 from service.core.screening import Found
 from service.core.screens import GrowingScreen, ModelScreens
 from service.core.surfaces.answers import SIDES, START, Piece, Place
+from service.core.surfaces.escapes import Unescaper, unescaped
 
 _BORDER = "\n"
 """Stands between two parts of a choice in the text that is screened."""
@@ -56,7 +57,9 @@ class _Choice:
 
 
 _Key = tuple[int, str]
-"""Which text: a choice, and "" for what it says, else which of its sides."""
+"""Which text: a choice, and "" for what it says, else which of its sides, or `_SPELT`."""
+_SPELT = "spelt"
+"""The tool calls of a choice with their escapes decoded: what they spell, if they are JSON."""
 
 
 def _key(piece: Piece) -> _Key:
@@ -74,6 +77,7 @@ class AnswerGate:
 
     __slots__ = (
         "_choices",
+        "_escapes",
         "_finished",
         "_held",
         "_hold",
@@ -90,6 +94,7 @@ class AnswerGate:
         self._screens: ModelScreens | None = screens
         self._hold = None if screens.observe_only else hold_chars(screens.policy)
         self._choices: dict[_Key, _Choice] = {}
+        self._escapes: dict[tuple[int, int], Unescaper] = {}
         self._finished: set[int] = set()
         self._held: deque[_Held] = deque()
         self.place: Place = START
@@ -118,12 +123,11 @@ class AnswerGate:
         self.generated_chars += chars
         try:
             for piece in pieces:
-                choice = self._choice(piece)
-                text = choice.add(piece)
+                choice = self._choice(_key(piece))
+                self._screen(choice, piece)
                 needs += ((choice, choice.length),)
-                for screen in choice.screens:
-                    if (found := screen.add(text)) is not None and self.crossed is None:
-                        self.crossed = found
+                if piece.part == "tool_calls":
+                    self._screen(self._choice((piece.choice, _SPELT)), self._spelt(piece))
         finally:
             self._held.append((event, needs, chars, place))
         if len(finished) != len(self._finished):
@@ -136,6 +140,8 @@ class AnswerGate:
         texts: dict[_Key, list[str]] = {}
         for piece in pieces:
             texts.setdefault(_key(piece), []).append(piece.text)
+            if piece.part == "tool_calls" and "\\" in piece.text:
+                texts.setdefault((piece.choice, _SPELT), []).append(unescaped(piece.text))
             if piece.part not in SIDES:
                 self.generated_chars += len(piece.text)
         for parts in texts.values():
@@ -191,8 +197,20 @@ class AnswerGate:
         for (index, _), choice in self._choices.items():
             choice.has_finished = choice.has_finished or index in new
 
-    def _choice(self, piece: Piece) -> _Choice:
-        key = _key(piece)
+    def _screen(self, choice: _Choice, piece: Piece) -> None:
+        text = choice.add(piece)
+        for screen in choice.screens:
+            if (found := screen.add(text)) is not None and self.crossed is None:
+                self.crossed = found
+
+    def _spelt(self, piece: Piece) -> Piece:
+        """Return what a piece of a tool call adds to what the call spells."""
+        key = piece.choice, piece.call
+        if (escapes := self._escapes.get(key)) is None:
+            escapes = self._escapes[key] = Unescaper()
+        return Piece(piece.choice, piece.part, escapes.add(piece.text), piece.call)
+
+    def _choice(self, key: _Key) -> _Choice:
         choice = self._choices.get(key)
         if choice is None:
             screens = self._screens.growing() if self._screens is not None else []

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from detectors.api import GrowingText, InlineDetector, Part
-from service.core.policies import HOLDING, Policy
+from service.core.policies import HOLDING, AnswerMode, Policy
 from service.core.screening import Found, Point
 
 OVERLAP_CHARS: Final = 400
@@ -23,14 +23,14 @@ class Screen:
     detector: InlineDetector
     points: tuple[Point, ...]
 
-    def look(self, text: str, part: Part) -> list[Found]:
+    def look(self, text: str, part: Part) -> tuple[Found, ...]:
         """Return the points that a text crosses, each with its score."""
         scores = self.detector.score_text(text, part)
-        return [
-            (point, scores[point.category])
-            for point in self.points
-            if scores[point.category] >= point.threshold
-        ]
+        found: tuple[Found, ...] = ()
+        for point in self.points:
+            if (score := scores[point.category]) >= point.threshold:
+                found += ((point, score),)
+        return found
 
 
 def chunks(text: str, size_chars: int) -> Iterator[str]:
@@ -75,6 +75,22 @@ class ModelScreens:
     def holds_answers(self) -> bool:
         """Say whether answers are screened before they are released."""
         return bool(self.answer) and self.policy.answer_mode in HOLDING
+
+    @property
+    def answer_mode(self) -> AnswerMode:
+        """When text of answers is released: without a point that blocks, at once."""
+        return self.policy.answer_mode if self.holds_answers else AnswerMode.OBSERVE
+
+    @property
+    def window_chars(self) -> int | None:
+        """How much text of a choice stays back while it grows; None: not in this mode."""
+        return self.policy.window_chars if self.answer_mode is AnswerMode.WINDOW else None
+
+    @property
+    def max_unscanned_chars(self) -> int | None:
+        """How much text of an answer may be released unscreened; None: all of it."""
+        holds = self.holds_answers and not self.observe_only
+        return self.policy.max_unscanned_chars if holds else None
 
     def look_at_answer(self, text: str) -> Found | None:
         """Return the first point that a whole answer crosses."""

@@ -27,6 +27,10 @@ Outcome = Literal[
     "interrupted",
 ]
 
+Enforced = Literal["blocked", "cut_off", "observed"]
+"""What the gateway did with a part of an exchange: it blocked the prompt, it cut off the answer, or
+no point stopped it."""
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
     """What all events share."""
@@ -118,6 +122,9 @@ class Closed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="closed")
     replica: str | None = None
     """The address of the upstream's replica that the request was sent to, last."""
     status: int | None = None
+    """What the caller got; None: nothing, or it is not known."""
+    upstream_status: int | None = None
+    """What the upstream answered, where the caller got another status."""
     finish_reasons: tuple[str, ...] = ()
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -148,6 +155,8 @@ class Verdict(Event, frozen=True, kw_only=True, omit_defaults=True, tag="verdict
     crossed: tuple[Crossing, ...] = ()
     completes: bool = False
     """This is the last verdict on its part, and all of the part's text was scored."""
+    enforced: Enforced = "observed"
+    """What the gateway did with the part, whichever point this verdict is about."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="dead_letter"):

@@ -12,6 +12,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 SendNow = Callable[[Message], bool]
 """`send` where nobody can wait; returns whether the caller keeps up."""
+SendWhole = Callable[[int, "list[Header]", bytes], bool]
+"""Sends a whole answer where nobody need wait: status, headers, body."""
 App = Callable[[Any, Any, Any], Awaitable[None]]
 Header = tuple[bytes, bytes]
 Fields = dict[bytes, bytes]
@@ -20,28 +22,40 @@ those that must come once)."""
 
 ON_DISCONNECT: Final = "watchgate.on_disconnect"
 """The ASGI extension: `scope["extensions"][ON_DISCONNECT](callback)`."""
-BODY_HAS_COME: Final = "watchgate.body_has_come"
-"""The ASGI extension: `scope["extensions"][BODY_HAS_COME]()` says whether all of it is here."""
+BODY_NOW: Final = "watchgate.body_now"
+"""The ASGI extension: `scope["extensions"][BODY_NOW]()` returns the whole body if all of it is
+here, else None: then `receive` brings it."""
 SEND_NOW: Final = "watchgate.send_now"
 """The ASGI extension: `scope["extensions"][SEND_NOW](message)` is `send` where nobody can wait; it
 returns whether the caller keeps up, and if not, the next message should go by `send`."""
+SEND_WHOLE: Final = "watchgate.send_whole"
+"""The ASGI extension: `scope["extensions"][SEND_WHOLE](status, headers, body)` sends a whole answer
+where nobody need wait; it returns False, and has sent nothing, where somebody must."""
+MEMO: Final = "watchgate.memo"
+"""`scope[MEMO]` is a dict in which the application may keep what it makes of a request's head: the
+next requests on the connection have the same one, while only their content-length differs."""
 
 
-async def read_body(
-    fields: Fields, receive: Receive, *, max_bytes: int, timeout_s: float | None
-) -> bytes:
-    """Return the whole body; without a timeout for one that has come: a timer costs 4 µs.
+def check_body(fields: Fields, size_bytes: int, max_bytes: int) -> None:
+    """See that a body may be read.
+
+    Raises:
+        RequestTooLarge, InvalidRequest: it is too large, or compressed.
+    """
+    if size_bytes > max_bytes:
+        raise _too_large(max_bytes)
+    if fields.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise InvalidRequest("A compressed body is not accepted: send it as it is.")
+
+
+async def read_body(fields: Fields, receive: Receive, *, max_bytes: int, timeout_s: float) -> bytes:
+    """Return the whole body, as it comes.
 
     Raises:
         RequestTooLarge, RequestTimeout, ClientGone, InvalidRequest: what the body was.
     """
-    length = fields.get(b"content-length")
-    if length is not None and int(length.lstrip(b"0") or b"0") > max_bytes:  # int() counts digits
-        raise _too_large(max_bytes)
-    if fields.get(b"content-encoding", b"identity").lower() != b"identity":
-        raise InvalidRequest("A compressed body is not accepted: send it as it is.")
-    if timeout_s is None:
-        return await _read_chunks(receive, max_bytes)
+    length = fields.get(b"content-length", b"0")
+    check_body(fields, int(length.lstrip(b"0") or b"0"), max_bytes)  # int() counts digits
     timer = _Timer(timeout_s)
     try:
         return await _read_chunks(receive, max_bytes)

@@ -23,14 +23,21 @@ class Authenticator:
         self._digest = KeyDigester(pepper)
         self._meters = meters
 
-    def authenticate(self, fields: Fields, now: float) -> Caller:
-        """Return whose key the request carries.
+    def digest(self, fields: Fields) -> bytes:
+        """Return the digest of the key that a request carries: all that is to be kept of it.
 
         Raises:
-            InvalidApiKey: none, or one that proves nothing.
+            InvalidApiKey: it carries none.
         """
-        key = self._key(fields).decode("latin-1")
-        found = authenticate(self.snapshot, self._digest(key), now)
+        return self._digest(self._key(fields).decode("latin-1"))
+
+    def authenticate(self, digest: bytes, now: float) -> Caller:
+        """Return whose key has this digest.
+
+        Raises:
+            InvalidApiKey: it proves nothing.
+        """
+        found = authenticate(self.snapshot, digest, now)
         if isinstance(found, Denial):
             raise self._denied(found, _WORDS[found])
         return found

@@ -45,6 +45,10 @@ class Forwarded(Protocol):
 
     replica: str | None
 
+    @property
+    def prompt(self) -> Prompt:
+        """What should go to the replica that has seen its beginning."""
+
 
 @dataclass(frozen=True, slots=True)
 class BalancingPolicy:
@@ -180,14 +184,13 @@ class Balancer:
         self._tie = 0
         self._clock = asyncio.get_running_loop().time
 
-    def send(  # noqa: PLR0913, PLR0917  (a request, and who sends it)
+    def send(
         self,
         method: bytes,
         path: bytes,
         headers: Headers,
         body: bytes,
         sent: Forwarded,
-        prompt: Prompt,
     ) -> Awaitable[Answer]:
         """Send a request to the replica for its prompt, as `UpstreamClient.send` does.
 
@@ -196,23 +199,22 @@ class Balancer:
         if (only := self._only) is not None:
             sent.replica = only.name
             return only.send(method, path, headers, body)
-        return self._send_to_one(method, path, headers, body, sent, prompt)
+        return self._send_to_one(method, path, headers, body, sent)
 
     async def close(self) -> None:
         """Close the connections to all replicas."""
         for replica in self.replicas:
             await replica.client.close()
 
-    async def _send_to_one(  # noqa: PLR0913, PLR0917  (as `send`)
+    async def _send_to_one(
         self,
         method: bytes,
         path: bytes,
         headers: Headers,
         body: bytes,
         sent: Forwarded,
-        prompt: Prompt,
     ) -> Answer:
-        affinity = self._affinity(prompt)
+        affinity = self._affinity(sent.prompt)
         first = self._choose(affinity, None)
         replica = self.replicas[first]
         sent.replica = replica.name

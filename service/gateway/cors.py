@@ -5,17 +5,36 @@ anyone is asked who calls; it tells no more than the settings allow. Cookies mea
 gateway, and credentials are never allowed.
 """
 
-from collections.abc import Sequence
+import logging
+import re
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from service.errors import MethodNotAllowed, NotFound
-from service.gateway.asgi import SEND_NOW, App, Header, Message, Receive, Scope, Send, SendNow
+from service.gateway.asgi import (
+    SEND_NOW,
+    SEND_WHOLE,
+    App,
+    Header,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    SendNow,
+    SendWhole,
+)
 from service.gateway.routes import route
 
 ANY: Final = "*"
 _VARY: Final = (b"vary", b"Origin")
 _NO_CONTENT: Final = 204
+_ORIGIN: Final = re.compile(rb"https?://[!-~]{1,255}")
+_SAY_EVERY_S: Final = 60.0
+"""Anyone may ask, as often as they like: the log tells of one in a while."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +54,13 @@ class CorsPolicy:
 class Cors:
     """The application, with what browsers ask for."""
 
-    def __init__(self, app: App, policy: CorsPolicy) -> None:
-        """Stand around an application."""
+    def __init__(
+        self, app: App, policy: CorsPolicy, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Stand around an application; `clock` gives seconds."""
         self._app = app
+        self._clock = clock
+        self._say_next_at = clock()
         self._origins = frozenset(origin.encode() for origin in policy.allow_origins)
         self._any = ANY in policy.allow_origins
         self._headers = ", ".join(policy.allow_headers).encode()
@@ -56,13 +79,16 @@ class Cors:
             headers = self._preflight(method, fields.get(b"access-control-request-headers"))
             await _send_empty(send, [*allowed, *headers])
             return
+        if asked and not allowed and scope["method"] == "OPTIONS":
+            self._say_refused(fields.get(b"origin", b""))
         if allowed and self._exposed:
             allowed = [*allowed, (b"access-control-expose-headers", self._exposed)]
         vary = [] if self._any else [_VARY]
         adding = _Adding(allowed or vary)
         extensions = scope["extensions"]
         now = adding.around_now(extensions[SEND_NOW])
-        answered = {**scope, "extensions": {**extensions, SEND_NOW: now}}
+        whole = adding.around_whole(extensions[SEND_WHOLE])
+        answered = {**scope, "extensions": {**extensions, SEND_NOW: now, SEND_WHOLE: whole}}
         await self._app(answered, receive, adding.around(send))
 
     def _allowed(self, origin: bytes | None) -> list[Header]:
@@ -73,6 +99,17 @@ class Cors:
         if self._any:
             return [(name, b"*")]
         return [(name, origin), _VARY] if origin in self._origins else []
+
+    def _say_refused(self, origin: bytes) -> None:
+        """Tell the operator of a page that may not call: it may be one that should."""
+        now = self._clock()
+        if now < self._say_next_at or not _ORIGIN.fullmatch(origin):
+            return
+        self._say_next_at = now + _SAY_EVERY_S
+        _log.warning(
+            "a page of an origin that gateway.cors.allow_origins does not name may not call",
+            extra={"origin": origin.decode("ascii")},
+        )
 
     def _preflight(self, method: bytes, asked_headers: bytes | None) -> list[Header]:
         headers = [
@@ -107,6 +144,9 @@ class _Adding:
 
     def around_now(self, send_now: SendNow) -> SendNow:
         return lambda message: send_now(self._with_headers(message))
+
+    def around_whole(self, send_whole: SendWhole) -> SendWhole:
+        return lambda status, headers, body: send_whole(status, [*headers, *self._headers], body)
 
     def _with_headers(self, message: Message) -> Message:
         if message["type"] != "http.response.start":

@@ -16,6 +16,7 @@ from service.core.surfaces.shape import Request, Surface
 from service.core.tiers import Tier
 from service.events.log import Durability, Position
 from service.events.schema import Closed, Opened, Outcome, Receipt, Timings
+from service.gateway import problems
 from service.gateway.balancer import Balancer, Prompt
 from service.gateway.prompt_screen import PromptFinding, PromptScreen
 from service.gateway.screening_records import ScreeningRecords
@@ -127,6 +128,7 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
     replica: str | None = None
     """The one of the upstream's that the request was sent to, last."""
     status: int | None = None
+    """Of the upstream's answer."""
     served_number: int = 0
     upstream_first_byte_s: float | None = None
     first_byte_s: float | None = None
@@ -186,6 +188,8 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
         position = self.position
         gate = self.gate
         total_s = self.elapsed_s()
+        released = self.first_byte_s is not None  # if nothing was, an error is told in its place
+        status = self.status if released else problems.status_of(outcome)
         return Closed(
             exchange_id=self.id,
             at=self.received_at + total_s,
@@ -200,7 +204,8 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
             served_number=self.served_number,
             boot=self.ids.boot,
             replica=self.replica,
-            status=self.status,
+            status=status,
+            upstream_status=None if self.status == status else self.status,
             finish_reasons=tuple(self.reader.finish_reasons.values()),
             prompt_tokens=usage.prompt_tokens if usage else None,
             completion_tokens=usage.completion_tokens if usage else None,

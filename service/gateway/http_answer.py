@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, Self
 
 from service.errors import UpstreamBroke, UpstreamError
 
@@ -103,6 +103,8 @@ class Answer:
             UpstreamBroke: as `read`, or there are more than `limit_bytes` of it.
             UpstreamTimeout: as `read`.
         """
+        if self._source is None and self._error is None and self.buffered_bytes <= limit_bytes:
+            return self._take()  # it came at once
         chunks: list[bytes] = []
         while chunk := await self.read():
             chunks.append(chunk)
@@ -124,8 +126,8 @@ class Answer:
         else:
             self._on_end = callback
 
-    async def wait_for_head(self) -> None:
-        """Return once `status` and `headers` are there.
+    async def with_head(self) -> Self:
+        """Return this answer once `status` and `headers` are there.
 
         Raises:
             UpstreamError: they will not come.
@@ -134,6 +136,7 @@ class Answer:
             if self._source is None:
                 self._raise_error()
             await self._news()
+        return self
 
     def feed(self, data: bytes) -> None:
         """Take a part of the body."""

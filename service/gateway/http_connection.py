@@ -6,7 +6,7 @@ timer fires, so reading costs no timer at all.
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import httptools
@@ -96,10 +96,10 @@ class Connection(asyncio.Protocol):
         """True while nothing is known that keeps a request from being sent."""
         return not self._transport.is_closing()
 
-    async def exchange(
+    def exchange(
         self, head: bytes, body: bytes, *, due: float, answer_has_body: bool
-    ) -> Answer:
-        """Send a request; return its answer when the answer's header is complete.
+    ) -> Awaitable[Answer]:
+        """Send a request; what is returned waits until the answer's header is complete.
 
         `due` is the loop's time at which the whole answer must have come.
 
@@ -120,8 +120,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(head + body)
         else:
             self._transport.writelines((head, body))
-        await answer.wait_for_head()
-        return answer
+        return answer.with_head()
 
     def fail(self, error: UpstreamError) -> None:
         """End the exchange with this error, and the connection with it."""

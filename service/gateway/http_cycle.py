@@ -2,13 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
 from typing import Final, Protocol
 
 from uvicorn.server import ServerState
 
 from service.gateway.asgi import App, Header, Message, Scope
-from service.gateway.http_fields import STATUS_LINES, render_headers
+from service.gateway.http_fields import STATUS_LINES, Rendered, render_headers
 from service.gateway.http_flow import Flow
 from service.gateway.http_head import error_object
 
@@ -17,6 +16,7 @@ HIGH_WATER_BYTES: Final = 64 * 1024
 
 _BODYLESS: Final = frozenset({204, 304})
 _INTERNAL_ERROR: Final = error_object("The gateway failed.", "server_error", "internal_error")
+_common_lines: Final = Rendered()
 _log = logging.getLogger(__name__)
 
 
@@ -47,7 +47,6 @@ class Cycle:
         "_head",
         "_is_body_given",
         "_is_chunked",
-        "_scope",
         "_waiter",
         "disconnected",
         "expects_continue",
@@ -55,6 +54,8 @@ class Cycle:
         "keep_alive",
         "response_complete",
         "response_started",
+        "scope",
+        "task",
     )
 
     def __init__(
@@ -67,7 +68,7 @@ class Cycle:
     ) -> None:
         """Begin when the head is complete."""
         self._connection = connection
-        self._scope = scope
+        self.scope = scope
         self._chunks: list[bytes] = []
         self._buffered_bytes = 0
         self._is_body_given = False
@@ -76,6 +77,8 @@ class Cycle:
         self._is_chunked = False
         self._body_left_bytes: int | None = None  # None: the head names no length
         self.keep_alive = keep_alive
+        self.task: asyncio.Task[None] | None = None
+        """Who works at it; the server waits for all of them before it ends."""
         self.expects_continue = expects_continue
         """The caller waits for "100 Continue" before it sends its body."""
         self.has_body_come = False
@@ -88,12 +91,14 @@ class Cycle:
     async def run(self, app: App) -> None:
         """Let the application answer, and answer in its stead if it fails."""
         try:
-            await app(self._scope, self.receive, self.send)
+            await app(self.scope, self.receive, self.send)
             if not self.response_complete and not self.disconnected:
                 raise RuntimeError("the application returned before its answer was complete")
         except (Exception, asyncio.CancelledError):  # noqa: BLE001  (callers get an error object)
             _log.exception("a request failed")
             await self._fail()
+        finally:
+            self._connection.server.tasks.discard(self.task)
 
     async def _fail(self) -> None:
         """Tell the caller no more than that it failed, or that the answer is not whole."""
@@ -144,6 +149,12 @@ class Cycle:
             return {"type": "http.disconnect"}
         return {"type": "http.request", "body": self._take(), "more_body": not self.has_body_come}
 
+    def body_now(self) -> bytes | None:
+        """Return the whole body if all of it is here, and nothing of it was given yet."""
+        if not self.has_body_come or self._is_body_given or self.disconnected:
+            return None
+        return self._take()
+
     async def send(self, message: Message) -> None:
         """Take the next message of the answer, once the caller has kept up with those before."""
         if self._connection.flow.is_write_paused and not self.disconnected:
@@ -161,10 +172,23 @@ class Cycle:
         if kind == "http.response.body" and self._head is not None and not self.response_complete:
             self._send_body(message.get("body", b""), is_last=not message.get("more_body", False))
         elif kind == "http.response.start" and not self.response_started:
-            self._start(message["status"], message.get("headers", ()))
+            self._start(message["status"], list(message.get("headers", ())))
         else:
             raise RuntimeError(f"unexpected ASGI message {kind!r}")
         return not self._connection.flow.is_write_paused
+
+    def send_whole(self, status: int, headers: list[Header], body: bytes) -> bool:
+        """Take a whole answer, unless the caller is behind: then it has to go by `send`.
+
+        `headers` name no length, nor anything else of the connection.
+        """
+        if self._connection.flow.is_write_paused:
+            return False
+        if self.disconnected:
+            return True
+        self._start(status, headers, b"%d" % len(body))
+        self._send_body(body, is_last=True)
+        return True
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -180,27 +204,29 @@ class Cycle:
         self._is_body_given = self.has_body_come
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def _start(self, status: int, given: Iterable[Header]) -> None:
-        headers = [*self._connection.server.default_headers, *given]
-        fields = dict(headers)  # ASGI wants names in lower case
-        self._choose_framing(status, fields.get(b"content-length"))
+    def _start(self, status: int, given: list[Header], length: bytes | None = None) -> None:
+        """Write the head; `length` is given here if it is not among the headers."""
+        fields = dict(given)  # ASGI wants names in lower case
+        self._choose_framing(status, fields.get(b"content-length", length))
+        more = b"" if length is None else b"content-length: %b\r\n" % length
         if self._is_chunked:
-            headers.append((b"transfer-encoding", b"chunked"))
+            more = b"transfer-encoding: chunked\r\n"
         if self.expects_continue:  # the caller may or may not send its body now
             self.keep_alive = False
         if fields.get(b"connection") == b"close":
             self.keep_alive = False
         elif not self.keep_alive:
-            headers.append((b"connection", b"close"))
-        self._head = STATUS_LINES[status] + render_headers(headers) + b"\r\n"
+            more += b"connection: close\r\n"
+        common = _common_lines(self._connection.server.default_headers)
+        self._head = b"%b%b%b%b\r\n" % (STATUS_LINES[status], common, render_headers(given), more)
 
     def _choose_framing(self, status: int, length: bytes | None) -> None:
         self._is_chunked = False
-        if self._scope["method"] == "HEAD" or status in _BODYLESS:
+        if self.scope["method"] == "HEAD" or status in _BODYLESS:
             self._body_left_bytes = 0
         elif length is not None:
             self._body_left_bytes = int(length)
-        elif self._scope["http_version"] == "1.1":
+        elif self.scope["http_version"] == "1.1":
             self._is_chunked = True
         else:
             self.keep_alive = False  # the body ends with the connection
@@ -222,7 +248,7 @@ class Cycle:
             return chunk + b"0\r\n\r\n" if is_last else chunk
         if self._body_left_bytes is None:
             return body
-        if self._scope["method"] == "HEAD":
+        if self.scope["method"] == "HEAD":
             return b""
         self._body_left_bytes -= len(body)
         if self._body_left_bytes < 0:

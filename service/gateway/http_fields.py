@@ -24,3 +24,19 @@ def render_headers(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     if lines.count(b"\n") != expected or lines.count(b"\r") != expected or b"\0" in lines:
         raise ValueError("the name or the value of a header holds CR, LF or NUL")
     return lines
+
+
+class Rendered:
+    """Lines of headers that stay the same list for many answers, written once for each list."""
+
+    def __init__(self) -> None:
+        """Begin with no headers."""
+        self._known: tuple[list[tuple[bytes, bytes]], bytes] = [], b""
+
+    def __call__(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """Return the lines as `render_headers` writes them."""
+        known, lines = self._known
+        if headers is not known:
+            lines = render_headers(headers)
+            self._known = headers, lines
+        return lines

@@ -51,13 +51,17 @@ class ConnectionPool:
             NoConnection: none was free or made in time.
             UpstreamUnavailable: the pool is closed.
         """
-        if self._idle:
-            return self._idle.pop()
+        if (idle := self.take_idle()) is not None:
+            return idle
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 return await self._wait_or_connect()
         except TimeoutError:
             raise NoConnection("no connection to the upstream in time") from None
+
+    def take_idle(self) -> Connection | None:
+        """Return a connection as `take` does, if one is idle."""
+        return self._idle.pop() if self._idle else None
 
     def drop_idle(self) -> None:
         """Close what is idle: when one kept connection turned out dead, so may be the others."""

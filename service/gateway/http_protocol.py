@@ -17,14 +17,14 @@ uvicorn's server runs it (sockets, signals, lifespan, drain). A subclass of uvic
 
 import asyncio
 from collections.abc import Callable
-from enum import Enum
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import httptools
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from service.gateway.asgi import BODY_HAS_COME, ON_DISCONNECT, SEND_NOW, App, Header, Message
+from service.gateway import asgi
+from service.gateway.asgi import App, Header, Message, Scope
 from service.gateway.caps import TURNED_AWAY
 from service.gateway.http_cycle import Cycle
 from service.gateway.http_deadline import Deadline
@@ -39,26 +39,12 @@ from service.gateway.http_head import (
     read_target,
     too_large,
 )
+from service.gateway.http_phase import Phase
+from service.gateway.http_repeat import RepeatedHead
 
 __all__ = ["GatewayProtocol", "RequestLimits"]
 
-
-class Phase(Enum):
-    """What a connection is about, and so what its next byte means.
-
-        HEAD ──▶ SERVING ──▶ IDLE ──▶ HEAD …
-                    │          ▲
-                    └─▶ REST ──┘
-
-    Whatever is refused closes the connection: at once, or from SERVING, where the answer that is
-    owed comes first, by way of DEAF.
-    """
-
-    HEAD = "a head is awaited or has begun"
-    SERVING = "the application is at work; its request may still be coming"
-    REST = "the answer is complete, and the rest of its request is awaited"
-    IDLE = "nothing has come since the last request and its answer"
-    DEAF = "what comes is passed over: the connection closes after the answer"
+_TALKATIVE: Final = (400, "The body comes in chunks that say too much about too little.")
 
 
 class GatewayProtocol(asyncio.Protocol):
@@ -88,6 +74,7 @@ class GatewayProtocol(asyncio.Protocol):
         self._scope: dict[str, Any] = {}  # what is the same for all requests
         self._cycle: Cycle = None  # type: ignore[assignment]  # until the first head is complete
         self._on_gone: Callable[[], None] | None = None
+        self._repeated: RepeatedHead | None = None
         self._deadline = Deadline(self._loop, self._on_due)
 
     # What the application calls.
@@ -99,13 +86,17 @@ class GatewayProtocol(asyncio.Protocol):
         else:
             self._on_gone = callback
 
-    def body_has_come(self) -> bool:
-        """Say whether the whole body of the request is here: nobody needs to time its coming."""
-        return self._cycle.has_body_come
+    def body_now(self) -> bytes | None:
+        """Return the body of the request if all of it is here, else None."""
+        return self._cycle.body_now()
 
     def send_now(self, message: Message) -> bool:
         """Take the next message of the answer; say whether the caller keeps up."""
         return self._cycle.send_now(message)
+
+    def send_whole(self, status: int, headers: list[Header], body: bytes) -> bool:
+        """Take a whole answer, if the caller keeps up; say whether it was taken."""
+        return self._cycle.send_whole(status, headers, body)
 
     # What the cycle calls.
 
@@ -140,9 +131,10 @@ class GatewayProtocol(asyncio.Protocol):
         self.flow = Flow(self.transport, self._loop, self._limits.stall_timeout_s)
         self._scope = connection_scope(self.transport)
         self._scope["extensions"] = {
-            ON_DISCONNECT: self.on_disconnect,
-            BODY_HAS_COME: self.body_has_come,
-            SEND_NOW: self.send_now,
+            asgi.ON_DISCONNECT: self.on_disconnect,
+            asgi.BODY_NOW: self.body_now,
+            asgi.SEND_NOW: self.send_now,
+            asgi.SEND_WHOLE: self.send_whole,
         }
         cap = self._limits.connections
         if cap is not None and not cap.admits(len(self.server.connections)):
@@ -176,14 +168,21 @@ class GatewayProtocol(asyncio.Protocol):
         if self._phase is Phase.DEAF or self.transport.is_closing():
             return
         if self._phase is Phase.IDLE:
+            if self._repeated is not None and (known := self._repeated.read(data)) is not None:
+                self._serve_known(*known)
+                return
             self._begin_head()
+        begins = self._phase is Phase.HEAD and not self._framing_bytes
         self._framing_bytes += len(data)
         try:
             self._feed(data)
             if self._framing_bytes > self._limits.max_header_bytes:
-                raise self._too_large()
+                raise too_large(self._limits) if self._phase is Phase.HEAD else Refused(*_TALKATIVE)
         except Refused as refusal:
             self._refuse(refusal)
+        else:
+            if begins and self._phase is Phase.SERVING and self._cycle.has_body_come:
+                self._repeated = RepeatedHead.of(data, self._cycle.scope)
 
     # What the parser calls; exceptions come out of its feed_data as the context of its own.
 
@@ -213,7 +212,7 @@ class GatewayProtocol(asyncio.Protocol):
             check_size(self._target, headers, self._limits)
         fields = check_head(headers, version, self._limits)
         target = read_target(self._target)
-        scope = self._scope | target | {"http_version": version, "headers": headers}
+        scope = self._scope | target | {"http_version": version, "headers": headers, asgi.MEMO: {}}
         scope["method"] = self._parser.get_method().decode("ascii")
         keep_alive = version == "1.1" and self._parser.should_keep_alive()
         expects_continue = fields.get(b"expect", b"").lower() == b"100-continue"
@@ -233,15 +232,21 @@ class GatewayProtocol(asyncio.Protocol):
         if self._phase is Phase.REST:
             self._await_next()
 
+    def _serve_known(self, scope: Scope, body: bytes) -> None:
+        """Serve a request that came whole, with the head of the one before."""
+        cycle = Cycle(self, scope, keep_alive=True, expects_continue=False)
+        cycle.feed(body)
+        cycle.end_body()
+        self._serve(cycle)
+
     def _serve(self, cycle: Cycle) -> None:
         self._cycle = cycle
         self._phase = Phase.SERVING
         self._deadline.lift()
         self._framing_bytes = 0
         self._headers = []
-        task = self._loop.create_task(cycle.run(self._app))
+        cycle.task = task = self._loop.create_task(cycle.run(self._app))
         self.server.tasks.add(task)
-        task.add_done_callback(self.server.tasks.discard)
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -260,11 +265,6 @@ class GatewayProtocol(asyncio.Protocol):
         head = head_without_upgrade(method, self._target, version, self._headers)
         self._parser = httptools.HttpRequestParser(self)
         self._feed(head + rest)
-
-    def _too_large(self) -> Refused:
-        if self._phase is Phase.HEAD:
-            return too_large(self._limits)
-        return Refused(400, "The body comes in chunks that say too much about too little.")
 
     def _refuse(self, refusal: Refused) -> None:
         """Answer what can still be answered, and close."""

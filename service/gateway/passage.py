@@ -25,7 +25,7 @@ from service.errors import (
 from service.events.log import Position
 from service.events.schema import Outcome, to_record
 from service.gateway import problems
-from service.gateway.asgi import ON_DISCONNECT, SEND_NOW, Header, Scope, Send
+from service.gateway.asgi import ON_DISCONNECT, SEND_NOW, SEND_WHOLE, Header, Scope, Send
 from service.gateway.evidence import Evidence
 from service.gateway.exchange import Exchange
 from service.gateway.http_answer import Answer
@@ -94,12 +94,11 @@ class Passage:
         self._watch(scope)
         answer = await self._forward()
         self._exchange.position = await opened
-        relay = self._relay
+        relay, extensions = self._relay, scope["extensions"]
         if is_stream(answer):
-            send_now = scope["extensions"][SEND_NOW]
-            await relay.stream(answer, max_answer_bytes, self._finish, send_now)
+            await relay.stream(answer, max_answer_bytes, self._finish, extensions[SEND_NOW])
         else:
-            await relay.whole(answer, max_answer_bytes, self._finish)
+            await relay.whole(answer, max_answer_bytes, self._finish, extensions[SEND_WHOLE])
         self._meters.after.observe(time.perf_counter() - relay.upstream_done)
         return self._outcome()
 
@@ -157,7 +156,7 @@ class Passage:
         self._meters.before.observe(exchange.elapsed_s())
         path = exchange.surface.path.encode()
         self._answer = answer = await exchange.model.upstream.send(
-            b"POST", path, headers, body, exchange, exchange.prompt
+            b"POST", path, headers, body, exchange
         )
         exchange.status = answer.status
         if answer.status != OK and answer.status not in _RELAYED_REFUSALS:

@@ -14,17 +14,20 @@ from typing import Final
 
 import msgspec
 
+from service.core.callers import Caller
 from service.core.surfaces import errors_at
 from service.core.surfaces.shape import Request, Surface, check_parameters, parse
 from service.errors import ClientGone, Interrupted, ModelNotFound, SafeguardInactive
 from service.gateway import problems
 from service.gateway.asgi import (
-    BODY_HAS_COME,
+    BODY_NOW,
+    MEMO,
     Fields,
     Header,
     Receive,
     Scope,
     Send,
+    check_body,
     read_body,
     send_whole,
 )
@@ -53,22 +56,37 @@ class Limits:
     body_timeout_s: float
 
 
+class Head(msgspec.Struct, eq=False):
+    """What a request's head says, whoever else sends the same; of its key the digest alone."""
+
+    fields: Fields
+    """The content-length among them is that of the first of these requests."""
+    caller_request_id: str | None
+    traceparent: str | None
+    """None where there is none, or one that is not of the standard's form."""
+    target: Surface | ModelList | None = None
+    """None: nobody has looked yet."""
+    key_digest: bytes | None = None
+    """None: nobody has looked yet."""
+
+
 class Arrival(msgspec.Struct, eq=False):
     """A request before it is let in; the labels are as much as is known of it."""
 
     id: str
     at: float
     started: float
-    fields: Fields
-    caller_request_id: str | None
+    head: Head
     surface: str = "other"
     model: str = "other"
     entered: str | None = None
 
     def headers(self) -> list[Header]:
         """Return the headers that every answer carries."""
-        request_id = (self.caller_request_id or self.id).encode()
-        headers = [(b"x-request-id", request_id), (b"x-watchgate-receipt", self.id.encode())]
+        receipt = self.id.encode()
+        given = self.head.caller_request_id
+        request_id = given.encode() if given else receipt
+        headers = [(b"x-request-id", request_id), (b"x-watchgate-receipt", receipt)]
         if self.surface in _OF_ANTHROPIC:
             headers.append((b"request-id", request_id))  # where Anthropic's clients look for it
         return headers
@@ -105,28 +123,21 @@ class Pipeline:
             self.keys.leave(arrival.entered)
 
     async def _serve(self, arrival: Arrival, scope: Scope, receive: Receive, send: Send) -> None:
-        target = route(scope)
-        arrival.surface = "models" if isinstance(target, ModelList) else target.name
-        caller = self.authenticator.authenticate(arrival.fields, arrival.at)
+        target = self._target(arrival, scope)
+        caller = self._caller(arrival)
         arrival.entered = self.keys.enter(caller.key_id)
         if isinstance(target, ModelList):
             await send_whole(send, OK, *target.answer(self.models, arrival.headers()))
             self.meters.request(arrival.surface, arrival.model, "completed")
             return
-        limits = self.limits
-        body = await read_body(
-            arrival.fields,
-            receive,
-            max_bytes=limits.max_body_bytes,
-            timeout_s=None if _body_has_come(scope) else limits.body_timeout_s,
-        )
+        body = self._body_now(arrival.head.fields, scope)
+        if body is None:
+            body = await self._body(arrival.head.fields, receive)
         request = parse(body)
         model = self._authorise(arrival, request, target)
         screen = model.prompt_screen
         finding = None if screen is None else await screen.look(target, request)
-        trace = self.tracer.exchange(
-            arrival.id, model.name, target.name, _traceparent(arrival.fields)
-        )
+        trace = self.tracer.exchange(arrival.id, model.name, target.name, arrival.head.traceparent)
         exchange = Exchange(
             id=arrival.id,
             ids=self.ids,
@@ -136,20 +147,42 @@ class Pipeline:
             surface=target,
             model=model,
             request=request,
-            caller_request_id=arrival.caller_request_id,
+            caller_request_id=arrival.head.caller_request_id,
             traceparent=trace.traceparent,
             reader=target.answer_reader(),
             finding=finding,
             gate=model.gate(),
         )
         passage = Passage(exchange, self.recorder, trace, send, arrival.headers())
-        await passage.run(scope, limits.max_answer_bytes)
+        await passage.run(scope, self.limits.max_answer_bytes)
 
     def _arrive(self, scope: Scope) -> Arrival:
-        fields: Fields = dict(scope["headers"])
-        given = fields.get(b"x-request-id")
-        caller_id = given.decode() if given and _CALLER_ID.fullmatch(given) else None
-        return Arrival(self.ids.next(), time.time(), time.perf_counter(), fields, caller_id)
+        return Arrival(self.ids.next(), time.time(), time.perf_counter(), _head_of(scope))
+
+    def _target(self, arrival: Arrival, scope: Scope) -> Surface | ModelList:
+        target = arrival.head.target
+        if target is None:
+            target = arrival.head.target = route(scope)
+        arrival.surface = "models" if isinstance(target, ModelList) else target.name
+        return target
+
+    def _caller(self, arrival: Arrival) -> Caller:
+        """Say who calls: a key's digest is kept with the head, what it proves is asked anew."""
+        digest = arrival.head.key_digest
+        if digest is None:
+            digest = arrival.head.key_digest = self.authenticator.digest(arrival.head.fields)
+        return self.authenticator.authenticate(digest, arrival.at)
+
+    def _body_now(self, fields: Fields, scope: Scope) -> bytes | None:
+        body_now = scope["extensions"].get(BODY_NOW)
+        body: bytes | None = None if body_now is None else body_now()
+        if body is not None:
+            check_body(fields, len(body), self.limits.max_body_bytes)
+        return body
+
+    async def _body(self, fields: Fields, receive: Receive) -> bytes:
+        max_bytes, timeout_s = self.limits.max_body_bytes, self.limits.body_timeout_s
+        return await read_body(fields, receive, max_bytes=max_bytes, timeout_s=timeout_s)
 
     def _authorise(self, arrival: Arrival, request: Request, surface: Surface) -> ServedModel:
         """Find the model and see that it may be served, with these parameters."""
@@ -169,12 +202,18 @@ class Pipeline:
         await problems.send_error(send, error, arrival.headers(), errors_at(scope["path"]))
 
 
-def _body_has_come(scope: Scope) -> bool:
-    asked = scope["extensions"].get(BODY_HAS_COME)
-    return asked is not None and asked()
+def _head_of(scope: Scope) -> Head:
+    """Read a request's head, or find it read."""
+    memo = scope.get(MEMO, {})
+    head: Head | None = memo.get(Head)
+    if head is None:
+        fields: Fields = dict(scope["headers"])
+        caller_id = _matching(_CALLER_ID, fields.get(b"x-request-id"))
+        traceparent = _matching(_TRACEPARENT, fields.get(b"traceparent"))
+        head = memo[Head] = Head(fields, caller_id, traceparent)
+    return head
 
 
-def _traceparent(fields: Fields) -> str | None:
-    """Return the caller's trace; what is not of the standard's form begins none."""
-    given = fields.get(b"traceparent")
-    return given.decode() if given is not None and _TRACEPARENT.fullmatch(given) else None
+def _matching(pattern: re.Pattern[bytes], given: bytes | None) -> str | None:
+    """Return what the caller gave if it is of the form; else it counts as not given."""
+    return given.decode() if given is not None and pattern.fullmatch(given) else None

@@ -29,6 +29,7 @@ from service.errors import (
     UpstreamUnavailable,
     WatchgateError,
 )
+from service.events.schema import Outcome
 from service.gateway.asgi import Header, Send, send_whole
 
 _log = logging.getLogger(__name__)
@@ -91,6 +92,13 @@ PROBLEMS: Final[dict[type[WatchgateError], Problem]] = {
         502, "upstream_unavailable", _SERVER, "The model's server broke off its answer."
     ),
 }
+_ENDED_BY: Final[dict[Outcome, type[WatchgateError]]] = {
+    "blocked": PromptBlocked,
+    "screen_failed": SafeguardInactive,
+    "upstream_unavailable": UpstreamUnavailable,
+    "upstream_timeout": UpstreamTimeout,
+    "upstream_broke": UpstreamBroke,
+}
 _INTERNAL: Final = Problem(500, "internal_error", _SERVER, "The gateway failed.")
 
 
@@ -98,6 +106,12 @@ def problem_of(error: BaseException) -> Problem:
     """Return how an error is told; what nobody foresaw is an internal error without details."""
     kinds = (PROBLEMS.get(kind) for kind in type(error).__mro__)
     return next((problem for problem in kinds if problem is not None), _INTERNAL)
+
+
+def status_of(outcome: Outcome) -> int | None:
+    """Return the status that tells a caller of an outcome; None: nothing is told, or it varies."""
+    kind = _ENDED_BY.get(outcome)
+    return None if kind is None else PROBLEMS[kind].status
 
 
 def words_of(error: BaseException) -> ErrorWords:

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import sha256
 from typing import Final
 
 import msgspec
@@ -22,13 +22,14 @@ from service.core.surfaces.shape import UNREADABLE, Request, Surface
 
 CHUNK_CHARS: Final = 8_000
 """How much is screened before others have their turn."""
-_DIGEST_BYTES: Final = 16
 _MAX_KEPT: Final = 50_000
-"""How many segments are remembered; each takes about 150 bytes."""
+"""How many segments are remembered; each takes about 170 bytes."""
 
 _TURN_S: Final = 0.003
 """After so long others have their turn."""
 
+_BRACKET: Final = ord("[")
+_PROMPT: Final = Part.PROMPT  # reading it off the class takes longer
 _Key = tuple[str, str, bytes]
 """The surface, the name of a segment's field, and the digest of what it holds."""
 _Crossed = dict[str, Found]
@@ -53,13 +54,15 @@ NOTHING_FOUND: Final = PromptFinding()
 class _Turns:
     """Counts the time that is spent on a prompt, and lets others have their turn."""
 
+    __slots__ = ("_left_s", "_since", "_ticks")
+
     def __init__(self, deadline_s: float, ticks: Callable[[], float]) -> None:
         self._left_s = deadline_s
         self._ticks = ticks
         self._since = ticks()
 
-    async def check(self) -> None:
-        """Go on, after the others if it is their turn.
+    def is_over(self) -> bool:
+        """Say whether it is the others' turn: then `pass_on`.
 
         Raises:
             TimeoutError: the time is spent. That of the others does not count.
@@ -67,10 +70,15 @@ class _Turns:
         spent_s = self._ticks() - self._since
         if spent_s > self._left_s:
             raise TimeoutError
-        if spent_s > _TURN_S:
-            self._left_s -= spent_s
-            await asyncio.sleep(0)
-            self._since = self._ticks()
+        if spent_s <= _TURN_S:
+            return False
+        self._left_s -= spent_s
+        return True
+
+    async def pass_on(self) -> None:
+        """Go on after the others."""
+        await asyncio.sleep(0)
+        self._since = self._ticks()
 
 
 class PromptScreen:
@@ -84,6 +92,7 @@ class PromptScreen:
         self._deadline_s = screens.policy.prompt_deadline_s
         self._ticks = ticks
         self._kept: dict[_Key, tuple[Found, ...]] = {}
+        self._kept_before: dict[_Key, tuple[Found, ...]] = {}
 
     async def look(self, surface: Surface, request: Request) -> PromptFinding:
         """Screen all segments of a prompt, or as many as the deadline lets."""
@@ -92,11 +101,16 @@ class PromptScreen:
         unscanned = None
         try:
             for name, raw in reversed(_segments(surface, request)):
-                await turns.check()
-                key = surface.name, name, blake2b(raw, digest_size=_DIGEST_BYTES).digest()
-                found = self._kept.get(key)
+                if turns.is_over():
+                    await turns.pass_on()
+                key = surface.name, name, sha256(raw).digest()
+                found = self._remembered(key)
                 if found is None:
-                    found = await self._look_at(segment_text(surface, name, raw), turns, crossed)
+                    text = segment_text(surface, name, raw)
+                    if len(text) <= CHUNK_CHARS:
+                        found = self._look_at(text, crossed)
+                    else:
+                        found = await self._look_at_chunks(text, turns, crossed)
                     self._keep(key, found)
                 for one in found:
                     _note(crossed, one)
@@ -110,20 +124,39 @@ class PromptScreen:
             return NOTHING_FOUND
         return PromptFinding(tuple(crossed.values()), unscanned)
 
-    async def _look_at(self, text: str, turns: _Turns, crossed: _Crossed) -> tuple[Found, ...]:
-        """Screen one segment; what it crosses counts as soon as it is seen."""
+    async def _look_at_chunks(
+        self, text: str, turns: _Turns, crossed: _Crossed
+    ) -> tuple[Found, ...]:
+        """Screen a long segment; what it crosses counts as soon as it is seen."""
         mine: _Crossed = {}
         for chunk in chunks(text, CHUNK_CHARS):
-            await turns.check()
-            for screen in self._screens:
-                for found in screen.look(chunk, Part.PROMPT):
-                    _note(mine, found)
-                    _note(crossed, found)
+            if turns.is_over():
+                await turns.pass_on()
+            for found in self._look_at(chunk, crossed):
+                _note(mine, found)
         return tuple(mine.values())
 
+    def _look_at(self, text: str, crossed: _Crossed) -> tuple[Found, ...]:
+        mine: tuple[Found, ...] = ()
+        for screen in self._screens:
+            for found in screen.look(text, _PROMPT):
+                _note(crossed, found)
+                mine += (found,)
+        return mine
+
+    def _remembered(self, key: _Key) -> tuple[Found, ...] | None:
+        found = self._kept.get(key)
+        if found is None and (found := self._kept_before.get(key)) is not None:
+            self._keep(key, found)
+        return found
+
     def _keep(self, key: _Key, found: tuple[Found, ...]) -> None:
-        if len(self._kept) >= _MAX_KEPT:
-            del self._kept[next(iter(self._kept))]  # the oldest
+        """Remember a segment, and forget many at once: one by one takes longer and longer.
+
+        A dictionary's first key is looked for behind all that were taken out before it.
+        """
+        if len(self._kept) >= _MAX_KEPT // 2:
+            self._kept_before, self._kept = self._kept, {}
         self._kept[key] = found
 
 
@@ -136,11 +169,12 @@ def _note(crossed: _Crossed, found: Found) -> None:
 def _segments(surface: Surface, request: Request) -> list[tuple[str, msgspec.Raw]]:
     """Return what is screened by itself: the items of lists, other fields whole."""
     found: list[tuple[str, msgspec.Raw]] = []
+    fields = request.fields
     for name in surface.prompt_fields:
-        raw = request.fields.get(name)
-        if raw is None:
+        if name not in fields:
             continue
-        if bytes(memoryview(raw)[:1]) == b"[":
+        raw = fields[name]
+        if memoryview(raw)[0] == _BRACKET:
             found += [(name, item) for item in _items_decoder.decode(raw)]
         else:
             found.append((name, raw))

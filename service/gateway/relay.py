@@ -15,7 +15,7 @@ from service.core.surfaces.answers import Piece
 from service.core.surfaces.naming import renamed
 from service.core.surfaces.shape import UNREADABLE
 from service.errors import SafeguardInactive, UpstreamBroke
-from service.gateway.asgi import Header, Message, Send, SendNow, send_whole
+from service.gateway.asgi import Header, Message, Send, SendNow, SendWhole, send_whole
 from service.gateway.exchange import Exchange
 from service.gateway.http_answer import Answer
 from service.gateway.sse import DONE, EventSplitter, event_data
@@ -48,7 +48,9 @@ class Relay:
         self._send = send
         self._headers = headers
 
-    async def whole(self, answer: Answer, max_bytes: int, finish: Finish) -> None:
+    async def whole(
+        self, answer: Answer, max_bytes: int, finish: Finish, send_now: SendWhole
+    ) -> None:
         """Relay an answer that is not streamed.
 
         Raises:
@@ -65,7 +67,9 @@ class Relay:
         self._exchange.note_release()
         await finish()
         self.started = True
-        await send_whole(self._send, answer.status, self._head(answer), self._renamed(body))
+        head, body = self._head(answer), self._renamed(body)
+        if not send_now(answer.status, head, body):
+            await send_whole(self._send, answer.status, head, body)
 
     async def stream(
         self, answer: Answer, max_bytes: int, finish: Finish, send_now: SendNow

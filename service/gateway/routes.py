@@ -12,6 +12,7 @@ from service.gateway.asgi import Header, Scope
 from service.gateway.exchange import ServedModel
 
 _MODELS = "/v1/models"
+_NO_PREFLIGHT = " A browser's page may call where gateway.cors in the settings names its origin."
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +63,7 @@ def route(scope: Scope) -> Surface | ModelList:
 
 
 def _not_allowed(path: str, method: str, allow: str) -> MethodNotAllowed:
-    return MethodNotAllowed(f"{path} takes {allow}, not {method[:16]}.", allow=allow)
+    words = f"{path} takes {allow}, not {method[:16]}."
+    if method == "OPTIONS":
+        words += _NO_PREFLIGHT
+    return MethodNotAllowed(words, allow=allow)

@@ -7,7 +7,6 @@ from typing import Self
 import msgspec
 
 from service.core.gate import AnswerGate
-from service.core.policies import AnswerMode
 from service.core.screening import BLOCK, DETECTOR_ERROR, Found
 from service.core.screens import ModelScreens, Screen
 from service.events.schema import Crossing, Screening
@@ -24,8 +23,6 @@ class ScreeningRecords:
     @classmethod
     def of(cls, screens: ModelScreens) -> Self:
         """Make the records that have no finding."""
-        policy = screens.policy
-        window = policy.window_chars if policy.answer_mode is AnswerMode.WINDOW else None
         return cls(
             clean_prompt=Screening(
                 mode=BLOCK,
@@ -33,11 +30,11 @@ class ScreeningRecords:
                 observed_only=screens.observe_only,
             ),
             clean_answer=Screening(
-                mode=str(policy.answer_mode),
+                mode=str(screens.answer_mode),
                 detectors=_names(screens.answer),
                 observed_only=screens.observe_only,
-                window_chars=window,
-                max_unscanned_chars=None if screens.observe_only else policy.max_unscanned_chars,
+                window_chars=screens.window_chars,
+                max_unscanned_chars=screens.max_unscanned_chars,
             ),
         )
 

@@ -18,6 +18,7 @@ from service.gateway.http_pool import ConnectionPool
 __all__ = ["Answer", "UpstreamClient", "UpstreamTarget"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_MAX_STARTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ class UpstreamClient:
         """Open nothing yet."""
         self.target = target
         self._base_path = target.base_path.encode("ascii")
+        self._starts: dict[tuple[bytes, bytes], bytes] = {}
         self._total_timeout_s = total_timeout_s
         self._pool = ConnectionPool(
             target.host,
@@ -120,7 +122,7 @@ class UpstreamClient:
         due = asyncio.get_running_loop().time() + self._total_timeout_s
         has_body = method != b"HEAD"
         try:
-            connection = await self._pool.take()
+            connection = self._pool.take_idle() or await self._pool.take()
             return await connection.exchange(head, body, due=due, answer_has_body=has_body)
         except UpstreamSilent:
             self._pool.drop_idle()
@@ -144,13 +146,15 @@ class UpstreamClient:
         headers: Iterable[tuple[bytes, bytes]],
         body_bytes: int,
     ) -> bytes:
+        start = self._starts.get((method, path)) or self._start(method, path)
+        return b"%b%bcontent-length: %d\r\n\r\n" % (start, render_headers(headers), body_bytes)
+
+    def _start(self, method: bytes, path: bytes) -> bytes:
+        """Write what all requests of a kind begin with, and keep it: there are a few kinds."""
         target = self._base_path + path
         if not method.isalpha() or target.split() != [target] or b"\0" in target:
             raise ValueError("a method must be letters and a path must have no blanks")
-        return b"%b %b HTTP/1.1\r\n%b%bcontent-length: %d\r\n\r\n" % (
-            method,
-            target,
-            self.target.headers,
-            render_headers(headers),
-            body_bytes,
-        )
+        start = b"%b %b HTTP/1.1\r\n%b" % (method, target, self.target.headers)
+        if len(self._starts) < _MAX_STARTS:
+            self._starts[method, path] = start
+        return start

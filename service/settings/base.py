@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
@@ -10,13 +11,40 @@ MIB: Final = 1024 * 1024
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 """0 lets the system choose, which is for tests."""
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,127}$")]
+NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,127}$"
+HEADER_NAME: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
+ORIGIN: Final = r"^(\*|https?://[^/\s?#]+)$"
+URL: Final = r"^https?://[^/\s?#@]+(/[^\s?#]*)?$"
+BASE_URL: Final = r"^https?://\S+$"
+EXPECTED: Final = {
+    NAME: "up to 128 letters, digits and ._/:@-, the first a letter or a digit",
+    HEADER_NAME: "the name of a header",
+    ORIGIN: "an origin such as https://app.example.org, without a path, or *",
+    URL: "an address such as http://127.0.0.1:8000, with http:// or https://, "
+    "without user and ?query",
+    BASE_URL: "an address such as http://127.0.0.1:9093, with http:// or https://",
+}
+"""Pattern → what texts that match it are, in words."""
+
+Name = Annotated[str, Field(pattern=NAME)]
 
 
 def path_from_base(path: Path, info: ValidationInfo) -> Path:
     """Take a relative path from the settings file's folder."""
     base: Path = (info.context or {}).get("base", Path.cwd())
     return Path(os.path.normpath(base.absolute() / path.expanduser()))
+
+
+def has_host_and_port(url: str) -> str:
+    """Refuse an address of no host, or of a port that there is not."""
+    try:
+        parts = urlsplit(url)
+        is_usable = bool(parts.hostname) and parts.port != 0 and url.isascii()
+    except ValueError:  # whose words quote the address
+        is_usable = False
+    if not is_usable:
+        raise ValueError("expected a host in ASCII, and a port from 1 to 65535 or none")
+    return url
 
 
 FilePath = Annotated[Path, AfterValidator(path_from_base)]

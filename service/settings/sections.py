@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     Field,
     PositiveFloat,
     PositiveInt,
@@ -16,10 +17,20 @@ from pydantic import (
 from detectors.api import Category, Part
 from service.core.policies import Policy, policy_of
 from service.core.tiers import MAX_TIER
-from service.settings.base import MIB, FilePath, Name, Port, Section, path_from_base
+from service.settings.base import (
+    BASE_URL,
+    MIB,
+    FilePath,
+    Name,
+    Port,
+    Section,
+    has_host_and_port,
+    path_from_base,
+)
 from service.settings.policies import ScreeningPolicy
 from service.settings.serving import Gateway, Upstream
 
+BaseUrl = Annotated[str, Field(pattern=BASE_URL), AfterValidator(has_host_and_port)]
 TierNumber = Annotated[int, Field(ge=0, le=MAX_TIER)]
 
 
@@ -146,7 +157,7 @@ class Auth(Section):
 class Alerts(Section):
     """Who is told. Without Alertmanagers alerts stay in the outbox: `watchgate alerts list`."""
 
-    alertmanagers: tuple[Annotated[str, Field(pattern=r"^https?://\S+$")], ...] = ()
+    alertmanagers: tuple[BaseUrl, ...] = ()
     resend_s: PositiveFloat = 30.0
     hold_s: PositiveFloat = 900.0
 

@@ -2,12 +2,30 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
-from service.settings.base import MIB, FilePath, Name, Port, Section
+from service.settings.base import (
+    HEADER_NAME,
+    MIB,
+    ORIGIN,
+    URL,
+    FilePath,
+    Name,
+    Port,
+    Section,
+    has_host_and_port,
+)
 
-HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
-Url = Annotated[str, Field(pattern=r"^https?://[^/\s?#]+(/[^\s?#]*)?$")]
+HeaderName = Annotated[str, Field(pattern=HEADER_NAME)]
+Url = Annotated[str, Field(pattern=URL), AfterValidator(has_host_and_port)]
 
 
 class Tls(Section):
@@ -21,7 +39,7 @@ class Cors(Section):
     """Browsers' pages of other origins that may call."""
 
     allow_origins: Annotated[
-        tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s?#]+)$")], ...],
+        tuple[Annotated[str, Field(pattern=ORIGIN)], ...],
         Field(min_length=1),
     ]
     allow_headers: tuple[HeaderName, ...] = ()
@@ -88,6 +106,14 @@ class Upstream(Section):
     def replicas(self) -> tuple[str, ...]:
         """The base address of each replica."""
         return self.urls if self.url is None else (self.url,)
+
+    @field_validator("api_key")
+    @classmethod
+    def _fits_a_header(cls, key: SecretStr | None) -> SecretStr | None:
+        text = "" if key is None else key.get_secret_value()
+        if not (text.isascii() and text.isprintable()):
+            raise ValueError("expected ASCII without control characters, as a header takes it")
+        return key
 
     @model_validator(mode="after")
     def _has_addresses(self) -> Self:

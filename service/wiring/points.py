@@ -1,35 +1,24 @@
 """The operating points of the settings, checked against the detectors that there are."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final
 
 from detectors.api import Category
 from detectors.registry import CATEGORIES
 from service.core.screening import Point
-from service.errors import ConfigError
-from service.settings import Settings
+from service.settings import Check, Mistake, Settings, refuse
+
+Scored = Mapping[str, Collection[Category]]
+"""Detector → what it gives scores for."""
 
 
-def points_of(
-    settings: Settings, categories: Mapping[str, Collection[Category]] = CATEGORIES
-) -> list[Point]:
+def points_of(settings: Settings, categories: Scored = CATEGORIES) -> list[Point]:
     """Return the operating points as the screener takes them.
 
     Raises:
-        ConfigError: a point names a detector that there is not, or a category that its detector
-            gives no score for: it would never be crossed, and nobody would notice.
+        ConfigError: as `mistakes_in_points`.
     """
-    for i, point in enumerate(settings.operating_points):
-        if point.detector not in categories:
-            raise ConfigError(
-                f"operating_points[{i}].detector: no detector is named {point.detector!r}; "
-                f"there are: {', '.join(categories)}"
-            )
-        scored = categories[point.detector]
-        if point.category not in scored:
-            raise ConfigError(
-                f"operating_points[{i}].category: {point.detector} gives no score for "
-                f"{str(point.category)!r}; it does for: {', '.join(sorted(scored))}"
-            )
+    refuse(mistakes_in_points(settings, categories))
     return [
         Point(
             name=point.name,
@@ -42,3 +31,26 @@ def points_of(
         )
         for point in settings.operating_points
     ]
+
+
+def mistakes_in_points(settings: Settings, categories: Scored = CATEGORIES) -> Iterator[Mistake]:
+    """Yield points of a detector that there is not, or of a category that it gives no score for.
+
+    They would never be crossed, and nobody would notice.
+    """
+    for i, point in enumerate(settings.operating_points):
+        scored = categories.get(point.detector)
+        if scored is None:
+            yield Mistake(
+                ("operating_points", i, "detector"),
+                f"no detector is named {point.detector!r}; there are: {', '.join(categories)}",
+            )
+        elif point.category not in scored:
+            yield Mistake(
+                ("operating_points", i, "category"),
+                f"{point.detector} gives no score for {str(point.category)!r}; "
+                f"it does for: {', '.join(sorted(scored))}",
+            )
+
+
+POINTS_CHECK: Final = Check(frozenset({"operating_points"}), mistakes_in_points)

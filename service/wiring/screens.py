@@ -7,8 +7,7 @@ from detectors.api import Category, Detector, InlineDetector, Part
 from detectors.registry import CATEGORIES, FACTORIES
 from service.core.screening import Point
 from service.core.screens import ModelScreens, screens_of
-from service.errors import ConfigError
-from service.settings import Model, Settings
+from service.settings import Mistake, Model, Settings, refuse
 from service.wiring.points import points_of
 
 
@@ -45,12 +44,16 @@ def _screens(
 
 
 def _inline_detectors(points: Sequence[Point], there_are: Detectors) -> list[InlineDetector]:
-    found: list[InlineDetector] = []
-    for name in sorted({point.detector for point in points if point.blocks}):
-        detector = there_are.factories[name]()
-        if not isinstance(detector, InlineDetector):
-            raise ConfigError(
-                f"operating_points: {name} cannot block: it is too slow to score what is on its way"
-            )
-        found.append(detector)
-    return found
+    names = sorted({point.detector for point in points if point.blocks})
+    detectors = {name: there_are.factories[name]() for name in names}
+    found = {name: it for name, it in detectors.items() if isinstance(it, InlineDetector)}
+    refuse(
+        Mistake(
+            ("operating_points", i, "action"),
+            f"{point.detector} cannot block: it is too slow to score what is on its way; let it "
+            "page",
+        )
+        for i, point in enumerate(points)
+        if point.blocks and point.detector not in found
+    )
+    return list(found.values())

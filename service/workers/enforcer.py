@@ -79,7 +79,12 @@ def occurrences_of(verdict: Verdict) -> Sequence[Occurrence]:
     for crossing in sorted(verdict.crossed, key=lambda crossing: crossing.score):
         if crossing.action in PAGING:
             labels = labels_of(
-                verdict.model, verdict.detector, crossing.category, verdict.part, crossing.point
+                verdict.model,
+                verdict.detector,
+                crossing.category,
+                verdict.part,
+                crossing.point,
+                enforced=verdict.enforced,
             )
             highest[fingerprint(labels)] = Occurrence(
                 labels, verdict.exchange_id, verdict.at, crossing.score, crossing.threshold

@@ -12,7 +12,7 @@ from service.core.surfaces.prompts import prompt_text
 from service.core.surfaces.shape import UNREADABLE
 from service.errors import BadRecord
 from service.events.log import Record
-from service.events.schema import SERVED_UNKNOWN, Closed, Crossing, Opened, to_event
+from service.events.schema import SERVED_UNKNOWN, Closed, Crossing, Enforced, Opened, to_event
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,17 @@ class Item:
         for crossing in screening.crossed if screening else ():
             found[crossing.detector] = (*found.get(crossing.detector, ()), crossing)
         return found
+
+    @property
+    def enforced(self) -> Enforced:
+        """Say what the gateway did with this part, as its own record tells it."""
+        event = self.event
+        if isinstance(event, Closed):
+            return "cut_off" if event.outcome == "cut_off" else "observed"
+        screening = event.screening
+        if screening is None or screening.observed_only or not screening.crossed:
+            return "observed"
+        return "blocked"
 
     @property
     def has_text(self) -> bool:

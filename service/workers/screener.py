@@ -181,6 +181,7 @@ class Screener:
             unscanned=unscanned,
             scores=scores or {},
             crossed=crossed,
+            enforced=item.enforced,
         )
 
     def _count(self, verdict: Verdict) -> None:

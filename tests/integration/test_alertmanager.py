@@ -25,6 +25,7 @@ LABELS = {
     "category": "any",
     "part": "prompt",
     "point": "lexical/any/prompt/page",
+    "enforced": "observed",
 }
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from service.gateway.asgi import SEND_NOW, SEND_WHOLE, Receive, Scope, Send
+from service.gateway.cors import Cors, CorsPolicy
 from tests.real_parts.gateway import (
     CHAT,
     DONE,
@@ -78,6 +80,62 @@ async def test_any_other_preflight_is_refused_as_without_the_setting(
         assert got == status
         assert "access-control-allow-methods" not in headers
         assert headers.get(ALLOW) == (PAGE if origin == PAGE else None)
+
+
+@on_uvloop
+async def test_the_refusal_of_a_preflight_names_the_setting(tmp_path: Path) -> None:
+    async with gateway_before(GOOD, folder=tmp_path) as gateway:
+        for path in (CHAT, "/v1/models"):
+            reply = await gateway.get(path, headers=[("origin", PAGE)], method="OPTIONS")
+            assert (reply.status, reply.code) == (405, "method_not_allowed")
+            assert "gateway.cors" in reply.json["error"]["message"]
+        reply = await gateway.get(CHAT, method="PUT")
+        assert "gateway.cors" not in reply.json["error"]["message"]
+
+
+@on_uvloop
+async def test_the_log_names_the_setting_and_an_origin_that_it_leaves_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with gateway_before(GOOD, folder=tmp_path, change=allowing(PAGE)) as gateway:
+        await preflight(gateway)
+        await preflight(gateway, origin="null")
+        await preflight(gateway, origin="http://elsewhere.example.org/x\xff")
+        assert refused_origins(caplog) == []
+        for _ in range(3):
+            await preflight(gateway, origin="http://app.example.org")
+        assert refused_origins(caplog) == ["http://app.example.org"]
+        assert "gateway.cors.allow_origins" in caplog.text
+
+
+def refused_origins(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.origin for record in caplog.records if hasattr(record, "origin")]
+
+
+async def test_the_log_tells_of_one_refused_origin_a_minute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        pass
+
+    def nothing(*_: Any) -> Any:  # noqa: ANN401
+        return True
+
+    async def never(*_: Any) -> Any:  # noqa: ANN401
+        raise AssertionError
+
+    now = 0.0
+    cors = Cors(app, CorsPolicy([PAGE], (), (), 0), lambda: now)
+    scope: Scope = {
+        "type": "http",
+        "method": "OPTIONS",
+        "path": CHAT,
+        "headers": [(b"origin", b"http://a"), (b"access-control-request-method", b"POST")],
+        "extensions": {SEND_NOW: nothing, SEND_WHOLE: nothing},
+    }
+    for now in (0.0, 1.0, 59.9, 60.0, 61.0, 120.0):  # noqa: B007  (the clock reads it)
+        await cors(scope, never, never)
+    assert len(refused_origins(caplog)) == 3
 
 
 @on_uvloop

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from detectors.api import Category
+from detectors.api import Category, Part
 from service.events.schema import Closed, Opened
+from service.wiring.in_effect import in_effect
 from service.wiring.screens import Detectors
+from service.workers.items import Item
 from tests.real_parts.gateway import (
     CHAT,
     DONE,
@@ -109,6 +111,8 @@ async def test_a_prompt_that_blocks_is_recorded_and_not_forwarded(tmp_path: Path
     assert (crossing.detector, crossing.action, crossing.score) == (NAME, "block", 1.0)
     assert closed.outcome == "blocked"
     assert closed.served_number == 0
+    assert (closed.status, closed.upstream_status) == (400, None)
+    assert Item(opened, Part.PROMPT, "").enforced == "blocked"
     assert PHRASE.encode() not in reply.body
 
 
@@ -164,6 +168,31 @@ async def test_a_benign_stream_arrives_as_it_was_sent(tmp_path: Path) -> None:
     assert screening.detectors == ("phrase/1",)
 
 
+@pytest.mark.parametrize("mode", ["window", "buffer"])
+@pytest.mark.parametrize("on_error", ["refuse", "release"])
+@pytest.mark.parametrize("observe_only", [True, False])
+@on_uvloop
+async def test_what_check_config_tells_of_a_model_is_what_is_recorded(
+    tmp_path: Path, mode: str, on_error: str, observe_only: bool
+) -> None:
+    change = screening(mode, on_error, observe_only=observe_only)
+    async with screened(answering(answer_of(chat_body())), tmp_path, change) as gateway:
+        assert (await gateway.post(CHAT, chat())).status == 200
+        exchange = await gateway.exchange()
+        (told,) = in_effect(gateway.settings, WORKING)
+    assert told["observe_only"] is observe_only
+    for part, recorded in (
+        ("prompt", exchange.opened.screening),
+        ("answer", exchange.closed.screening),
+    ):
+        assert recorded is not None
+        assert recorded.mode == told[part]["mode"]
+        assert recorded.observed_only is observe_only
+        assert recorded.detectors == tuple(one["detector"] for one in told[part]["blocks"])
+        for name in ("window_chars", "max_unscanned_chars"):
+            assert getattr(recorded, name) == told[part].get(name)
+
+
 @on_uvloop
 async def test_text_arrives_before_the_answer_has_ended(tmp_path: Path) -> None:
     async def script(peer: Peer) -> None:
@@ -194,6 +223,7 @@ async def test_an_answer_is_cut_off_before_the_first_character_of_what_it_must_n
     assert reply.body.endswith(DONE)
     closed = exchange.closed
     assert closed.outcome == "cut_off"
+    assert Item(closed, Part.ANSWER, "").enforced == "cut_off"
     assert closed.served_number == 1
     assert closed.released_chars == len(answer_in(reply.body))
     assert closed.generated_chars is not None
@@ -274,6 +304,8 @@ async def test_observing_only_refuses_nothing_and_records_what_it_would_have_don
         assert found is not None
         assert found.observed_only
         assert [crossing.action for crossing in found.crossed] == ["block"]
+    assert Item(exchange.opened, Part.PROMPT, "").enforced == "observed"
+    assert Item(exchange.closed, Part.ANSWER, "").enforced == "observed"
 
 
 @on_uvloop
@@ -319,6 +351,7 @@ async def test_a_prompt_that_cannot_be_screened_follows_the_policy(
     async with screened(answer, tmp_path, screening(on_error=on_error), BROKEN) as gateway:
         reply = await gateway.post(CHAT, chat(PHRASE))
         assert reply.status == status
+        assert (await gateway.exchange()).closed.status == status
         assert gateway.metric("unscanned_total", reason="detector_error") == 1
         if status == 503:
             assert reply.code == "safeguard_inactive"

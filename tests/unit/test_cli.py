@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from scripts.docs_commands import leaves, whole_parser
 from service.cli import main
@@ -55,9 +56,13 @@ POINT = """\
 operating_points:
   - {detector: lexical, category: any, part: prompt, threshold: 0.9, action: page}
 """
+UNKNOWN = "gateway.prot: unknown setting; the nearest is port (line 1)"
 WRONG = {
-    "unknown key": ("gateway: {prot: 8080}\n" + MINIMAL, "gateway.prot: unknown setting"),
-    "unknown section": ("gatway: {}\n" + MINIMAL, "gatway: unknown setting"),
+    "unknown key": ("gateway: {prot: 8080}\n" + MINIMAL, UNKNOWN),
+    "unknown section": (
+        "gatway: {}\n" + MINIMAL,
+        "gatway: unknown setting; the nearest is gateway (line 1)",
+    ),
     "wrong type": ("gateway: {port: eighty}\n" + MINIMAL, "gateway.port: "),
     "out of range": ("gateway: {port: 70000}\n" + MINIMAL, "gateway.port: "),
     "missing variable": (
@@ -70,10 +75,65 @@ WRONG = {
     ),
     "a tier that cannot be kept": (MINIMAL.replace("tier: 1", "tier: 3"), "models[0].tier: "),
     "a model without a tier": (MINIMAL.replace(", tier: 1", ""), "models[0].tier: "),
-    "nothing to serve": ("models: []\n", "upstreams: "),
+    "nothing to serve": (
+        MINIMAL.splitlines()[0] + "\nmodels: []\n",
+        "models: there are none, so nothing could be served: name at least one, such as {name: ",
+    ),
+    "no upstreams": (MINIMAL.splitlines()[1], "upstreams: required, and missing"),
+    "a key twice": (
+        "gateway:\n  port: 1\n  host: a\n  port: 2\n" + MINIMAL,
+        "gateway.port: comes again in line 4: keep one (line 2)",
+    ),
     "not a mapping": ("- gateway\n", "expected a mapping of settings"),
     "not YAML": ("gateway: {port: 1\n", "not YAML: line 2, column 1: expected"),
     "an unknown kind of event log": ("event_log: {kind: carrier}\n" + MINIMAL, "event_log: "),
+    "a setting of another kind of event log": (
+        "event_log: {kind: journal, partitions: 3}\n" + MINIMAL,
+        "event_log.partitions: unknown setting; there are: kind",
+    ),
+    "a tier that there is not": (
+        "screening: {tiers: {9: {}}}\n" + MINIMAL,
+        "screening.tiers.9: must be less than or equal to 4",
+    ),
+    "a mode that there is not": (
+        "screening: {tiers: {1: {answer: {mode: windw}}}}\n" + MINIMAL,
+        "screening.tiers.1.answer.mode: must be 'observe', 'window' or 'buffer'",
+    ),
+    "an address that is none": (
+        MINIMAL.replace("http://", ""),
+        "upstreams[0].url: expected an address such as http://127.0.0.1:8000",
+    ),
+    "an address with a password": (
+        MINIMAL.replace("http://", "http://user:word@"),
+        "upstreams[0].url: expected an address such as http://127.0.0.1:8000",
+    ),
+    "an address with a port that there is not": (
+        MINIMAL.replace("8000", "80000"),
+        "upstreams[0].url: expected a host in ASCII, and a port from 1 to 65535 or none",
+    ),
+    "an address without a host": (MINIMAL.replace("127.0.0.1", ""), "upstreams[0].url: expected"),
+    "an Alertmanager's port that is none": (
+        "alerts: {alertmanagers: ['http://a:b']}\n" + MINIMAL,
+        "alerts.alertmanagers[0]: expected a host in ASCII",
+    ),
+    "a key that no header takes": (
+        MINIMAL.replace('8000"', '8000", api_key: "ключ"'),
+        "upstreams[0].api_key: expected ASCII without control characters",
+    ),
+    "two topics of one name": (
+        "event_log: {kind: kafka, bootstrap_servers: [a], topics: {verdicts: t, exchanges: t}}\n"
+        + MINIMAL,
+        "event_log.topics: two topics share a name",
+    ),
+    "a day that there is not": ("log_level: 2001-99-99\n", "not YAML: "),
+    "a key that is left out": (
+        MINIMAL.replace(", upstream: local", ""),
+        "models[0].upstream: required, and missing (line 2)",
+    ),
+    "a point of a model that there is not": (
+        MINIMAL + POINT.replace("page", "page, models: [smollm3]"),
+        "operating_points[0].models[0]: no model is named 'smollm3'; there are: smollm2",
+    ),
     "the same name twice": (
         MINIMAL.replace("models: [", "models: [{name: smollm2, upstream: local, tier: 1}, "),
         "models[1]: 'smollm2' is already taken",
@@ -130,6 +190,78 @@ def test_wrong_settings_are_one_line_with_the_key_and_exit_code_2(
     assert said in captured.err
 
 
+MANY = """\
+gateway: {prot: 8080, port: eighty}
+console: {port: 70000}
+upstreams:
+  - {name: local, url: "127.0.0.1:8000"}
+models:
+  - {name: a b, upstream: local, tier: 1}
+  - {name: m, tier: 1}
+auth: {pepper: "${WATCHGATE_TEST_IS_NOT_SET}"}
+operating_points:
+  - {detector: lexicul, category: any, part: prompt, threshold: 0.9, action: page}
+  - {detector: lexical, category: any, part: prompt, threshold: 0.9, action: page, models: [x]}
+"""
+
+
+def test_all_mistakes_are_told_in_the_order_of_the_file(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check-config", "--config", str(write(MANY))]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[1] for line in told] == [
+        "gateway.prot",
+        "gateway.port",
+        "console.port",
+        "upstreams[0].url",
+        "models[0].name",
+        "models[1].upstream",
+        "auth.pepper",
+        "operating_points[0].detector",
+    ]
+    assert [line.rpartition("(line ")[2] for line in told] == [
+        f"{n})" for n in (1, 1, 2, 4, 6, 7, 8, 10)
+    ]
+
+
+def test_names_are_compared_once_the_sections_that_hold_them_are_right(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write(MANY.replace("a b", "ab").replace("m, tier", "m, upstream: lokal, tier"))
+    assert main(["check-config", "--config", str(config)]) == 2
+    said = capsys.readouterr().err
+    assert "operating_points[1].models[0]: no model is named 'x'; there are: ab, m" in said
+    assert "models[1].upstream" not in said  # while upstreams[0] is wrong, nobody knows
+
+
+@pytest.mark.parametrize("secret", ["sk-secret", "http://u:sk-secret@h:1/?sk-secret"])
+@pytest.mark.parametrize(
+    "where",
+    ["upstreams: [{name: {S}, url: {S}, api_key: [{S}]}]", "gateway: {tls: {S}, port: {S}}"],
+)
+def test_no_mistake_quotes_what_is_not_a_name(
+    secret: str, where: str, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check-config", "--config", str(write(where.replace("{S}", f"'{secret}'")))]) == 2
+    assert "secret" not in capsys.readouterr().err
+
+
+def test_a_mistake_in_the_environment_names_its_variable(
+    write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WATCHGATE_GATEWAY__PORT", "eighty")
+    monkeypatch.setenv("WATCHGATE_MODELS", "sk-secret")
+    monkeypatch.setenv("WATCHGATE_UPSTREAMS", '[{"nam": "local"}]')
+    assert main(["check-config", "--config", str(write("gateway: {port: 80}\n" + MINIMAL))]) == 2
+    said = capsys.readouterr().err
+    assert "gateway.port: must be a valid integer" in said
+    assert "(from WATCHGATE_GATEWAY__PORT)" in said
+    assert "upstreams[0].nam: unknown setting; the nearest is name (from WATCHGATE_UPST" in said
+    assert "WATCHGATE_MODELS: expected JSON" in said
+    assert "secret" not in said
+
+
 def test_the_store_is_in_the_data_folder_unless_it_is_told_where_to_be(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -154,7 +286,7 @@ def test_no_process_starts_under_wrong_settings(
 ) -> None:
     config = write("gateway: {prot: 8080}\n" + MINIMAL)
     assert main([command, "--config", str(config)]) == 2
-    assert capsys.readouterr().err == "watchgate: gateway.prot: unknown setting\n"
+    assert capsys.readouterr().err == f"watchgate: {UNKNOWN}\n"
 
 
 def test_the_installed_command_gives_the_exit_code_and_one_line(write: Write) -> None:
@@ -168,15 +300,19 @@ def test_the_installed_command_gives_the_exit_code_and_one_line(write: Write) ->
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 
-SECRETS = ["the-pepper-of-the-test", "the-key-of-vllm", "the-password-of-kafka"]
+SECRETS = [
+    "the-pepper-of-the-test", "the-key-of-vllm", "the-password-of-kafka",
+    "the-password-of-an-alertmanager",
+]  # fmt: skip
 
 
 def test_check_config_prints_the_settings_in_effect_without_secrets(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pepper, key, password = SECRETS
+    pepper, key, password, basic = SECRETS
     config = write(
         f"auth: {{pepper: {pepper}}}\n"
+        f"alerts: {{alertmanagers: ['https://user:{basic}@127.0.0.1:9093/prefix', 'http://a:1']}}\n"
         "event_log: {kind: kafka, bootstrap_servers: ['127.0.0.1:9092'], "
         f"security: {{protocol: SASL_SSL, username: u, password: {password}}}}}\n"
         + MINIMAL.replace("8000", f'8000", api_key: "{key}')
@@ -186,7 +322,13 @@ def test_check_config_prints_the_settings_in_effect_without_secrets(
     settings = json.loads(printed)
     assert settings["gateway"]["port"] == 8080
     assert settings["upstreams"][0]["api_key"] == settings["auth"]["pepper"] == "**********"
+    addresses = ["https://**********@127.0.0.1:9093/prefix", "http://a:1"]
+    assert settings["alerts"]["alertmanagers"] == addresses
     assert [secret for secret in SECRETS if secret in printed] == []
+    assert main(["check-config", "--config", str(config)]) == 0
+    printed = capsys.readouterr().out
+    assert [secret for secret in SECRETS if secret in printed] == []
+    assert yaml.safe_load(printed) == settings
 
 
 def test_the_environment_wins_over_the_file(
@@ -197,3 +339,23 @@ def test_the_environment_wins_over_the_file(
     assert main(["check-config", "--json", "--config", str(config)]) == 0
     gateway = json.loads(capsys.readouterr().out)["gateway"]
     assert (gateway["port"], gateway["workers"]) == (9000, 2)
+
+
+def test_the_environment_sets_lists_sections_and_tiers(
+    write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WATCHGATE_ALERTS__ALERTMANAGERS", '["http://127.0.0.1:9093"]')
+    monkeypatch.setenv("WATCHGATE_CONSOLE", '{"host": "127.0.0.2", "port": 1}')
+    monkeypatch.setenv("WATCHGATE_CONSOLE__PORT", "9001")
+    monkeypatch.setenv("WATCHGATE_SCREENING__TIERS__1__PROMPT__ON_ERROR", "refuse")
+    monkeypatch.setenv("watchgate_log_level", "DEBUG")
+    config = write("screening: {tiers: {1: {prompt: {deadline_ms: 9}}}}\n" + MINIMAL)
+    assert main(["check-config", "--json", "--config", str(config)]) == 0
+    settings = json.loads(capsys.readouterr().out)
+    assert settings["alerts"]["alertmanagers"] == ["http://127.0.0.1:9093"]
+    assert settings["console"] == {"host": "127.0.0.2", "port": 9001}
+    assert settings["screening"]["tiers"]["1"]["prompt"] == {
+        "deadline_ms": 9.0,
+        "on_error": "refuse",
+    }
+    assert settings["log_level"] == "DEBUG"

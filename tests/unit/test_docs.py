@@ -7,7 +7,7 @@ import pytest
 
 from scripts.docs_tables import MISSING
 from scripts.make_docs import differs, made_documents, render
-from service.settings import load
+from service.settings import Settings, load
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -65,6 +65,15 @@ def test_the_example_of_the_settings_loads_and_can_be_served() -> None:
     settings = load(ROOT / "watchgate.example.yaml")
     assert [model.tier for model in settings.models] == [1]
     assert {point.action for point in settings.operating_points} >= {"page"}
+
+
+def test_for_every_setting_it_is_told_what_has_to_be_restarted() -> None:
+    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| (`.*) \| .*$", text.partition("| changed |")[2].partition("\n\n")[0], re.MULTILINE
+    )
+    named = {name for row in rows for name in re.findall(r"`([a-z_]+)`", row)}
+    assert named == set(Settings.model_fields)
 
 
 def links_of(document: Path) -> list[Path]:

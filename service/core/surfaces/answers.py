@@ -6,6 +6,8 @@ from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
+from service.core.surfaces.escapes import readings
+
 PartName = Literal["text", "reasoning", "refusal", "tool_calls", "tokens", "alternatives", "other"]
 SIDES: Final[frozenset[PartName]] = frozenset({"tokens", "alternatives", "other"})
 """Parts that stand beside what the model says, each a text of its own: the tokens of log
@@ -82,6 +84,10 @@ class AnswerReader(Protocol):
     def finished(self) -> Collection[int]:
         """The choices that have ended."""
 
+    @property
+    def deltas(self) -> int:
+        """How many pieces of text have come: a stream's tokens are as many or more."""
+
     def read(self, data: bytes) -> bool:
         """Read a body or an event's data; say whether it is a stream's chunk of usage alone.
 
@@ -121,6 +127,11 @@ class Gatherer:
     def finished(self) -> Collection[int]:
         """The choices that have ended."""
         return self.finish_reasons.keys()
+
+    @property
+    def deltas(self) -> int:
+        """How many pieces of text have come."""
+        return sum(len(texts) for texts in self._parts.values())
 
     def read_refusal(self, body: bytes) -> None:
         """Read the body of an error that the upstream answers with: whatever is in it is text."""
@@ -220,37 +231,6 @@ def texts_below(root: object, ignored: Collection[str] = ()) -> Iterator[tuple[s
             stack.extend((key, value[key]) for key in reversed(value) if key not in ignored)
 
 
-def token_pieces(choice: int, logprobs: object) -> tuple[Piece, ...]:
-    """Return the tokens of log probabilities as text, and their alternatives as another."""
-    tokens, alternatives = _tokens_below(logprobs, is_alternative=False)
-    pieces = (
-        Piece(choice, "tokens", "".join(tokens)),
-        Piece(choice, "alternatives", " ".join(["", *alternatives])),
-    )
-    return tuple(piece for piece in pieces if piece.text)
-
-
-def _tokens_below(root: object, *, is_alternative: bool) -> tuple[list[str], list[str]]:
-    """Find tokens: in the field `token`, in lists of `tokens`, as the names of alternatives."""
-    found: tuple[list[str], list[str]] = ([], [])
-    for value in root if isinstance(root, list) else [root]:
-        if isinstance(value, str):
-            found[is_alternative].append(value)
-        for name, inner in value.items() if isinstance(value, dict) else ():
-            if name in {"token", "tokens"} or isinstance(inner, dict | list):
-                below = _tokens_below(
-                    inner, is_alternative=is_alternative or name == "top_logprobs"
-                )
-                found[0].extend(below[0])
-                found[1].extend(below[1])
-            elif is_alternative and isinstance(inner, float | int) and name not in _NUMBERS:
-                found[1].append(name)
-    return found
-
-
-_NUMBERS: Final = frozenset({"logprob", "rank"})
-
-
 def sift(value: Any, kind: type[msgspec.Struct], nested: "Nested") -> Iterator[str]:  # noqa: ANN401  (whatever JSON holds)
     """Take from JSON objects what their struct does not know, and yield the texts in it.
 
@@ -278,11 +258,15 @@ _encoder: Final = msgspec.json.Encoder()
 def answer_text(content: bytes) -> str:
     """Return all text of a recorded answer: every choice, reasoning and tool calls included.
 
+    Tool calls come as they stand, and with their escapes decoded where that is another text.
+
     Raises:
         msgspec.MsgspecError: it is no recorded answer.
     """
     answer = _answer_decoder.decode(content)
     texts = (
-        text for c in answer.choices for text in (c.reasoning, c.text, c.refusal, c.tool_calls)
+        text
+        for c in answer.choices
+        for text in (c.reasoning, c.text, c.refusal, *readings(c.tool_calls))
     )
     return "\n".join(text for text in texts if text)

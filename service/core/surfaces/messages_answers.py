@@ -168,7 +168,8 @@ def cut_messages_stream(
 ) -> bytes:
     """End a stream of /v1/messages, see `Surface.cut_stream`; usage is always told.
 
-    The API wants a number of output tokens: where none is known yet it is 0.
+    The API and clients of it want a number of output tokens, and until its end vLLM says 0: told
+    are at least as many as pieces of text came.
     """
     del wants_usage
     stands = reader.place if place is None else place
@@ -180,7 +181,7 @@ def cut_messages_stream(
     ]
     told = {
         "input_tokens": usage.prompt_tokens,
-        "output_tokens": usage.completion_tokens or 0,
+        "output_tokens": max(usage.completion_tokens or 0, reader.deltas),
     }
     delta = {"stop_reason": REFUSAL, "stop_sequence": None}
     events += [

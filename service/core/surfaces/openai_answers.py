@@ -12,8 +12,8 @@ from service.core.surfaces.answers import (
     Usage,
     sift,
     texts_below,
-    token_pieces,
 )
+from service.core.surfaces.logprobs import token_pieces
 
 _encode: Final = msgspec.json.Encoder().encode
 _NULL: Final = msgspec.Raw(b"null")

@@ -16,9 +16,9 @@ from service.core.surfaces.answers import (
     Usage,
     is_made_up,
     texts_below,
-    token_pieces,
 )
 from service.core.surfaces.errors import sse
+from service.core.surfaces.logprobs import token_pieces
 
 _encode: Final = msgspec.json.Encoder().encode
 _NULL: Final = msgspec.Raw(b"null")

@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 
 from detectors.features import (
     BUCKETS,
+    CHANGES,
     CHARACTERS,
+    GAP,
+    UNSEEN,
     buckets,
     hashes,
     kinds_of_characters,
@@ -123,3 +126,43 @@ def test_no_word_has_a_character_above_those_that_have_a_kind() -> None:
 
     assert words(f"a{''.join(above)}b") == [b"a", b"b"]
     assert len(kinds_of_characters()) == CHARACTERS
+
+
+def test_a_character_without_changes_does_nothing_to_its_neighbours() -> None:
+    kinds = kinds_of_characters()
+    steady = [chr(number) for number in range(0x80, CHARACTERS) if not kinds[number] & CHANGES]
+
+    assert len(steady) > 40_000
+    assert SECONDS.isdisjoint(steady)
+    assert not any(map(unicodedata.combining, steady))
+
+
+def test_a_character_without_changes_is_of_its_kind_when_it_is_normalised() -> None:
+    kinds = kinds_of_characters()
+    for number in range(CHARACTERS):
+        folded = normalise(chr(number))
+        if kinds[number] == UNSEEN:
+            assert folded == ""
+        elif not kinds[number] & CHANGES and folded != chr(number):
+            assert folded
+            assert chr(number).isascii() or {kinds[ord(it)] for it in folded} == {GAP}
+
+
+def test_a_character_that_is_without_changes_in_lower_case_folds_to_that() -> None:
+    kinds = kinds_of_characters()
+    for character in map(chr, range(0x80, CHARACTERS)):
+        lower = character.lower()
+        if lower != character and not any(kinds[ord(it)] & CHANGES for it in lower):
+            assert normalise(character) == lower
+            assert character not in SECONDS
+            assert not unicodedata.combining(character)
+
+
+COMMON = ["…—’“”「」，", "éàüñжяλếשא", "中文かな안녕", "🙂🙃", "\u200b\ufe0f"]  # noqa: RUF001
+
+
+@pytest.mark.parametrize("text", COMMON)
+def test_what_is_common_in_texts_does_without_normalising(text: str) -> None:
+    kinds = kinds_of_characters()
+
+    assert not any(kinds[ord(it)] & CHANGES for it in text)

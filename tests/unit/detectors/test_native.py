@@ -6,15 +6,16 @@ from pathlib import Path
 from zlib import crc32
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from detectors import compiling, lexical
+from detectors import compiling, features, lexical
 from detectors.api import Part
 from detectors.compiling import CompilerError, compile_library, library_name
 from detectors.features import BUCKETS, CHARACTERS, buckets
-from detectors.native import Library, NativeWeights, load_library
+from detectors.native import Library, NativeSlice, NativeWeights, load_library
 from detectors.plain import PlainWeights
+from detectors.slices import MAX_CHARS, SLICE_CHARS, STEP_CHARS
 from tests.real_parts.texts import TRICKY
 
 
@@ -42,6 +43,34 @@ def test_every_character_is_in_a_word_or_not_as_in_plain_python(
     for start in range(0, CHARACTERS, 256):
         text = "".join(f"a{it}b {it}{it} " for it in map(chr, range(start, start + 256)))
         assert native.margin(text) == plain.margin(text), f"from U+{start:X}"
+
+
+def test_every_character_that_does_without_normalising_is_read_as_in_plain_python(
+    native: NativeWeights, plain: PlainWeights
+) -> None:
+    kinds = features.kinds_of_characters()
+    steady = [chr(it) for it in range(0x80, CHARACTERS) if not kinds[it] & features.CHANGES]
+    for start in range(0, len(steady), 64):
+        some = steady[start : start + 64]
+        text = "".join(f"a{it}b {it}{it} " for it in some) + "".join(some)
+        assert native.encoded(text) == text.encode()
+        assert native.margin(text) == plain.margin(text), f"from U+{ord(some[0]):X}"
+
+
+def test_every_character_in_lower_case_is_read_as_in_plain_python(
+    native: NativeWeights, plain: PlainWeights
+) -> None:
+    changed = [it for it in map(chr, range(0x80, CHARACTERS)) if it.lower() != it]
+    for character in changed:
+        text = f"a{character}b {character}{character} é"
+        assert native.margin(text) == plain.margin(text), f"U+{ord(character):X}"
+
+
+@pytest.mark.parametrize(
+    "text", ["e\u0301", "İ", "ß", "ΣΑΣ", "ﬁ", "½", "ไทย", "<\u0338", "\U000e0100x"]
+)
+def test_what_changes_when_it_is_normalised_is_normalised(native: NativeWeights, text: str) -> None:
+    assert native.encoded(f"a {text}") == features.normalise(f"a {text}").encode()
 
 
 def test_a_word_whose_pair_falls_into_its_own_bucket_counts_once(
@@ -77,11 +106,93 @@ def test_too_few_weights_are_refused(library: Library) -> None:
         NativeWeights(library, [0.0] * (BUCKETS - 1))
 
 
-def test_its_constants_are_those_of_plain_python() -> None:
+@pytest.mark.parametrize("weight", [0.1, 1e5, float("nan")])
+def test_a_weight_that_does_not_fit_16_bits_is_refused(library: Library, weight: float) -> None:
+    with pytest.raises(ValueError, match="16 bits"):
+        NativeWeights(library, [weight] + [0.0] * (BUCKETS - 1))
+
+
+@pytest.mark.parametrize("weight", [2.0**-24, 3 * 2.0**-20, 2.0**-14, 1.0, 65_504.0])
+def test_every_size_of_weight_is_read_as_it_is(library: Library, weight: float) -> None:
+    weights = [weight, -weight] * (BUCKETS // 2)
+
+    expected = PlainWeights(weights).margin("one word, another word")
+    assert NativeWeights(library, weights).margin("one word, another word") == expected
+
+
+@settings(deadline=None, max_examples=100)
+@given(unit=st.text(TRICKY, min_size=1, max_size=40), chars=st.integers(0, 3 * SLICE_CHARS))
+@example(unit="one two three ", chars=SLICE_CHARS)
+@example(unit="one two three ", chars=SLICE_CHARS + 1)
+@example(unit="a b c d e f g h i j k l m n o p q r s t u v w x y z ", chars=SLICE_CHARS)
+def test_the_highest_slice_of_a_text_is_that_of_plain_python(
+    native: NativeWeights, plain: PlainWeights, unit: str, chars: int
+) -> None:
+    text = "".join(f"{number}{unit}" for number in range(chars // len(unit) + 1))[:chars]
+
+    assert native.highest(text) == plain.highest(text)
+
+
+def test_of_a_text_over_the_limit_the_same_slices_count(
+    native: NativeWeights, plain: PlainWeights
+) -> None:
+    text = " ".join(map(str, range(MAX_CHARS // 5)))
+    assert len(text) > MAX_CHARS
+
+    assert native.highest(text) == plain.highest(text)
+
+
+@pytest.mark.parametrize("words", [1, 7, 300])
+def test_a_slice_that_grows_beyond_any_set_agrees_with_plain_python(
+    native: NativeWeights, plain: PlainWeights, words: int
+) -> None:
+    growing, so_far = native.growing(), ""
+    for start in range(0, 12_000, words):
+        piece = " ".join(map(str, range(start, start + words))) + (" é " if start % 2 else " ")
+        so_far += piece
+        margin = growing.add(piece)
+
+    assert margin == plain.margin(so_far)
+
+
+def test_a_slice_takes_memory_as_it_grows(native: NativeWeights) -> None:
+    growing = native.growing()
+    assert isinstance(growing, NativeSlice)
+    sizes = [len(growing._state)]
+    for number in range(20_000):
+        growing.add(f"{number} ")
+        sizes.append(len(growing._state))
+
+    assert sizes[0] < 1_000
+    assert sizes[400] < 10_000  # as many words as a slice of English has
+    assert sizes == sorted(sizes)
+    assert sizes[-1] <= BUCKETS // 8 + 100
+
+
+@settings(deadline=None, max_examples=300)
+@given(data=st.binary(max_size=300), times=st.sampled_from([1, 1, 1, 30]), cut=st.integers(0, 300))
+def test_bytes_that_are_no_text_break_nothing(
+    library: Library, native: NativeWeights, data: bytes, times: int, cut: int
+) -> None:
+    data *= times
+    margin = library.margin(native.model, data, len(data))
+    library.highest(native.model, data, len(data))
+    state = library.moved(None, len(data))
+    library.add(state, native.model, data[:cut], len(data[:cut]))
+    library.attempt(state, native.model, data[cut:], len(data[cut:]))
+
+    assert library.add(library.moved(None, len(data)), native.model, data, len(data)) == margin
+
+
+def test_its_constants_are_those_of_plain_python(library: Library, native: NativeWeights) -> None:
     source = compiling.SOURCE.read_text(encoding="utf-8")
 
+    assert len(native.model) == library.model_bytes
     assert f"#define BUCKETS (1u << {BUCKETS.bit_length() - 1}) " in source
+    assert f"#define PAIR {features._PAIR:#X}u ".replace("0X", "0x") in source
     assert f"#define CHARACTERS {CHARACTERS:#x} " in source
+    assert f"#define SLICE_BYTES {SLICE_CHARS} " in source
+    assert f"#define STEP_BYTES {STEP_CHARS} " in source
 
 
 def test_without_a_library_the_detector_runs_in_plain_python(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from service.store.alerts import raise_alerts, save_deliveries, settle
 
 NOW = 1_700_000_000.0
 URL = "http://127.0.0.1:9093"
-LABELS = labels_of("m", "lexical", "any", "prompt", "lexical/any/prompt/page")
+LABELS = labels_of("m", "lexical", "any", "prompt", "lexical/any/prompt/page", enforced="observed")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +21,9 @@ from service.core.alerts import (
 NOW = 1_000_000.0
 HOLD_S = 900.0
 RESEND_S = 30.0
-LABELS = labels_of("smollm2", "lexical", "any", "prompt", "lexical/any/prompt/page")
+LABELS = labels_of(
+    "smollm2", "lexical", "any", "prompt", "lexical/any/prompt/page", enforced="observed"
+)
 FIRING = Alert(
     id=1,
     labels=LABELS,
@@ -110,13 +113,21 @@ def test_an_alert_says_what_was_found_and_where_to_look() -> None:
     assert entry["labels"] == LABELS
     assert entry["annotations"] == {
         "summary": "lexical found any misuse of smollm2 in the prompt of 3 exchanges, "
-        "scoring up to 0.988 (threshold 0.97)",
+        "scoring up to 0.988 (threshold 0.97): nothing was stopped",
         "count": "3",
         "exchange": "ex-3",
         "score": "0.988",
         "first": timestamp(NOW - 70),
         "last": timestamp(NOW - 20),
     }
+
+
+@pytest.mark.parametrize(("enforced", "told"), [("blocked", "blocked"), ("cut_off", "cut off")])
+def test_an_alert_says_what_the_gateway_did(enforced: str, told: str) -> None:
+    alert = replace(FIRING, labels={**LABELS, "enforced": enforced})
+    entry = payload(alert, State.FIRING, now=NOW, hold_s=HOLD_S, resend_s=RESEND_S)
+    assert entry["labels"]["enforced"] == enforced
+    assert entry["annotations"]["summary"].endswith(f"(threshold 0.97): {told}")
 
 
 def test_times_are_spelled_in_utc() -> None:

@@ -238,3 +238,32 @@ def test_benign_text_leaves_whole_and_no_more_than_the_window_stays_back(
     longest = max((len(piece.text) for piece in pieces), default=0)
     assert left < window + max(longest, 1)
     assert run(window_gate(window), pieces).texts.get(0, "") == text
+
+
+@given(st.lists(st.integers(0, 200), max_size=6))
+def test_escapes_in_a_call_hide_nothing_wherever_they_are_cut(borders: list[int]) -> None:
+    arguments = '{"q": "' + "".join(f"\\u{ord(c):04x}" for c in PHRASE) + '"}'
+    pieces = [Piece(0, CALLS, text, 0) for text in cut_at(arguments, borders)]
+    assert run(window_gate(), pieces).was_cut
+    gate = window_gate()
+    gate.take_whole([Piece(0, CALLS, arguments, 0)])
+    assert gate.crossed is not None
+
+
+def test_an_escape_that_is_cut_by_another_call_is_finished_by_its_own() -> None:
+    gate = window_gate()
+    gate.take(b"a", [Piece(0, CALLS, PHRASE[:-1] + "\\u00", 0)])
+    gate.take(b"b", [Piece(0, CALLS, "x", 1)])
+    gate.take(b"c", [Piece(0, CALLS, f"{ord(PHRASE[-1]):02x}", 0)])
+    assert gate.crossed is None  # the other call came between
+    gate.take(b"d", [Piece(0, CALLS, " " + PHRASE[:-1] + f"\\u{ord(PHRASE[-1]):04x}", 0)])
+    assert gate.crossed is not None
+
+
+def test_a_call_that_is_no_json_is_read_as_it_stands() -> None:
+    gate = window_gate()
+    gate.take(b"a", [Piece(0, CALLS, "\\" + PHRASE, 0)])
+    assert gate.crossed is not None
+    gate = window_gate()
+    gate.take_whole([Piece(0, CALLS, "\\" + PHRASE, 0)])
+    assert gate.crossed is not None

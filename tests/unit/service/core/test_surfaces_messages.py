@@ -306,10 +306,21 @@ def test_a_stream_that_is_cut_off_closes_its_open_block_and_says_why() -> None:
         {
             "type": "message_delta",
             "delta": {"stop_reason": "refusal", "stop_sequence": None},
-            "usage": {"input_tokens": 3, "output_tokens": 0},
+            "usage": {"input_tokens": 3, "output_tokens": 3},
         },
         {"type": "message_stop"},
     ]
+
+
+@pytest.mark.parametrize(("said", "told"), [(0, 2), (1, 2), (99, 99)])
+def test_a_stream_that_is_cut_off_tells_at_least_as_many_tokens_as_texts_came(
+    said: int, told: int
+) -> None:
+    usage = {"output_tokens": said}
+    more = delta(0, type="text_delta", text=" more")
+    reader, _ = read(BEGIN, *TEXT, more, event("message_delta", delta={}, usage=usage))
+    delta_event, _ = events_of(MESSAGES.cut_stream(reader, False))
+    assert delta_event["usage"] == {"input_tokens": 3, "output_tokens": told}
 
 
 def test_a_stream_is_ended_where_what_was_released_ends() -> None:

@@ -31,6 +31,7 @@ class Sent:
     """A request, told where it went."""
 
     replica: str | None = None
+    prompt: bytes = b""
 
 
 async def silent(peer: Peer) -> None:
@@ -56,7 +57,9 @@ class Site:
         self.replicas = balancer.replicas
 
     async def send(self, prompt: bytes = b"", sent: Sent | None = None) -> Answer:
-        return await self.balancer.send(b"POST", b"/v1", HEADERS, b"{}", sent or Sent(), prompt)
+        sent = sent or Sent()
+        sent.prompt = prompt
+        return await self.balancer.send(b"POST", b"/v1", HEADERS, b"{}", sent)
 
     async def ask(self, prompt: bytes = b"") -> tuple[str | None, int]:
         """Send a request, read its answer and return which replica gave it, and the status."""

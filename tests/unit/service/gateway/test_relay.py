@@ -64,11 +64,15 @@ class Caught:
         self.sent.append(message)
         return True
 
+    def send_whole(self, status: int, headers: Any, body: bytes) -> bool:  # noqa: ANN401
+        self.sent.append({"status": status, "headers": headers, "body": body})
+        return True
+
     async def bring(self, answer: Answer, max_bytes: int = 1000) -> None:
         if self.exchange.request.stream:
             await self.relay.stream(answer, max_bytes, self.finish, self.send_now)
         else:
-            await self.relay.whole(answer, max_bytes, self.finish)
+            await self.relay.whole(answer, max_bytes, self.finish, self.send_whole)
 
     async def finish(self) -> None:
         self.sent_when_finished = len(self.sent)
@@ -81,7 +85,7 @@ class Caught:
 async def test_a_whole_answer_waits_for_its_record_and_is_of_one_piece() -> None:
     caught = Caught()
     answer = answer_of(b'{"model":"b","choices":[]', b"}")
-    await caught.relay.whole(answer, 1000, caught.finish)
+    await caught.bring(answer)
     assert caught.sent_when_finished == 0
     assert caught.body == b'{"model":"a","choices":[]}'
     assert (b"content-type", b"application/octet-stream") in caught.sent[0]["headers"]
@@ -92,7 +96,7 @@ async def test_only_the_models_field_is_renamed_and_only_once() -> None:
     said = json.dumps(
         {"model": 'b"\\', "choices": [], "note": '"model":"b\\"'}, separators=(",", ":")
     )
-    await caught.relay.whole(answer_of(said.encode()), 1000, caught.finish)
+    await caught.bring(answer_of(said.encode()))
     assert json.loads(caught.body) == {"model": "a", "choices": [], "note": '"model":"b\\"'}
 
 

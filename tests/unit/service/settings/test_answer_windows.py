@@ -4,10 +4,15 @@ from typing import Any
 
 import pytest
 
-from service.errors import ConfigError
 from service.settings import Settings
-from service.settings.answer_windows import check_answer_points, check_answer_window
+from service.settings.answer_windows import (
+    check_answer_points,
+    check_answer_window,
+    check_answer_windows,
+)
 
+SETTINGS = {"upstreams": [{"name": "u", "url": "http://127.0.0.1:1"}]}
+MODE = "models[0].screening.answer.mode: "
 BLOCK = {
     "detector": "lexical",
     "category": "any",
@@ -20,7 +25,7 @@ BLOCK = {
 def settings(tier: int = 2, points: tuple[dict[str, Any], ...] = (BLOCK,), **more: Any) -> Settings:  # noqa: ANN401
     return Settings.model_validate(
         {
-            "upstreams": [{"name": "u", "url": "http://127.0.0.1:1"}],
+            **SETTINGS,
             "models": [{"name": "m", "upstream": "u", "tier": tier, **more.pop("model", {})}],
             "operating_points": points,
             **more,
@@ -29,35 +34,41 @@ def settings(tier: int = 2, points: tuple[dict[str, Any], ...] = (BLOCK,), **mor
 
 
 def test_a_tier_that_asks_for_it_has_a_window_by_itself() -> None:
-    check_answer_window(settings(), 0)
+    assert list(check_answer_window(settings(), 0)) == []
 
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        (settings(screening={"observe_only": True}), r"^screening\.observe_only: "),
-        (settings(screening={"tiers": {2: {"answer": {"mode": "observe"}}}}), r"answer\.mode: "),
-        (settings(model={"screening": {"answer": {"mode": "observe"}}}), r"answer\.mode: "),
-        (settings(points=()), r"^operating_points: "),
-        (settings(points=({**BLOCK, "part": "prompt"},)), r"^operating_points: "),
-        (settings(points=({**BLOCK, "action": "page"},)), r"^operating_points: "),
-        (settings(points=({**BLOCK, "models": ["another"]},)), r"^operating_points: "),
+        (settings(screening={"observe_only": True}), "screening.observe_only: "),
+        (settings(screening={"tiers": {2: {"answer": {"mode": "observe"}}}}), MODE),
+        (settings(model={"screening": {"answer": {"mode": "observe"}}}), MODE),
+        (settings(points=()), "operating_points: "),
+        (settings(points=({**BLOCK, "part": "prompt"},)), "operating_points: "),
+        (settings(points=({**BLOCK, "action": "page"},)), "operating_points: "),
+        (settings(points=({**BLOCK, "models": ["another"]},)), "operating_points: "),
     ],
 )
 def test_what_lets_answers_of_such_a_tier_go_unscreened_is_refused(
     wrong: Settings, words: str
 ) -> None:
-    with pytest.raises(ConfigError, match=words):
-        check_answer_window(wrong, 0)
+    [mistake] = check_answer_window(wrong, 0)
+    assert str(mistake).startswith(words)
+
+
+def test_all_of_it_is_told_at_once() -> None:
+    wrong = settings(points=(), screening={"observe_only": True})
+    assert len(list(check_answer_window(wrong, 0))) == 2
 
 
 def test_lower_tiers_may_observe() -> None:
-    check_answer_window(settings(tier=1, points=()), 0)
+    assert list(check_answer_windows(settings(tier=1, points=()))) == []
 
 
 def test_a_block_on_answers_that_are_only_observed_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^operating_points\[0\]\.action: .*'m' are observed"):
-        check_answer_points(settings(tier=1))
+    [mistake] = check_answer_points(settings(tier=1))
+    assert str(mistake).startswith("operating_points[0].action: ")
+    assert "'m' are observed" in mistake.words
 
 
 @pytest.mark.parametrize(
@@ -73,4 +84,4 @@ def test_a_block_on_answers_that_are_only_observed_is_refused() -> None:
     ],
 )
 def test_other_points_are_not(fine: Settings) -> None:
-    check_answer_points(fine)
+    assert list(check_answer_points(fine)) == []

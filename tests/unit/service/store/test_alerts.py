@@ -15,7 +15,7 @@ from service.store.alerts import (
 
 NOW = 1_000_000.0
 HOLD_S = 900.0
-LABELS = labels_of("m", "lexical", "any", "prompt", "lexical/any/prompt/page")
+LABELS = labels_of("m", "lexical", "any", "prompt", "lexical/any/prompt/page", enforced="observed")
 OTHER = {**LABELS, "part": "answer"}
 A, B = "http://a:9093", "http://b:9093"
 

@@ -20,7 +20,7 @@ from tests.real_parts.kafka_broker import wait_until
 
 NOW = 1_000_000.0
 PACE = Pace(resend_s=30.0, hold_s=900.0)
-LABELS = labels_of("m", "lexical", "any", "prompt", "lexical/any/prompt/page")
+LABELS = labels_of("m", "lexical", "any", "prompt", "lexical/any/prompt/page", enforced="observed")
 
 
 class Receiver:

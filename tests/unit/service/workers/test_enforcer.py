@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from service.core.alerts import Alert
 from service.errors import BadRecord
@@ -59,6 +60,15 @@ def firing(store: Store) -> list[Alert]:
         return list(list_alerts(connection))
 
 
+def test_what_was_blocked_and_what_was_only_observed_are_two_alerts(store: Store) -> None:
+    blocked = structs.replace(verdict(2, PROMPT), enforced="blocked")
+    enforce(store, verdict(1, PROMPT), blocked, verdict(3, PROMPT))
+    assert [(it.labels["enforced"], it.count) for it in firing(store)] == [
+        ("blocked", 1),
+        ("observed", 2),
+    ]
+
+
 def test_a_verdict_over_a_point_that_pages_raises_an_alert(store: Store) -> None:
     assert enforce(store, verdict(1, PROMPT)) == ["page"]
     (alert,) = firing(store)
@@ -69,6 +79,7 @@ def test_a_verdict_over_a_point_that_pages_raises_an_alert(store: Store) -> None
         "category": "any",
         "part": "prompt",
         "point": "lexical/any/prompt/page",
+        "enforced": "observed",
     }
     assert (alert.count, alert.raised_at, alert.last_exchange_at) == (1, NOW, NOW - 5)
 

@@ -10,7 +10,7 @@ from detectors.api import Category, Detector, Part
 from service.core.screening import Point
 from service.errors import BadRecord, JournalFull
 from service.events.log import Received
-from service.events.schema import SERVED_UNKNOWN, Crossing, Verdict
+from service.events.schema import SERVED_UNKNOWN, Crossing, Outcome, Verdict
 from service.events.schema import Screening as Gateways
 from service.telemetry.metrics import Metrics
 from service.workers.screener import Screener
@@ -277,6 +277,37 @@ def test_what_the_gateways_own_screen_found_is_in_the_verdict_whatever_the_worke
     assert verdict.scores == {"any": 0.1}
     assert verdict.crossed == (BLOCKED,)
     assert screening.metric("verdicts_total", detector="words", category="any", action="block") == 1
+
+
+@pytest.mark.parametrize(
+    ("gateways", "enforced"),
+    [
+        (None, "observed"),
+        (Gateways("block", ("words/3",)), "observed"),
+        (Gateways("block", ("words/3",), unscanned="too_late"), "observed"),
+        (Gateways("block", ("words/3",), (BLOCKED,)), "blocked"),
+        (Gateways("block", ("words/3",), (BLOCKED,), observed_only=True), "observed"),
+    ],
+)
+def test_a_verdict_on_a_prompt_says_whether_the_gateway_blocked_it(
+    gateways: Gateways | None, enforced: str
+) -> None:
+    event = structs.replace(opened(), screening=gateways)
+    (verdict,) = Screening(WordDetector(), points=[PAGE])(received(event, chat_body("bad")))
+    assert verdict.enforced == enforced
+
+
+@pytest.mark.parametrize(
+    ("outcome", "enforced"),
+    [("cut_off", "cut_off"), ("completed", "observed"), ("screen_failed", "observed")],
+)
+def test_a_verdict_on_an_answer_says_whether_the_gateway_cut_it_off(
+    outcome: Outcome, enforced: str
+) -> None:
+    gateways = Gateways("window", ("words/3",), (BLOCKED,), observed_only=outcome != "cut_off")
+    event = structs.replace(closed(outcome=outcome), screening=gateways)
+    (verdict,) = Screening(WordDetector())(received(event, answer_content("bad")))
+    assert verdict.enforced == enforced
 
 
 def test_what_both_found_is_told_once() -> None:
