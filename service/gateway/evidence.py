@@ -70,17 +70,22 @@ class Evidence:
         self._round_bytes = size_bytes
         future: asyncio.Future[Position] = self._loop.create_future()
         waiter = _Waiter(future, time.perf_counter(), on_decided)
-        if not self._round:
-            self._loop.call_soon(self.flush)
         self._round.append(Pending(record, level, ends, waiter))
         self.undecided += 1
+        if ends:
+            self.flush()  # a caller waits for the last bytes of an answer
+        elif len(self._round) == 1:
+            self._loop.call_soon(self.flush)
         return future
 
     def flush(self) -> None:
-        """Hand over what was appended in this round."""
+        """Write what was appended in this round, or have it written."""
         pendings, self._round = self._round, []
         size_bytes, self._round_bytes = self._round_bytes, 0
         if not pendings:
+            return
+        if (decided := self.journal.write_now(pendings)) is not None:
+            self._resolve(decided)
             return
         try:
             self.journal.put(pendings, size_bytes)
