@@ -29,8 +29,10 @@ class _Waiter(msgspec.Struct, eq=False):
 class Evidence:
     """Appends to the journal from one event loop.
 
-    What the loop appends in one of its rounds goes to the journal together at the end of the
-    round: the write thread is woken once, and not while the loop is at work.
+    What the loop appends in one of its rounds is written together at the end of the round: by the
+    loop itself while the disk is quick, which takes 5 to 20 µs and no handing over, else by the
+    journal's write thread. Written one by one, records cost 20 µs more for a request: each write
+    has its price, and answers that leave one by one wake their readers one by one.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: HistogramTally) -> None:
@@ -72,9 +74,7 @@ class Evidence:
         waiter = _Waiter(future, time.perf_counter(), on_decided)
         self._round.append(Pending(record, level, ends, waiter))
         self.undecided += 1
-        if ends:
-            self.flush()  # a caller waits for the last bytes of an answer
-        elif len(self._round) == 1:
+        if len(self._round) == 1:
             self._loop.call_soon(self.flush)
         return future
 

@@ -1,11 +1,13 @@
-"""The journal's writer: group commits from a thread, syncs from another, two watermarks.
+"""The journal's writer: groups from a thread or from who has them, syncs from another thread.
 
-    append() ──queue──▶ write thread ──write──▶ written ──▶ sync thread ──fdatasync──▶ synced
-                        (a group each)                       (mark moves, readers see it)
+    append() ──queue──▶ write thread ─┐
+                                      ├─write──▶ written ──▶ sync thread ──fdatasync──▶ synced
+    write_now() ──────────────────────┘ (a group each)        (mark moves, readers see it)
 
 The write thread takes whatever waits and writes it as one group, so that a write's cost is
-shared by all who came during the one before. The sync thread syncs at once when someone waits
-for it and otherwise every `sync_interval_s`.
+shared by all who came during the one before. Who calls `write_now` writes by itself, as long as
+writes do not wait (patience.py). The sync thread syncs at once when someone waits for it and
+otherwise every `sync_interval_s`.
 """
 
 import threading
