@@ -66,19 +66,18 @@ class Fault:
 
 
 class GroupQueue:
-    """A queue that any thread fills and empties, all at once; it knows its bytes."""
+    """A queue that any thread fills and one empties, all at once; it knows its bytes."""
 
     def __init__(self) -> None:
         """Start empty."""
         self._lock = threading.Lock()
         self._waiting: list[Pending] = []
-        self._waiting_bytes = 0
-        self._taken_bytes = 0
         self._ended = False
         self._ready = threading.Lock()
-        """Free while somebody should look: cheaper than a condition."""
+        """Free while there is something to take: cheaper than a condition."""
         self._ready.acquire()
-        self._is_ready = False
+        self._waiting_bytes = 0
+        self._taken_bytes = 0
 
     @property
     def queued_bytes(self) -> int:
@@ -94,42 +93,30 @@ class GroupQueue:
         with self._lock:
             if self._ended:
                 raise JournalBroken("the journal is closed")
+            was_empty = not self._waiting
             self._waiting += pendings
             self._waiting_bytes += size_bytes
-            self._make_ready()
-
-    def wake(self) -> None:
-        """Let who waits look, if there is nothing to take either."""
-        with self._lock:
-            self._make_ready()
+            if was_empty and pendings:
+                self._ready.release()
 
     def end(self) -> None:
-        """Take no more; what waits may still be taken."""
+        """Take no more; the group after the last record is empty."""
         with self._lock:
-            self._ended = True
-            self._make_ready()
+            if not self._ended:
+                self._ended = True
+                if not self._waiting:
+                    self._ready.release()
 
-    def wait(self) -> bool:
-        """Wait until there may be something to take; say whether there ever will be."""
+    def next_group(self) -> list[Pending]:
+        """Wait for a record, and return it with those behind it; empty at the end.
+
+        The group before is forgotten: it was decided.
+        """
+        self._taken_bytes = 0
         self._ready.acquire()
-        with self._lock:
-            self._is_ready = False
-            if self._ended:
-                self._make_ready()  # nobody else will
-            return bool(self._waiting) or not self._ended
-
-    def take(self) -> list[Pending]:
-        """Return what waits; tell by `done` when it is decided."""
         with self._lock:
             group, self._waiting = self._waiting, []
             self._taken_bytes, self._waiting_bytes = self._waiting_bytes, 0
+            if self._ended:
+                self._ready.release()
             return group
-
-    def done(self) -> None:
-        """Forget the group that was taken."""
-        self._taken_bytes = 0
-
-    def _make_ready(self) -> None:
-        if not self._is_ready:
-            self._is_ready = True
-            self._ready.release()

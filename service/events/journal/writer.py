@@ -1,13 +1,11 @@
-"""The journal's writer: groups from a thread or from who has them, syncs from another thread.
+"""The journal's writer: group commits from a thread, syncs from another, two watermarks.
 
-    append() ──queue──▶ write thread ─┐
-                                      ├─write──▶ written ──▶ sync thread ──fdatasync──▶ synced
-    write_now() ──────────────────────┘ (a group each)        (mark moves, readers see it)
+    append() ──queue──▶ write thread ──write──▶ written ──▶ sync thread ──fdatasync──▶ synced
+                        (a group each)                       (mark moves, readers see it)
 
 The write thread takes whatever waits and writes it as one group, so that a write's cost is
-shared by all who came during the one before. Who calls `write_now` writes by itself, as long as
-writes do not wait (patience.py). The sync thread syncs at once when someone waits for it and
-otherwise every `sync_interval_s`.
+shared by all who came during the one before. The sync thread syncs at once when someone waits
+for it and otherwise every `sync_interval_s`.
 """
 
 import threading
@@ -18,7 +16,6 @@ from typing import Final
 
 from service.errors import EventLogError, JournalBroken, JournalFull
 from service.events.journal.open_exchanges import OpenExchanges
-from service.events.journal.patience import Patience
 from service.events.journal.pending import (
     Announce,
     Fault,
@@ -39,10 +36,6 @@ _SYNCED: Final = Durability.SYNCED
 _USUAL_BYTES: Final = 16 * 1024
 _new: Final = tuple.__new__
 """Makes a position in half the time of its own constructor."""
-_WAY_S: Final = 0.0005
-"""For so long the write thread leaves its queue to who writes by itself: two who write in turns
-wait for each other, and for the interpreter, more than they write."""
-_CLOSED: Final = "the journal is closed"
 _DISK_FULL: Final = "the disk is full"
 
 
@@ -91,11 +84,6 @@ class Journal:
             fault=self._fault,
         )
         self._upkeep.last_segment_bytes = self._segment.size_bytes
-        self._writing = threading.Lock()
-        """Held by who writes to the segment, or changes it."""
-        self._patience = Patience()
-        self._gives_way = False
-        """Somebody writes by itself, who takes along what waits in the queue."""
         self._closing = threading.Lock()
         self._closed = False
         self._writer = threading.Thread(target=self._write_loop, name="journal-write", daemon=True)
@@ -145,27 +133,6 @@ class Journal:
         """
         self._queue.put(pendings, size_bytes)
 
-    def write_now(self, pendings: Sequence[Pending]) -> list[Pending] | None:
-        """Write records as one group in the calling thread, unless that may keep it waiting.
-
-        Their room was checked by `check_room`. Returns those that are decided, of which nobody
-        else is told; whoever waits for a sync is announced later. None: nothing was done, so
-        `put` them.
-        """
-        started = time.perf_counter()
-        self._gives_way = True
-        if not self._patience.lasts(started) or not self._writing.acquire(blocking=False):
-            return None
-        try:
-            self._commit_queued()  # of an earlier moment, so it comes first
-            decided = self._commit(pendings)
-        finally:
-            self._writing.release()
-        self._patience.note(started, time.perf_counter())
-        if self._is_full():
-            self._queue.wake()
-        return decided
-
     def check_room(self, size_bytes: int, *, ends: bool) -> None:
         """See that so much may be queued; what ends an exchange always may.
 
@@ -182,7 +149,7 @@ class Journal:
         if self._fault.error is not None:
             raise JournalBroken(str(self._fault.error))
         if self._closed:
-            raise JournalBroken(_CLOSED)
+            raise JournalBroken("the journal is closed")
 
     def has_room(self) -> bool:
         """Say whether a new exchange would be let in, if it is not a large one."""
@@ -223,12 +190,11 @@ class Journal:
                 return
             self._queue.end()
             self._writer.join()
-            with self._writing:
-                self._closed = True
-                self._syncer.close()
-                self._upkeep.close()
-                self._segment.close()
-                self._mark.close()
+            self._syncer.close()
+            self._upkeep.close()
+            self._segment.close()
+            self._mark.close()
+            self._closed = True
 
     # Room
 
@@ -244,37 +210,25 @@ class Journal:
     # The write thread
 
     def _write_loop(self) -> None:
-        while self._queue.wait():
-            if self._gives_way and self._patience.lasts(time.perf_counter()):
-                time.sleep(_WAY_S)
-            with self._writing:
-                self._commit_queued()
-                self._roll_if_full()
+        while group := self._queue.next_group():
+            self._commit(group)
 
-    # Writing, in whichever thread holds the lock
-
-    def _commit_queued(self) -> None:
-        if group := self._queue.take():
-            if decided := self._commit(group):
-                self._tell(decided)
-            self._queue.done()
-
-    def _commit(self, group: Sequence[Pending]) -> list[Pending]:
-        """Write a group, and return those that are decided: all but those who wait for a sync."""
+    def _commit(self, group: list[Pending]) -> None:
         if self._fault.error is not None:
-            return _failed(group, self._fault.error)
-        if self._closed:
-            return _failed(group, JournalBroken(_CLOSED))
+            self._fail(group, self._fault.error)
+            return
         try:
             self._append(group)
         except Exception as error:  # noqa: BLE001  (whatever it is, nobody may wait for ever)
             if is_disk_full(error):
-                return self._commit_the_ends(group)
-            why = f"a write failed: {type(error).__name__}: {error}"
-            return _failed(group, self._fault.set(why))
-        return self._hand_over(group)
+                self._commit_the_ends(group)
+                return
+            self._fail(group, self._fault.set(f"a write failed: {type(error).__name__}: {error}"))
+        else:
+            self._hand_over(group)
+            self._roll_if_full()
 
-    def _append(self, group: Sequence[Pending]) -> None:
+    def _append(self, group: list[Pending]) -> None:
         log, number, last = self._written
         self._segment.write([pending.record for pending in group])
         for offset, pending in enumerate(group, last + 1):
@@ -282,34 +236,32 @@ class Journal:
         self._written = _new(Position, (log, number, last + len(group)))
         self._upkeep.last_segment_bytes = self._segment.size_bytes
 
-    def _hand_over(self, group: Sequence[Pending]) -> list[Pending]:
-        """Leave those who wait for a sync to the sync thread; return the others."""
+    def _hand_over(self, group: list[Pending]) -> None:
+        """Announce what was only to be written; leave the rest to the sync thread."""
         self._open.note(group)
         to_sync = [pending for pending in group if pending.level is not _WRITTEN]
         self._syncer.written(self._segment, self._written.offset, to_sync)
         if not to_sync:
-            return list(group)
-        return [pending for pending in group if pending.level is _WRITTEN]
+            self._tell(group)
+        elif len(to_sync) < len(group):
+            self._tell([pending for pending in group if pending.level is _WRITTEN])
 
-    def _commit_the_ends(self, group: Sequence[Pending]) -> list[Pending]:
+    def _commit_the_ends(self, group: list[Pending]) -> None:
         """On a full disk: refuse new exchanges, and end those that are open in the ballast."""
         relieved = self._ballast.drop()
         ends = [pending for pending in group if pending.ends]
         others = [pending for pending in group if not pending.ends]
-        refused = _failed(others, JournalFull(_DISK_FULL))
+        self._fail(others, JournalFull(_DISK_FULL))
         if not ends:
-            return refused
+            return
         if relieved or others:
-            return refused + self._commit(ends)
-        return refused + _failed(ends, JournalFull(_DISK_FULL))
-
-    def _is_full(self) -> bool:
-        """Say whether the segment is to be followed by another: on a full disk it grows on."""
-        return self._upkeep.last_segment_bytes >= self._limits.segment_bytes and self._ballast.held
+            self._commit(ends)
+        else:
+            self._fail(ends, JournalFull(_DISK_FULL))
 
     def _roll_if_full(self) -> None:
-        if not self._is_full():
-            return
+        if self._upkeep.last_segment_bytes < self._limits.segment_bytes or not self._ballast.held:
+            return  # on a full disk the segment grows on: a new one would need more room
         self._syncer.sync()
         if self._fault.error is not None:
             return
@@ -331,8 +283,8 @@ class Journal:
         self._upkeep.last_segment_bytes = self._segment.size_bytes
         old.close()
 
-
-def _failed(group: Sequence[Pending], error: EventLogError) -> list[Pending]:
-    for pending in group:
-        pending.error = error
-    return list(group)
+    def _fail(self, group: list[Pending], error: EventLogError) -> None:
+        for pending in group:
+            pending.error = error
+        if group:
+            self._tell(group)
