@@ -13,6 +13,8 @@ import httptools
 
 from service.errors import UpstreamBroke, UpstreamError, UpstreamTimeout, UpstreamUnavailable
 from service.gateway.http_answer import Answer
+from service.gateway.http_fields import ends_by_close
+from service.gateway.http_repeat import RepeatedHead
 
 HIGH_WATER_BYTES = 256 * 1024
 """Reading pauses when so much of an answer waits for its reader, who then takes all of it."""
@@ -63,6 +65,8 @@ class Connection(asyncio.Protocol):
         "_on_free",
         "_on_gone",
         "_parser",
+        "_repeated",
+        "_repeated_status",
         "_timer",
         "_timer_due",
         "_total_due",
@@ -90,6 +94,8 @@ class Connection(asyncio.Protocol):
         self._answer: Answer | None = None
         self._is_reused = False
         self._is_paused = False
+        self._repeated: RepeatedHead | None = None
+        self._repeated_status = 0
 
     @property
     def is_usable(self) -> bool:
@@ -165,15 +171,31 @@ class Connection(asyncio.Protocol):
         if answer is None:
             self.close()  # nobody asked; what follows could not be told from an answer
             return
+        begins = not self._has_begun
         self._has_begun = True
         self._last_byte_at = self._loop.time()
+        if begins and self._repeated is not None and self._knows(self._repeated, answer, data):
+            return
         self._unframed_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._on_bad_bytes(answer)
         else:
+            if begins and self._has_ended and self._keep_alive:
+                self._repeated = RepeatedHead.of(data, answer.headers)
+                self._repeated_status = answer.status
             self._on_good_bytes(answer)
+
+    def _knows(self, repeated: RepeatedHead, answer: Answer, data: bytes) -> bool:
+        """Take an answer that came whole, if its head is that of the one before."""
+        if not self._answer_has_body or (known := repeated.read(data)) is None:
+            return False
+        answer.status, (answer.headers, body) = self._repeated_status, known
+        answer.feed(body)
+        self._has_ended = self._keep_alive = True
+        self._finish(answer)
+        return True
 
     # What the parser calls; an exception here ends up in data_received as a parser's error.
 
@@ -243,7 +265,7 @@ class Connection(asyncio.Protocol):
         if not self._has_begun:
             kind = UpstreamSilent if self._is_reused else UpstreamUnavailable
             return kind("the upstream closed the connection before it answered")
-        if exc is None and answer.status and _ends_by_close(answer.headers):
+        if exc is None and answer.status and ends_by_close(answer.headers):
             return None
         return UpstreamBroke("the upstream closed the connection in the middle of its answer")
 
@@ -275,9 +297,3 @@ class Connection(asyncio.Protocol):
             self.fail(UpstreamTimeout("the upstream did not complete its answer in time"))
         else:
             self.fail(UpstreamTimeout("the upstream sent nothing for too long"))
-
-
-def _ends_by_close(headers: list[tuple[bytes, bytes]]) -> bool:
-    fields = dict(headers)
-    coding = fields.get(b"transfer-encoding", b"").lower()
-    return b"content-length" not in fields and not coding.endswith(b"chunked")

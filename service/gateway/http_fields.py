@@ -26,6 +26,13 @@ def render_headers(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return lines
 
 
+def ends_by_close(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Say whether the close of its connection is what ends an answer's body."""
+    fields = dict(headers)
+    coding = fields.get(b"transfer-encoding", b"").lower()
+    return b"content-length" not in fields and not coding.endswith(b"chunked")
+
+
 class Rendered:
     """Lines of headers that stay the same list for many answers, written once for each list."""
 

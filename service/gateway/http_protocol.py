@@ -24,7 +24,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from service.gateway import asgi
-from service.gateway.asgi import App, Header, Message, Scope
+from service.gateway.asgi import App, Header, Message
 from service.gateway.caps import TURNED_AWAY
 from service.gateway.http_cycle import Cycle
 from service.gateway.http_deadline import Deadline
@@ -182,7 +182,7 @@ class GatewayProtocol(asyncio.Protocol):
             self._refuse(refusal)
         else:
             if begins and self._phase is Phase.SERVING and self._cycle.has_body_come:
-                self._repeated = RepeatedHead.of(data, self._cycle.scope)
+                self._repeated = RepeatedHead.of(data, self._cycle.scope["headers"])
 
     # What the parser calls; exceptions come out of its feed_data as the context of its own.
 
@@ -232,8 +232,9 @@ class GatewayProtocol(asyncio.Protocol):
         if self._phase is Phase.REST:
             self._await_next()
 
-    def _serve_known(self, scope: Scope, body: bytes) -> None:
+    def _serve_known(self, headers: list[Header], body: bytes) -> None:
         """Serve a request that came whole, with the head of the one before."""
+        scope = {**self._cycle.scope, "headers": headers}
         cycle = Cycle(self, scope, keep_alive=True, expects_continue=False)
         cycle.feed(body)
         cycle.end_body()

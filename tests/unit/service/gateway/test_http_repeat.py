@@ -195,7 +195,7 @@ async def test_no_head_makes_a_difference(
 
 def test_only_what_frames_its_body_by_its_length_is_kept() -> None:
     def of(data: bytes, *headers: tuple[bytes, bytes]) -> RepeatedHead | None:
-        return RepeatedHead.of(data, {"headers": list(headers)})
+        return RepeatedHead.of(data, list(headers))
 
     length = (b"content-length", b"3")
     assert of(request(b"3", b"abc"), length) is not None
