@@ -189,19 +189,20 @@ AnyEvent = Opened | Closed | Verdict
 _encoder = msgspec.json.Encoder()
 _decoder: Final[msgspec.json.Decoder[AnyEvent]] = msgspec.json.Decoder(AnyEvent)
 _TOPICS: Final = {
-    Opened: Topic.EXCHANGES,
-    Closed: Topic.EXCHANGES,
-    Verdict: Topic.VERDICTS,
+    Opened: (Topic.EXCHANGES, "opened"),
+    Closed: (Topic.EXCHANGES, "closed"),
+    Verdict: (Topic.VERDICTS, "verdict"),
 }
+"""Of each event, its topic and what it is called there."""
 
 
 def to_record(event: AnyEvent, content: bytes | None = None) -> Record:
     """Encode an event for its topic; records of one account share a key."""
-    kind = type(event)
+    topic, kind = _TOPICS[type(event)]
     return Record(
-        topic=_TOPICS[kind],
+        topic=topic,
         key=event.account.encode(),
-        kind=kind.__name__.lower(),
+        kind=kind,
         id=event.id if isinstance(event, Verdict) else event.exchange_id,
         body=_encoder.encode(event),
         content=content,
