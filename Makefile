@@ -40,11 +40,13 @@ lint: setup  ## lint, types, layers, sizes
 
 unit: unit-service unit-others  ## the unit tests
 
+# Two halves that take about as long as each other
 unit-service: setup
-	@$(BIN)/pytest -q tests/unit/service $(ARGS)
+	@$(BIN)/pytest -q tests/unit/service --ignore tests/unit/service/events $(ARGS)
 
 unit-others: setup
-	@$(BIN)/pytest -q tests/unit --ignore tests/unit/service $(ARGS)
+	@$(BIN)/pytest -q tests/unit/service/events $(wildcard tests/unit/test_*.py) \
+		$(filter-out tests/unit/service/ %__pycache__/,$(wildcard tests/unit/*/)) $(ARGS)
 
 test: lint  ## set up and run every test, with a real vLLM
 	@$(BIN)/watchgate vllm --prepare
