@@ -124,9 +124,15 @@ class Cycle:
             self._connection.flow.pause_reading()
         self._wake()
 
-    def end_body(self) -> None:
-        """Note that the body is whole."""
+    def take_whole(self, body: bytes) -> None:
+        """Take a body that is here whole."""
+        self._chunks.append(body)
         self.has_body_come = True
+
+    def end_body(self) -> None:
+        """Note that the body is whole; read on, to learn if the caller goes away."""
+        self.has_body_come = True
+        self._connection.flow.resume_reading()
         self._wake()
 
     def drop(self) -> None:

@@ -11,6 +11,7 @@ class Flow:
         "_loop",
         "_stall_timeout_s",
         "_transport",
+        "_unread_bytes",
         "_writable",
         "is_write_paused",
     )
@@ -25,6 +26,7 @@ class Flow:
         self._loop = loop
         self._stall_timeout_s = stall_timeout_s
         self._is_read_paused = False
+        self._unread_bytes = 0
         self._writable: asyncio.Future[None] | None = None
 
     def pause_reading(self) -> None:
@@ -46,8 +48,19 @@ class Flow:
     def resume_writing(self) -> None:
         """Let it write on."""
         self.is_write_paused = False
+        self._unread_bytes = 0
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
+
+    def is_waiting(self) -> bool:
+        """Say whether a caller is still to read what was written, and has read some since asked.
+
+        One who has not is let go.
+        """
+        before, self._unread_bytes = self._unread_bytes, self._transport.get_write_buffer_size()
+        if self._unread_bytes and self._unread_bytes == before:
+            self._transport.abort()
+        return self._unread_bytes > 0
 
     async def drain(self) -> None:
         """Wait for a caller who reads more slowly than is written, and not for one who stopped."""

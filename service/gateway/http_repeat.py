@@ -9,7 +9,7 @@ the same result.
 import re
 from typing import Final, Self
 
-from service.gateway.asgi import Header
+from service.gateway.asgi import Header, Scope
 
 _LENGTH: Final = re.compile(rb"\r\n(content-length):[ \t]*([0-9]{1,9})\r\n", re.IGNORECASE)
 _MAX_DIGITS: Final = 9
@@ -69,3 +69,25 @@ class RepeatedHead:
             headers = headers.copy()
             headers[self._length_at] = (b"content-length", digits)
         return headers, body
+
+
+class KnownRequest:
+    """The head of a request, and the scope that was made of it: of this very one."""
+
+    __slots__ = ("_head", "_scope")
+
+    def __init__(self, head: RepeatedHead, scope: Scope) -> None:
+        """Keep what `of` has found."""
+        self._head = head
+        self._scope = scope
+
+    @classmethod
+    def of(cls, data: bytes, scope: Scope) -> Self | None:
+        """Return a request that came whole, in one piece; None: it is not of the kind."""
+        head = RepeatedHead.of(data, scope["headers"])
+        return None if head is None else cls(head, scope)
+
+    def read(self, data: bytes) -> tuple[Scope, bytes] | None:
+        """Return the scope and the body if this is the request again, whatever its body."""
+        known = self._head.read(data)
+        return None if known is None else ({**self._scope, "headers": known[0]}, known[1])

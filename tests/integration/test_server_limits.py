@@ -3,15 +3,18 @@
 import asyncio
 import http.client
 import json
+import operator
 import ssl
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from service.gateway.asgi import ON_DISCONNECT, SEND_NOW, Receive, Scope, Send
+from service.gateway.asgi import ON_DISCONNECT, SEND_NOW, SEND_WHOLE, Receive, Scope, Send
 from service.gateway.http_protocol import RequestLimits
 from service.gateway.server import listening_socket
 from tests.real_parts.certificates import self_signed
@@ -22,6 +25,7 @@ IMPATIENT = RequestLimits(
     max_header_bytes=2048, max_headers=20, header_timeout_s=0.3, keep_alive_s=0.3
 )
 HOST = b"host: gateway\r\n"
+LARGE_BYTES = 30_000_000  # more than the sockets' buffers hold
 
 
 class Application:
@@ -83,6 +87,11 @@ class Application:
         await send({"type": "http.response.body", "body": b"begun", "more_body": True})
         await gone.wait()
 
+    async def do_read_and_hold(self, scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive())["more_body"]:
+            pass
+        await self.do_hold(scope, receive, send)
+
     async def do_watched(self, scope: Scope, receive: Receive, send: Send) -> None:
         def on_gone() -> None:
             self.gone += 1
@@ -93,6 +102,9 @@ class Application:
     async def do_slow(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         await asyncio.sleep(0.5)  # longer than every limit of IMPATIENT
         await _answer(send, 200, b"slow")
+
+    async def do_large(self, scope: Scope, _receive: Receive, _send: Send) -> None:
+        assert scope["extensions"][SEND_WHOLE](200, [], b"x" * LARGE_BYTES)
 
     async def do_flood(self, scope: Scope, _receive: Receive, send: Send) -> None:
         send_now = scope["extensions"][SEND_NOW]
@@ -514,6 +526,44 @@ def test_a_slow_application_is_not_hurried_by_the_limits_of_the_head() -> None:
         for _ in range(2):
             client.send(b"GET /slow HTTP/1.1\r\n" + HOST + b"\r\n")
             assert client.answer()[2] == b"slow"
+
+
+def test_a_caller_who_reads_none_of_a_whole_answer_is_let_go() -> None:
+    limits = replace(IMPATIENT, stall_timeout_s=0.3)
+    for more in (b"", b"connection: close\r\n"):
+        with serving(Application(), limits) as (port, server), RawClient(port) as client:
+            client.send(b"GET /large HTTP/1.1\r\n" + HOST + more + b"\r\n")
+            connections = server.server_state.connections
+            until(partial(bool, connections))
+            until(partial(operator.not_, connections))
+            assert server.server_state.total_requests == 1
+
+
+def test_a_caller_who_reads_a_whole_answer_slowly_gets_all_of_it() -> None:
+    limits = replace(IMPATIENT, stall_timeout_s=0.6)
+    with serving(Application(), limits) as (port, _), RawClient(port) as client:
+        client.send(b"GET /large HTTP/1.1\r\n" + HOST + b"\r\n")
+        got = 0
+        while got < LARGE_BYTES:
+            before = got
+            while got - before < LARGE_BYTES // 10 and got < LARGE_BYTES:
+                data = client.sock.recv(2**20)
+                assert data
+                got += len(data)
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize("kib", [10, 100, 200])
+def test_a_caller_who_goes_away_is_noticed_however_large_its_request_was(
+    server: tuple[int, Application], kib: int
+) -> None:
+    port, app = server
+    gone = app.gone
+    with RawClient(port) as client:
+        head = HOST + b"content-length: %d\r\n\r\n" % (kib * 1024)
+        client.send(b"POST /read_and_hold HTTP/1.1\r\n" + head + b"b" * kib * 1024)
+        assert client.sock.recv(10_000)
+    until(lambda: app.gone == gone + 1)
 
 
 def test_the_rest_of_a_request_that_was_answered_early_is_taken_in(

@@ -13,6 +13,7 @@ _UNFINISHED: Final = re.compile(
     r"(?:\\(?:u[0-9a-fA-F]{0,3})?)?))?)\Z"
 )
 """An escape that more text may complete: a part of one, or a first surrogate without its second."""
+_MOST: Final = len(r"\ud83d\ude0")
 _SURROGATES: Final = re.compile("[\ud800-\udfff]+")
 _SHORT: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
@@ -43,10 +44,18 @@ class Unescaper:
         text, self._unfinished = self._unfinished + text, ""
         if "\\" not in text:
             return text
-        if (unfinished := _UNFINISHED.search(text)) is not None:
-            self._unfinished = unfinished[1]
-            text = text[: unfinished.start(1)]
-        return unescaped(text)
+        end = _end_of_finished(text)
+        self._unfinished = text[end:]
+        return unescaped(text[:end])
+
+
+def _end_of_finished(text: str) -> int:
+    """Return where an unfinished escape begins that ends the text; else the text's end."""
+    start = max(0, len(text) - _MOST)
+    backslashes = start - len(text[:start].rstrip("\\"))
+    start -= backslashes % 2  # not behind a backslash that begins an escape
+    unfinished = _UNFINISHED.search(text[start:])
+    return len(text) if unfinished is None else start + unfinished.start(1)
 
 
 def _decoded(found: re.Match[str]) -> str:

@@ -58,7 +58,7 @@ class Caller:
     async def say(self, *pieces: bytes) -> bytes:
         """Say something and return what is answered."""
         if not self._knows:
-            self._protocol._repeated = None
+            self._protocol._known = None
         before = len(self.wire.written)
         for piece in pieces:
             self._protocol.data_received(piece)
@@ -110,6 +110,22 @@ async def test_a_head_with_anything_else_in_it_is_another() -> None:
     ):
         known, _ = await both(first, second)
         assert known.memos[0] is not known.memos[1]
+
+
+async def test_a_head_is_never_served_as_another_that_came_between() -> None:
+    first = request(b"3", b"abc", b"Authorization: Bearer a")
+    other = request(b"5", b"hello", b"Authorization: Bearer b").replace(b"/v1/a", b"/v1/b")
+    for pieces in ([other], [other[:-2], other[-2:]], [other[:30], other[30:]]):
+        known, unknown = Caller(knows=True), Caller(knows=False)
+        for caller in (known, unknown):
+            await caller.say(first)
+            await caller.say(*pieces)
+            await caller.say(first)
+            caller.end()
+        assert known.seen == unknown.seen
+        assert [scope["path"] for scope, _ in known.seen] == ["/v1/a", "/v1/b", "/v1/a"]
+        assert known.memos[0] is not known.memos[1]
+        assert known.memos[2] is not known.memos[1]
 
 
 async def test_the_rest_of_a_request_that_comes_in_pieces_is_no_head() -> None:
