@@ -60,7 +60,7 @@ def _take(given: Given, name: str, text: str, where: Where, as_json: bool) -> No
     if as_json:
         try:
             value = json.loads(text)
-        except ValueError:  # whose words might quote the value
+        except (ValueError, RecursionError):  # whose words might quote the value
             given.mistakes.append(Mistake((name,), 'expected JSON, such as ["a"] or {"a": 1}'))
             return
     given.by |= dict.fromkeys(_paths(where, value), name)

@@ -41,6 +41,8 @@ def read_file(path: Path) -> Written:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
     except (yaml.YAMLError, ValueError) as error:  # the latter of dates that there are not
         raise ConfigError(f"{path}: not YAML: {_problem(error)}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: nested too deeply") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected a mapping of settings, see watchgate.example.yaml")
     return Written(values, loader.lines, loader.twice)

@@ -96,7 +96,7 @@ def open_segment(folder: Path, synced: int, disk: Disk) -> tuple[SegmentWriter, 
     except BaseException:
         disk.close(fd)
         raise
-    return SegmentWriter(fd, numbers[-1], found.end, disk), found.open.list()
+    return SegmentWriter(fd, numbers[-1], found.header_bytes, found.end, disk), found.open.list()
 
 
 def full_segments(folder: Path) -> list[FullSegment]:
@@ -121,6 +121,7 @@ class _Found:
                 for one in frames.header.carried
             ]
             self.open = OpenExchanges(carried)
+            self.header_bytes = frames.at
             self.end = End(frames.at, frames.last_offset, frames.crc_before())
             self.synced_bytes = frames.at
             """Up to here the file is known to be on disk."""

@@ -122,15 +122,17 @@ def begin_segment(
         disk.close(fd)
         temporary.unlink(missing_ok=True)
         raise
-    return SegmentWriter(fd, number, End(len(header), after_offset, crc_at_end(header)), disk)
+    end = End(len(header), after_offset, crc_at_end(header))
+    return SegmentWriter(fd, number, len(header), end, disk)
 
 
 class SegmentWriter:
     """The last segment of a journal. Used from one thread at a time, but for `sync`."""
 
-    def __init__(self, fd: int, number: int, end: End, disk: Disk) -> None:
+    def __init__(self, fd: int, number: int, header_bytes: int, end: End, disk: Disk) -> None:
         """Go on behind the last group of a file that is open."""
         self.number = number
+        self._header_bytes = header_bytes
         self._fd = fd
         self._disk = disk
         self.size_bytes = end.size_bytes
@@ -153,6 +155,11 @@ class SegmentWriter:
         self.size_bytes += len(group)
         self.last_offset += len(records)
         self._crc = crc
+
+    @property
+    def records_bytes(self) -> int:
+        """Return the size without what was carried over: that would be carried over once more."""
+        return self.size_bytes - self._header_bytes
 
     def sync(self) -> None:
         """Make every group before this call survive a loss of power. Any thread may call it."""

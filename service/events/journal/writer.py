@@ -260,7 +260,7 @@ class Journal:
             self._fail(ends, JournalFull(_DISK_FULL))
 
     def _roll_if_full(self) -> None:
-        if self._upkeep.last_segment_bytes < self._limits.segment_bytes or not self._ballast.held:
+        if self._segment.records_bytes < self._limits.segment_bytes or not self._ballast.held:
             return  # on a full disk the segment grows on: a new one would need more room
         self._syncer.sync()
         if self._fault.error is not None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from service.errors import JournalBroken
 from service.events.journal import Journal, JournalReader, Limits
@@ -270,3 +271,18 @@ def test_a_slow_reader_in_a_segment_does_not_hold_up_the_writer(tmp_path: Path) 
     assert len(read(reader, journal.written - 1)) == journal.written - 1
     reader.close()
     assert len(everything(tmp_path)) == journal.written
+
+
+def test_open_exchanges_larger_than_a_segment_do_not_begin_one_with_every_record(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "gateway-0"
+    journal = Journal(folder, limits=LIMITS)
+    body = b'{"of":"opened","padding":"' + b"p" * (LIMITS.segment_bytes // 4) + b'"}'
+    append(journal, *(structs.replace(opened(f"ex-{n}"), body=body) for n in range(6)))
+    eventually(lambda: len(segment_numbers(folder)) > 1, "they have filled a segment")
+    before = len(segment_numbers(folder))
+    for number in range(50):
+        append(journal, verdict(number))
+    assert len(segment_numbers(folder)) <= before + 1
+    journal.close()
