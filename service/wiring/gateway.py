@@ -127,13 +127,15 @@ async def _serve(settings: Settings, ops: OpsAddress) -> None:
             stopping = [Reason("draining", "the gateway is stopping")]
             return (stopping if server.should_exit else []) + gateway.reasons()
 
-        serve_in_thread(ops_server(make_ops_app(reasons, metrics_of(gateway.registry)), ops))
+        beside = ops_server(make_ops_app(reasons, metrics_of(gateway.registry)), ops)
+        address, many = (settings.gateway.host, settings.gateway.port), settings.gateway.workers > 1
+        listener = listen_on(address, "gateway", reuse_port=many)
+        serve_in_thread(beside)  # once nothing can fail: its words would come behind the reason
         for number in (signal.SIGTERM, signal.SIGINT):
             # for the moments before uvicorn listens to them, and after: it raises them again
             signal.signal(number, lambda *_: setattr(server, "should_exit", True))
         _spare_the_collector()
-        address, many = (settings.gateway.host, settings.gateway.port), settings.gateway.workers > 1
-        await server.serve([listen_on(address, "gateway", reuse_port=many)])
+        await server.serve([listener])
 
 
 def _spare_the_collector() -> None:
