@@ -89,10 +89,13 @@ def assert_shipped_whole_and_in_order(watchgate: Watchgate, kafka: KafkaContents
 def assert_counted_alike(watchgate: Watchgate, served: int) -> None:
     """So many exchanges were served, as many recorded and screened, and there is no gap."""
 
+    gap = "coverage_gap_exchanges"
+    wait_until(lambda: watchgate.metrics().has(gap), CATCH_UP_S, "the reconciler tells of gaps")
+
     def counts() -> list[float]:
         samples = watchgate.metrics()
-        assert samples.has("coverage_gap_exchanges")
-        assert samples.total("coverage_gap_exchanges") == 0
+        assert samples.has(gap)
+        assert samples.total(gap) == 0
         return [
             samples.total(f"exchanges_{what}_total") for what in ("served", "recorded", "screened")
         ]
