@@ -52,10 +52,10 @@ class Flow:
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
 
-    def is_waiting(self) -> bool:
-        """Say whether a caller is still to read what was written, and has read some since asked.
+    def check_reader(self) -> bool:
+        """Let a caller go who has read none of what was written since the last check.
 
-        One who has not is let go.
+        Say whether anything was left to read: then check again.
         """
         before, self._unread_bytes = self._unread_bytes, self._transport.get_write_buffer_size()
         if self._unread_bytes and self._unread_bytes == before:

@@ -294,7 +294,7 @@ class GatewayProtocol(asyncio.Protocol):
     def _on_due(self) -> None:
         if self._phase is Phase.HEAD and self._framing_bytes:
             self._refuse(Refused(408, "The header did not arrive in time.", "request_timeout"))
-        elif self.flow.is_waiting():
+        elif self.flow.check_reader():
             self._deadline.set(self._limits.stall_timeout_s)
         else:
             self.transport.close()
