@@ -34,12 +34,12 @@ from service.store import Store, load_pepper
 from service.store.keys import (
     StoredKey,
     add_key,
-    check_pepper,
     expire_key,
     find_key,
     list_keys,
     revoke_key,
 )
+from service.store.pepper import check_pepper, pepper_id
 
 
 def add_parser(
@@ -121,7 +121,7 @@ def _create(args: argparse.Namespace) -> int:
         expires_at = None if args.expires is None else now + args.expires
         stored, key = _new_key(args.project, now, expires_at)
         with store.begin() as connection:
-            add_key(connection, stored, digest_key(pepper, key))
+            add_key(connection, stored, digest_key(pepper, key), pepper_id(pepper))
     _show_new(stored, key, args.json)
     return Exit.OK
 
@@ -169,7 +169,7 @@ def _replace(
     """Make the new key, which lives as long as the old one was meant to, and let the old end."""
     lifetime_s = None if old.expires_at is None else old.expires_at - old.created_at
     stored, key = _new_key(old.project, now, None if lifetime_s is None else now + lifetime_s)
-    add_key(connection, stored, digest_key(pepper, key))
+    add_key(connection, stored, digest_key(pepper, key), pepper_id(pepper))
     expire_key(connection, old.id, now + overlap_s)
     return stored, key
 

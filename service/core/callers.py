@@ -8,10 +8,11 @@ a mapping: without the pepper nobody can choose a digest, so the time that takes
 import hmac
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from service.core.directory import DEFAULT_ORGANISATION, Snapshot
 
 KEY_START: Final = "sk-wg-"
 KEY_ENTROPY_BYTES: Final = 32
@@ -28,46 +29,51 @@ class Denial(StrEnum):
     UNKNOWN = "unknown"
     EXPIRED = "expired"
     REVOKED = "revoked"
+    DISABLED = "disabled"
+    """Its service account, project or organisation is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who authenticated: a key, in a project."""
+    """Who authenticated: a key, in a project, in an organisation."""
 
     key_id: str
     project: str
     account: str
-    """Who is judged and enforced on: the project, until end users are told apart."""
-
-
-@dataclass(frozen=True, slots=True)
-class KnownKey:
-    """What the store knows of a key; times are Unix seconds."""
-
-    caller: Caller
-    expires_at: float | None
-    revoked_at: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All keys as of one revision of the store, by digest: what a gateway holds in memory."""
-
-    revision: int
-    callers: Mapping[bytes, KnownKey]
-    loaded_at: float
+    """Who is judged and enforced on: the project, or an end user within it."""
+    organisation: str = DEFAULT_ORGANISATION
+    entitlements: frozenset[str] = frozenset()
+    """Those of the organisation, the project and the service account together."""
 
 
 def authenticate(snapshot: Snapshot, digest: bytes, now: float) -> Caller | Denial:
     """Return whose key this is, or why it proves nothing. An expiry counts from its instant on."""
-    known = snapshot.callers.get(digest)
-    if known is None:
+    key = snapshot.keys.get(digest)
+    if key is None:
         return Denial.UNKNOWN
-    if known.revoked_at is not None:
+    if key.revoked_at is not None:
         return Denial.REVOKED
-    if known.expires_at is not None and now >= known.expires_at:
+    if key.expires_at is not None and now >= key.expires_at:
         return Denial.EXPIRED
-    return known.caller
+    account = key.service_account and snapshot.service_accounts.get(key.service_account)
+    if account and account.disabled:
+        return Denial.DISABLED
+    entitlements = account.entitlements if account else frozenset()
+    return caller_in(snapshot, key.id, key.project, entitlements)
+
+
+def caller_in(
+    snapshot: Snapshot, key_id: str, project_name: str, entitlements: frozenset[str]
+) -> Caller | Denial:
+    """Return a caller of a project, entitled to what its owners are too."""
+    project = snapshot.projects.get(project_name)
+    organisation = project and snapshot.organisations.get(project.organisation)
+    if project is None or organisation is None:
+        return Denial.UNKNOWN
+    if project.disabled or organisation.disabled:
+        return Denial.DISABLED
+    entitled = entitlements | project.entitlements | organisation.entitlements
+    return Caller(key_id, project.name, project.name, organisation.name, entitled)
 
 
 class KeyDigester:
@@ -100,11 +106,16 @@ def make_key(entropy: bytes) -> str:
     return KEY_START + _base64url(entropy)
 
 
+def make_id(kind: str, entropy: bytes) -> str:
+    """Spell 9 random bytes as an id: `key_`, for the kind "key", and 12 characters."""
+    if len(entropy) != ID_ENTROPY_BYTES:
+        raise ValueError(f"an id is made of {ID_ENTROPY_BYTES} bytes, not {len(entropy)}")
+    return f"{kind}_{_base64url(entropy)}"
+
+
 def make_key_id(entropy: bytes) -> str:
     """Spell 9 random bytes as the id of a key: `key_` and 12 characters."""
-    if len(entropy) != ID_ENTROPY_BYTES:
-        raise ValueError(f"a key's id is made of {ID_ENTROPY_BYTES} bytes, not {len(entropy)}")
-    return "key_" + _base64url(entropy)
+    return make_id("key", entropy)
 
 
 def visible_prefix(key: str) -> str:

@@ -1,6 +1,7 @@
 """Who calls: the key of a request, looked up in the snapshot that the process holds."""
 
-from service.core.callers import Caller, Denial, KeyDigester, Snapshot, authenticate
+from service.core.callers import Caller, Denial, KeyDigester, authenticate
+from service.core.directory import Snapshot
 from service.errors import InvalidApiKey
 from service.gateway.asgi import Fields
 from service.gateway.meters import Meters
@@ -11,6 +12,7 @@ _WORDS = {
     Denial.UNKNOWN: "The API key is not known.",
     Denial.EXPIRED: "The API key has expired.",
     Denial.REVOKED: "The API key was revoked.",
+    Denial.DISABLED: "The API key's project, or who it belongs to in it, is disabled.",
 }
 
 
@@ -19,7 +21,7 @@ class Authenticator:
 
     def __init__(self, pepper: bytes, meters: Meters) -> None:
         """Know nobody yet."""
-        self.snapshot = Snapshot(revision=-1, callers={}, loaded_at=0.0)
+        self.snapshot = Snapshot()
         self._digest = KeyDigester(pepper)
         self._meters = meters
 

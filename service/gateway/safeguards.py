@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from service.core.access import Facts, inactive_safeguards
+from service.core.safeguards import Facts, inactive_safeguards
 from service.core.tiers import TIERS
 from service.events.journal import Journal
 from service.events.journal.groups import Group

@@ -1,18 +1,14 @@
 """API keys, as digests. A change is seen by gateways at their next poll of the revision."""
 
-import hmac
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, insert, or_, select, update
 
-from service.errors import ConfigError
-from service.store.engine import Store
+from service.store.owners import Origin, make_project
 from service.store.revision import bump_revision
-from service.store.tables import keys, meta
-
-_PEPPER_CHECK: Final = b"watchgate pepper check"
+from service.store.tables import keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +22,22 @@ class StoredKey:
     created_by: str
     expires_at: float | None = None
     revoked_at: float | None = None
+    name: str | None = None
+    service_account: str | None = None
+    last_used_at: float | None = None
+    """To the hour."""
 
 
-def add_key(connection: Connection, key: StoredKey, digest: bytes) -> None:
-    """Store a new key.
+def add_key(connection: Connection, key: StoredKey, digest: bytes, pepper: str = "") -> None:
+    """Store a new key, digested under the pepper of this id; its project is made if it is new.
 
     Raises:
         sqlalchemy.exc.IntegrityError: its id or digest is taken, which chance does not do.
     """
-    connection.execute(insert(keys).values(**asdict(key), digest=digest))
-    bump_revision(connection)
+    make_project(connection, key.project, Origin(key.created_at, key.created_by))
+    revision = bump_revision(connection)
+    row = insert(keys).values(**asdict(key), digest=digest, pepper=pepper, revision=revision)
+    connection.execute(row)
 
 
 def find_key(connection: Connection, key_id: str) -> StoredKey | None:
@@ -55,45 +57,21 @@ def list_keys(connection: Connection, project: str | None = None) -> Sequence[St
 def revoke_key(connection: Connection, key_id: str, now: float) -> bool:
     """End a key for good; False: there is none, or it was revoked before."""
     not_yet = (keys.c.id == key_id) & keys.c.revoked_at.is_(None)
-    done = connection.execute(update(keys).where(not_yet).values(revoked_at=now)).rowcount > 0
-    if done:
-        bump_revision(connection)
-    return done
+    return _change(connection, not_yet, revoked_at=now)
 
 
-def expire_key(connection: Connection, key_id: str, at: float) -> None:
-    """Let a key end at a time, unless it ends before."""
+def expire_key(connection: Connection, key_id: str, at: float) -> bool:
+    """Let a key end at a time, unless it ends before; False: nothing changed."""
     later = (keys.c.id == key_id) & or_(keys.c.expires_at.is_(None), keys.c.expires_at > at)
-    if connection.execute(update(keys).where(later).values(expires_at=at)).rowcount > 0:
-        bump_revision(connection)
+    return _change(connection, later, expires_at=at)
 
 
-def check_pepper(store: Store, pepper: bytes) -> None:
-    """Make sure that keys are looked up under the pepper that they were made under.
-
-    The first pepper that is checked is the store's: under another no key would be known.
-
-    Raises:
-        ConfigError: it is another.
-    """
-    check = hmac.digest(pepper, _PEPPER_CHECK, "sha256")
-    known = _pepper_check(store)
-    if known is None:
-        unset = meta.c.pepper_check.is_(None)
-        with store.begin() as connection:
-            connection.execute(update(meta).where(unset).values(pepper_check=check))
-        known = _pepper_check(store)
-    if known is None or not hmac.compare_digest(known, check):
-        raise ConfigError(
-            "auth.pepper: the keys in the store were made under another pepper; "
-            "set the one that was used then, or bring back its file",
-        )
-
-
-def _pepper_check(store: Store) -> bytes | None:
-    with store.read() as connection:
-        check: bytes | None = connection.execute(select(meta.c.pepper_check)).scalar_one()
-        return check
+def _change(connection: Connection, which: ColumnElement[bool], **values: object) -> bool:
+    """Change keys so that gateways see it; False: there are none such."""
+    if connection.execute(select(keys.c.id).where(which)).first() is None:
+        return False
+    values["revision"] = bump_revision(connection)
+    return connection.execute(update(keys).where(which).values(values)).rowcount > 0
 
 
 _COLUMNS: Final = (
@@ -104,4 +82,7 @@ _COLUMNS: Final = (
     keys.c.created_by,
     keys.c.expires_at,
     keys.c.revoked_at,
+    keys.c.name,
+    keys.c.service_account,
+    keys.c.last_used_at,
 )

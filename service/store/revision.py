@@ -5,9 +5,14 @@ from sqlalchemy import Connection, select, update
 from service.store.tables import meta
 
 
-def bump_revision(connection: Connection) -> None:
-    """Tell the gateways; belongs in the transaction of the change itself."""
-    connection.execute(update(meta).values(revision=meta.c.revision + 1))
+def bump_revision(connection: Connection) -> int:
+    """Raise the revision and return it; the rows that changed keep it in this transaction.
+
+    Transactions that change something come one after the other: the row is locked until the end.
+    """
+    raised = update(meta).values(revision=meta.c.revision + 1).returning(meta.c.revision)
+    revision: int = connection.execute(raised).scalar_one()
+    return revision
 
 
 def current_revision(connection: Connection) -> int:

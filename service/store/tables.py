@@ -6,6 +6,7 @@ Times are Unix seconds.
 from typing import Final
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     Float,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 metadata: Final = MetaData(
@@ -33,23 +35,143 @@ meta: Final = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("revision", Integer, nullable=False),
-    Column("pepper_check", LargeBinary),
+    Column("epoch", Text, nullable=False),
     CheckConstraint("id = 1", name="one_row"),
 )
-"""One row: the revision, and the digest of a constant, which tells a wrong pepper."""
+"""One row: the revision, and the epoch, a random text that a restored backup changes: revisions of
+two epochs say nothing of each other."""
+
+peppers: Final = Table(
+    "peppers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("proof", LargeBinary, nullable=False),
+    Column("made_at", Float, nullable=False),
+    Column("retired_at", Float),
+)
+"""The peppers that keys were digested under: of each the digest of a constant, which tells a wrong
+one. The latest that is not retired is the one for new keys."""
+
+organisations: Final = Table(
+    "organisations",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("entitlements", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("disabled_at", Float),
+    Column("revision", Integer, nullable=False, index=True),
+)
+"""`entitlements`, here and below: a JSON array of names."""
+
+projects: Final = Table(
+    "projects",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("organisation", Text, ForeignKey("organisations.name"), nullable=False, index=True),
+    Column("entitlements", Text, nullable=False),
+    Column("rules", Text),
+    Column("end_user_key", Text),
+    Column("created_at", Float, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("disabled_at", Float),
+    Column("revision", Integer, nullable=False, index=True),
+)
+"""`rules`, here and below: `core.directory.Rules` as JSON, NULL for none. `end_user_key`: the
+public key, in PEM, that the project signs the ids of its end users with."""
+
+service_accounts: Final = Table(
+    "service_accounts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project", Text, ForeignKey("projects.name"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("entitlements", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("disabled_at", Float),
+    Column("revision", Integer, nullable=False, index=True),
+    UniqueConstraint("project", "name"),
+)
 
 keys: Final = Table(
     "keys",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("project", Text, nullable=False, index=True),
+    Column("project", Text, ForeignKey("projects.name"), nullable=False, index=True),
+    Column("service_account", Text, ForeignKey("service_accounts.id"), index=True),
+    Column("name", Text),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("pepper", Text, nullable=False, index=True),
+    Column("prefix", Text, nullable=False),
+    Column("rules", Text),
+    Column("created_at", Float, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires_at", Float),
+    Column("revoked_at", Float),
+    Column("last_used_at", Float),
+    Column("revision", Integer, nullable=False, index=True),
+)
+"""`pepper` is the id of the one that `digest` was made under ("" for keys older than its id)."""
+
+limits: Final = Table(
+    "limits",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("requests_per_min", Integer),
+    Column("tokens_per_min", BigInteger),
+    Column("concurrent_requests", Integer),
+    Column("tokens_per_day", BigInteger),
+    Column("tokens_per_month", BigInteger),
+    Column("revision", Integer, nullable=False, index=True),
+)
+"""`model` "" is all models together. A limit that was taken away is a row of NULLs: gateways that
+ask what changed see that it did."""
+
+standings: Final = Table(
+    "standings",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", Float, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("revision", Integer, nullable=False, index=True),
+)
+"""Accounts that were ever in another standing than good."""
+
+admin_tokens: Final = Table(
+    "admin_tokens",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
     Column("digest", LargeBinary, nullable=False, unique=True),
     Column("prefix", Text, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("created_by", Text, nullable=False),
     Column("expires_at", Float),
     Column("revoked_at", Float),
+    Column("last_used_at", Float),
 )
+
+audit: Final = Table(
+    "audit",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("at", Float, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("before", Text),
+    Column("after", Text),
+    Column("reason", Text),
+    Column("mac", LargeBinary, nullable=False),
+)
+"""Who did what, from 1 on without a gap; `before` and `after` are JSON. `mac` is over the entry and
+the `mac` before it. Triggers refuse changes and deletions."""
 
 effects: Final = Table(
     "effects",

@@ -38,7 +38,7 @@ from service.gateway.server import make_server
 from service.gateway.upstream_health import checking
 from service.settings import KafkaLog, Settings
 from service.store import Store, load_pepper, open_store
-from service.store.keys import check_pepper
+from service.store.pepper import check_pepper
 from service.telemetry.metrics import Metrics
 from service.telemetry.ops import (
     OpsAddress,

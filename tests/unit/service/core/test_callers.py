@@ -5,8 +5,6 @@ from hypothesis import strategies as st
 from service.core.callers import (
     Caller,
     Denial,
-    KnownKey,
-    Snapshot,
     authenticate,
     digest_key,
     is_project_name,
@@ -14,18 +12,68 @@ from service.core.callers import (
     make_key_id,
     visible_prefix,
 )
+from service.core.directory import KnownKey, Organisation, Project, ServiceAccount, Snapshot
 
 PEPPER = b"a pepper for the tests"
 NOW = 1_000_000.0
 CALLER = Caller("key_1", "search", account="search")
 KEY = make_key(bytes(range(32)))
+PROJECT = Project("search")
+ORGANISATION = Organisation("default")
+ACCOUNT = ServiceAccount("sa_1", "search", "nightly")
 
 
 def presented(
     key: str, *, expires_at: float | None = None, revoked_at: float | None = None
 ) -> Caller | Denial:
-    known = {digest_key(PEPPER, KEY): KnownKey(CALLER, expires_at, revoked_at)}
-    return authenticate(Snapshot(1, known, NOW), digest_key(PEPPER, key), NOW)
+    known = KnownKey("key_1", "search", expires_at=expires_at, revoked_at=revoked_at)
+    return authenticate(directory(known), digest_key(PEPPER, key), NOW)
+
+
+def directory(
+    key: KnownKey,
+    *,
+    project: Project = PROJECT,
+    organisation: Organisation = ORGANISATION,
+    account: ServiceAccount = ACCOUNT,
+) -> Snapshot:
+    return Snapshot(
+        keys={digest_key(PEPPER, KEY): key},
+        organisations={organisation.name: organisation},
+        projects={project.name: project},
+        service_accounts={account.id: account},
+    )
+
+
+def found(snapshot: Snapshot) -> Caller | Denial:
+    return authenticate(snapshot, digest_key(PEPPER, KEY), NOW)
+
+
+def test_a_key_proves_nothing_while_who_owns_it_is_disabled() -> None:
+    key = KnownKey("key_1", "search", "sa_1")
+    disabled = (
+        directory(key, project=Project("search", disabled=True)),
+        directory(key, organisation=Organisation("default", disabled=True)),
+        directory(key, account=ServiceAccount("sa_1", "search", "nightly", disabled=True)),
+    )
+    assert [found(snapshot) for snapshot in disabled] == [Denial.DISABLED] * 3
+
+
+def test_a_key_of_a_project_that_is_not_known_is_not_known() -> None:
+    assert found(directory(KnownKey("key_1", "another"))) is Denial.UNKNOWN
+
+
+def test_entitlements_of_owners_add_up() -> None:
+    caller = found(
+        directory(
+            KnownKey("key_1", "search", "sa_1"),
+            project=Project("search", entitlements=frozenset({"a"})),
+            organisation=Organisation("default", entitlements=frozenset({"b"})),
+            account=ServiceAccount("sa_1", "search", "nightly", frozenset({"c"})),
+        )
+    )
+    assert isinstance(caller, Caller)
+    assert caller.entitlements == {"a", "b", "c"}
 
 
 def test_a_known_key_says_who_calls() -> None:

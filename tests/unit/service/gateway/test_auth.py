@@ -3,7 +3,8 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
-from service.core.callers import Caller, KnownKey, Snapshot, digest_key
+from service.core.callers import Caller, digest_key
+from service.core.directory import KnownKey, Organisation, Project, Snapshot
 from service.errors import InvalidApiKey
 from service.gateway.auth import Authenticator
 from service.gateway.meters import Meters
@@ -18,12 +19,15 @@ def make() -> tuple[Authenticator, CollectorRegistry]:
     registry = CollectorRegistry()
     authenticator = Authenticator(PEPPER, Meters(Metrics(registry)))
     known = {
-        "good": KnownKey(CALLER, None, None),
-        "late": KnownKey(CALLER, NOW, None),
-        "gone": KnownKey(CALLER, None, 1.0),
+        "good": KnownKey("key_1", "project"),
+        "late": KnownKey("key_2", "project", expires_at=NOW),
+        "gone": KnownKey("key_3", "project", revoked_at=1.0),
     }
-    callers = {digest_key(PEPPER, "sk-" + name): key for name, key in known.items()}
-    authenticator.snapshot = Snapshot(1, callers, 0.0)
+    authenticator.snapshot = Snapshot(
+        keys={digest_key(PEPPER, "sk-" + name): key for name, key in known.items()},
+        organisations={"default": Organisation("default")},
+        projects={"project": Project("project")},
+    )
     return authenticator, registry
 
 
@@ -34,14 +38,14 @@ def who(authenticator: Authenticator, fields: dict[bytes, bytes]) -> Caller:
 @pytest.mark.parametrize("value", [b"Bearer sk-good", b"bearer sk-good", b"BEARER   sk-good "])
 def test_a_known_key_tells_its_caller(value: bytes) -> None:
     authenticator, _ = make()
-    assert who(authenticator, {b"authorization": value}) is CALLER
+    assert who(authenticator, {b"authorization": value}) == CALLER
 
 
 def test_a_key_may_come_as_anthropics_clients_send_it() -> None:
     authenticator, _ = make()
-    assert who(authenticator, {b"x-api-key": b" sk-good "}) is CALLER
+    assert who(authenticator, {b"x-api-key": b" sk-good "}) == CALLER
     both = {b"x-api-key": b"sk-good", b"authorization": b"Bearer sk-good"}
-    assert who(authenticator, both) is CALLER
+    assert who(authenticator, both) == CALLER
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 from prometheus_client import CollectorRegistry
 
-from service.core.access import SCREENER_SILENCE_S
+from service.core.safeguards import SCREENER_SILENCE_S
 from service.core.tiers import TIERS
 from service.events.journal import Journal, Limits
 from service.events.journal.groups import Group

@@ -8,12 +8,12 @@ from service.store import Store, load_snapshot, revision
 from service.store.keys import (
     StoredKey,
     add_key,
-    check_pepper,
     expire_key,
     find_key,
     list_keys,
     revoke_key,
 )
+from service.store.pepper import check_pepper
 
 NOW = 1_000_000.0
 KEY = StoredKey("key_1", "search", "sk-wg-aaaaaa", NOW, "cli:tester")
@@ -33,7 +33,7 @@ def test_a_new_key_is_in_the_next_snapshot_and_the_revision_says_so(store: Store
     before = load_snapshot(store, NOW)
     add(store)
     after = load_snapshot(store, NOW + 1)
-    assert before.callers == {}
+    assert before.keys == {}
     assert outcome(store) == Caller("key_1", "search", account="search")
     assert after.revision == revision(store) > before.revision
     assert after.loaded_at == NOW + 1

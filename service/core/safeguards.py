@@ -1,4 +1,4 @@
-"""Whether a request may be served: decisions from facts, nothing else."""
+"""Which safeguards are proved active: decisions from facts, nothing else."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from service.core.access import SCREENER_SILENCE_S, Facts, inactive_safeguards
+from service.core.safeguards import SCREENER_SILENCE_S, Facts, inactive_safeguards
 from service.core.tiers import BUILT, TIERS, Safeguard, unbuilt_safeguards
 
 ALL_WELL = Facts(
