@@ -13,6 +13,8 @@
     ├── ArtefactError          a detector's files are missing, altered or too new
     ├── Refusal                a request that is not served; gateway/problems.py knows the status
     │   ├── InvalidApiKey
+    │   ├── AccountSuspended
+    │   ├── AddressNotAllowed
     │   ├── ModelNotAllowed
     │   ├── SurfaceNotAllowed
     │   ├── ModelNotFound
@@ -101,6 +103,14 @@ class Refusal(WatchgateError):
 
 class InvalidApiKey(Refusal):
     """No key, or one that is unknown, expired or revoked."""
+
+
+class AccountSuspended(Refusal):
+    """The account is suspended: the project, or the end user that the request is for."""
+
+
+class AddressNotAllowed(Refusal):
+    """The caller may not call from where it does."""
 
 
 class ModelNotAllowed(Refusal):

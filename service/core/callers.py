@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from service.core.directory import DEFAULT_ORGANISATION, Snapshot
+from service.core.directory import DEFAULT_ORGANISATION, NO_RULES, Rules, Snapshot
 
 KEY_START: Final = "sk-wg-"
 KEY_ENTROPY_BYTES: Final = 32
@@ -44,6 +44,8 @@ class Caller:
     organisation: str = DEFAULT_ORGANISATION
     entitlements: frozenset[str] = frozenset()
     """Those of the organisation, the project and the service account together."""
+    rules: Rules = NO_RULES
+    """The key's own, beside the project's."""
 
 
 def authenticate(snapshot: Snapshot, digest: bytes, now: float) -> Caller | Denial:
@@ -59,11 +61,15 @@ def authenticate(snapshot: Snapshot, digest: bytes, now: float) -> Caller | Deni
     if account and account.disabled:
         return Denial.DISABLED
     entitlements = account.entitlements if account else frozenset()
-    return caller_in(snapshot, key.id, key.project, entitlements)
+    return caller_in(snapshot, key.id, key.project, entitlements, key.rules)
 
 
 def caller_in(
-    snapshot: Snapshot, key_id: str, project_name: str, entitlements: frozenset[str]
+    snapshot: Snapshot,
+    key_id: str,
+    project_name: str,
+    entitlements: frozenset[str] = frozenset(),
+    rules: Rules = NO_RULES,
 ) -> Caller | Denial:
     """Return a caller of a project, entitled to what its owners are too."""
     project = snapshot.projects.get(project_name)
@@ -73,7 +79,7 @@ def caller_in(
     if project.disabled or organisation.disabled:
         return Denial.DISABLED
     entitled = entitlements | project.entitlements | organisation.entitlements
-    return Caller(key_id, project.name, project.name, organisation.name, entitled)
+    return Caller(key_id, project.name, project.name, organisation.name, entitled, rules)
 
 
 class KeyDigester:

@@ -138,6 +138,8 @@ class Snapshot:
     epoch: str = ""
     revision: int = -1
     loaded_at: float = 0.0
+    end_user_secret: bytes = b""
+    """The secret that ids of end users are kept under; all gateways have the same."""
     keys: Mapping[bytes, KnownKey] = field(default_factory=lambda: _NOTHING)
     """By digest; revoked and expired ones too: the refusal names the reason."""
     organisations: Mapping[str, Organisation] = field(default_factory=lambda: _NOTHING)

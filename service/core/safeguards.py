@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from service.core.tiers import TIERS, Safeguard
 
@@ -20,6 +21,17 @@ class Facts:
     screening_lag_s: float | None
     """Age of the oldest record not known to be screened; None: unknown."""
 
+
+ALWAYS_ACTIVE: Final = frozenset(
+    {
+        Safeguard.PARAMETERS,
+        Safeguard.CHAT_TEMPLATE,
+        Safeguard.ANSWER_WINDOW,
+        Safeguard.END_USER_IDS,
+        Safeguard.ADAPTERS,
+    }
+)
+"""Part of every request's way: settings that turn them off are refused."""
 
 SCREENER_SILENCE_S = 60.0
 """A screener that was silent for so long is not active. It beats every few seconds."""
@@ -42,8 +54,8 @@ def _why_inactive(safeguard: Safeguard, tier: int, facts: Facts) -> str | None:
             return _silent_screener(facts)
         case Safeguard.SCREENING_LAG:
             return _late_screening(tier, facts)
-        case Safeguard.PARAMETERS | Safeguard.CHAT_TEMPLATE | Safeguard.ANSWER_WINDOW:
-            return None  # part of every request's way: settings that turn them off are refused
+        case s if s in ALWAYS_ACTIVE:
+            return None
         case _:
             return "this version does not have it"
 

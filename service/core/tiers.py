@@ -1,10 +1,15 @@
 """Tiers: what a model's risk asks of the gateway before it may be served. See docs/tiers.md."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Literal
 
+from service.core.directory import Entitlement
+
 MAX_TIER: Final = 4
+
+EndUsers = Literal["optional", "required", "signed"]
+"""Whether requests name their end user, and whether the caller's project signs for the name."""
 
 
 class Safeguard(StrEnum):
@@ -40,6 +45,8 @@ BUILT: Final = frozenset(
         Safeguard.CHAT_TEMPLATE,
         Safeguard.SCREENING_LAG,
         Safeguard.ANSWER_WINDOW,
+        Safeguard.END_USER_IDS,
+        Safeguard.ADAPTERS,
     }
 )
 """What this version can prove active. A tier that needs more is refused by the settings."""
@@ -59,6 +66,11 @@ class Tier:
     """Unknown parameters are refused; else only those that reach into the engine are."""
     max_screening_lag_s: float | None
     """Older unscreened exchanges stop the model from being served; None: no bound."""
+    end_users: EndUsers = "optional"
+    ends_answers: bool = False
+    """Answers under way end when their key is revoked or their account suspended."""
+    entitlements: frozenset[str] = frozenset()
+    """Those that a caller must have."""
 
 
 def _tiers() -> tuple[Tier, ...]:
@@ -68,12 +80,24 @@ def _tiers() -> tuple[Tier, ...]:
     elevated = baseline | {s.ANSWER_WINDOW, s.END_USER_IDS, s.ADAPTERS}
     high = elevated | {s.VERIFIED_IDENTITY, s.ACCOUNT_MONITORING, s.REVIEW, s.LEASE}
     restricted = high | {s.NAMED_USERS, s.TWO_PERSONS, s.NO_EGRESS, s.ATTESTATION}
+    strict = Tier(
+        2,
+        "elevated",
+        elevated,
+        "synced",
+        strict_parameters=True,
+        max_screening_lag_s=60,
+        end_users="required",
+        ends_answers=True,
+    )
+    verified = frozenset({Entitlement.IDENTITY_VERIFIED})
+    named = verified | {Entitlement.TRUSTED_ACCESS, Entitlement.NAMED_USER}
     return (
         Tier(0, "open", open_, "written", strict_parameters=False, max_screening_lag_s=None),
         Tier(1, "baseline", baseline, "written", strict_parameters=True, max_screening_lag_s=300),
-        Tier(2, "elevated", elevated, "synced", strict_parameters=True, max_screening_lag_s=60),
-        Tier(3, "high", high, "synced", strict_parameters=True, max_screening_lag_s=60),
-        Tier(4, "restricted", restricted, "synced", strict_parameters=True, max_screening_lag_s=60),
+        strict,
+        replace(strict, number=3, name="high", requires=high, entitlements=verified),
+        replace(strict, number=4, name="restricted", requires=restricted, entitlements=named),
     )
 
 

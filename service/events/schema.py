@@ -24,6 +24,7 @@ Outcome = Literal[
     "upstream_timeout",
     "upstream_broke",
     "client_gone",
+    "revoked",
     "interrupted",
 ]
 

@@ -7,6 +7,7 @@ from typing import Final, Self
 
 import msgspec
 
+from service.core.access import ModelTerms
 from service.core.callers import Caller
 from service.core.gate import AnswerGate
 from service.core.policies import policy_of
@@ -41,15 +42,25 @@ class ServedModel:
     prompt_screen: PromptScreen | None
     """None: nothing blocks a prompt, so the workers alone score it."""
     screening: ScreeningRecords
+    access: ModelTerms
+    """What is asked of whoever uses it."""
+    ends_answers: bool = False
+    """Answers under way end when their key is revoked or their account suspended."""
+    context_tokens: int | None = None
+    """How many a prompt and its answer may have together; None: it is not known."""
 
     @classmethod
-    def of(
+    def of(  # noqa: PLR0913  (what the settings say of a model)
         cls,
         name: str,
         upstream_model: str,
         tier: Tier,
         upstream: Balancer,
         screens: ModelScreens | None = None,
+        *,
+        access: ModelTerms | None = None,
+        ends_answers: bool | None = None,
+        context_tokens: int | None = None,
     ) -> Self:
         """Make a model from what the settings say; without screens the workers alone score it."""
         screens = screens or ModelScreens(policy_of(tier.number))
@@ -64,6 +75,9 @@ class ServedModel:
             screens=screens,
             prompt_screen=PromptScreen(screens) if screens.prompt else None,
             screening=ScreeningRecords.of(screens),
+            access=access or ModelTerms(name, tier.number, end_users=tier.end_users),
+            ends_answers=tier.ends_answers if ends_answers is None else ends_answers,
+            context_tokens=context_tokens,
         )
 
     @property
@@ -125,6 +139,8 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
     """What screening the prompt came to; None: it is left to the workers."""
     gate: AnswerGate | None = None
     """What the answer has to pass; None: nothing."""
+    max_tokens: int | None = None
+    """What the answer is to be bounded to; None: as the request says."""
     replica: str | None = None
     """The one of the upstream's that the request was sent to, last."""
     status: int | None = None

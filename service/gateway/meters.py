@@ -1,9 +1,11 @@
 """What the gateway counts, as tallies: see telemetry/tally.py."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from service.core.access import Reason
 from service.core.balancing import Fault
+from service.core.callers import Caller
 from service.core.screening import DETECTOR_ERROR
 from service.gateway.balancer import Replica
 from service.gateway.exchange import Exchange
@@ -49,6 +51,7 @@ class Meters:
         limited = metrics.rate_limited.labels
         self.connections_refused = self._tallies.counter(limited("connections"))
         self.requests_limited = self._tallies.counter(limited("requests_per_key"))
+        self.end_users_limited = self._tallies.counter(limited("new_end_users"))
 
     def flush(self) -> None:
         """Bring the metrics up to date."""
@@ -79,6 +82,11 @@ class Meters:
     def auth_failure(self, reason: str) -> None:
         """Count a request without a valid key."""
         self._metrics.auth_failures.labels(reason).inc()
+
+    def denied(self, caller: Caller, model: str, surface: str, reasons: Sequence[Reason]) -> None:
+        """Count a request that its caller may not make, by the reason that it was told."""
+        del caller, surface
+        self._metrics.access_denied.labels(model, reasons[0]).inc()
 
     def unscanned(self, model: str, reason: str) -> None:
         """Count a prompt or an answer that the gateway could not screen."""

@@ -7,15 +7,18 @@ that the model's tier names, the last only after `closed` has.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from service.core.surfaces.shape import to_upstream
 from service.errors import (
+    AccountSuspended,
     EventLogError,
     Interrupted,
+    InvalidApiKey,
     PromptBlocked,
+    Refusal,
     SafeguardInactive,
     UpstreamBroke,
     UpstreamError,
@@ -72,6 +75,7 @@ class Passage:
         self._answer: Answer | None = None
         self._closed = False
         self._hung_up = False
+        self._revoked: Refusal | None = None
 
     async def run(self, scope: Scope, max_answer_bytes: int) -> None:
         """Bring the request to the upstream and the answer, or an error, to the caller."""
@@ -81,11 +85,17 @@ class Passage:
             if self._hung_up and self._unrecorded is None:
                 outcome = self._give_up("client_gone")
             else:
-                outcome = await self._fail(self._unrecorded or Interrupted())
+                outcome = await self._fail(self._unrecorded or self._revoked or Interrupted())
         except Exception as error:  # noqa: BLE001  (callers get an error object, never a traceback)
             outcome = await self._fail(error)
         self._trace.end(outcome, self._exchange.reader.usage)
         self._meters.ended(self._exchange, outcome)
+
+    def revoke(self, error: Refusal) -> None:
+        """End the answer here: whoever asked for it may not have it any more."""
+        if not self._closed and self._task is not None:
+            self._revoked = error
+            self._task.cancel()
 
     async def _pass(self, scope: Scope, max_answer_bytes: int) -> Outcome:
         """Do all that an exchange is, and return how it ended."""
@@ -146,7 +156,9 @@ class Passage:
 
     async def _forward(self) -> Answer:
         exchange = self._exchange
-        body = to_upstream(exchange.request, exchange.surface, exchange.model.upstream_model)
+        body = to_upstream(
+            exchange.request, exchange.surface, exchange.model.upstream_model, exchange.max_tokens
+        )
         headers = [
             (b"content-type", b"application/json"),
             (b"x-request-id", exchange.id.encode()),
@@ -225,20 +237,20 @@ class Passage:
             exchange.ids.give_back(exchange.served_number)
 
 
+_OUTCOMES: Final[Mapping[type[Exception], Outcome]] = {
+    UpstreamUnavailable: "upstream_unavailable",
+    UpstreamTimeout: "upstream_timeout",
+    UpstreamBroke: "upstream_broke",
+    PromptBlocked: "blocked",
+    SafeguardInactive: "screen_failed",
+    InvalidApiKey: "revoked",
+    AccountSuspended: "revoked",
+}
+
+
 def _outcome_of(error: Exception) -> Outcome:
-    match error:
-        case UpstreamUnavailable():
-            return "upstream_unavailable"
-        case UpstreamTimeout():
-            return "upstream_timeout"
-        case UpstreamBroke():
-            return "upstream_broke"
-        case PromptBlocked():
-            return "blocked"
-        case SafeguardInactive():
-            return "screen_failed"
-        case _:
-            return "interrupted"
+    found = (outcome for kind, outcome in _OUTCOMES.items() if isinstance(error, kind))
+    return next(found, "interrupted")
 
 
 def _counted_as(error: Exception) -> str:

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from service.core.callers import Caller
+from service.core.directory import Snapshot
 from service.core.surfaces import errors_at
 from service.core.surfaces.shape import Request, Surface, check_parameters, parse
 from service.errors import ClientGone, Interrupted, ModelNotFound, SafeguardInactive
@@ -32,9 +33,12 @@ from service.gateway.asgi import (
     send_whole,
 )
 from service.gateway.auth import Authenticator
+from service.gateway.authoriser import Authoriser
 from service.gateway.caps import KeysInFlight
+from service.gateway.end_users import EndUsers
 from service.gateway.exchange import Exchange, ExchangeIds, ServedModel
 from service.gateway.meters import Meters
+from service.gateway.open_answers import OpenAnswers
 from service.gateway.passage import Passage, Recorder
 from service.gateway.relay import OK
 from service.gateway.routes import ModelList, route
@@ -99,6 +103,9 @@ class Pipeline:
     models: Mapping[str, ServedModel]
     authenticator: Authenticator
     keys: KeysInFlight
+    end_users: EndUsers
+    authoriser: Authoriser
+    answers: OpenAnswers
     board: SafeguardBoard
     recorder: Recorder
     ids: ExchangeIds
@@ -127,14 +134,20 @@ class Pipeline:
         caller = self._caller(arrival)
         arrival.entered = self.keys.enter(caller.key_id)
         if isinstance(target, ModelList):
-            await send_whole(send, OK, *target.answer(self.models, arrival.headers()))
+            models = [it.name for it in self.models.values() if self._may_use(caller, it)]
+            await send_whole(send, OK, *target.answer(models, arrival.headers()))
             self.meters.request(arrival.surface, arrival.model, "completed")
             return
         body = self._body_now(arrival.head.fields, scope)
         if body is None:
             body = await self._body(arrival.head.fields, receive)
         request = parse(body)
-        model = self._authorise(arrival, request, target)
+        caller, end_user = self.end_users.identify(
+            caller, request, target, arrival.head.fields, arrival.at
+        )
+        model = self._model(arrival, request)
+        grant = self.authoriser.authorise(caller, model.access, target, request, end_user, scope)
+        self._check(arrival, model, request, target)
         screen = model.prompt_screen
         finding = None if screen is None else await screen.look(target, request)
         trace = self.tracer.exchange(arrival.id, model.name, target.name, arrival.head.traceparent)
@@ -152,9 +165,14 @@ class Pipeline:
             reader=target.answer_reader(),
             finding=finding,
             gate=model.gate(),
+            max_tokens=grant.max_tokens,
         )
         passage = Passage(exchange, self.recorder, trace, send, arrival.headers())
-        await passage.run(scope, self.limits.max_answer_bytes)
+        self.answers.begin(passage, exchange, arrival.head.key_digest)
+        try:
+            await passage.run(scope, self.limits.max_answer_bytes)
+        finally:
+            self.answers.end(passage)
 
     def _arrive(self, scope: Scope) -> Arrival:
         return Arrival(self.ids.next(), time.time(), time.perf_counter(), _head_of(scope))
@@ -173,6 +191,16 @@ class Pipeline:
             digest = arrival.head.key_digest = self.authenticator.digest(arrival.head.fields)
         return self.authenticator.authenticate(digest, arrival.at)
 
+    def _may_use(self, caller: Caller, model: ServedModel) -> bool:
+        return self.authoriser.may_use(caller, model.access)
+
+    def use(self, snapshot: Snapshot) -> None:
+        """Take what a newer snapshot of the store says, from the next request on."""
+        self.authenticator.snapshot = snapshot
+        self.end_users.use(snapshot)
+        self.authoriser.use(snapshot)
+        self.answers.use(snapshot)
+
     def _body_now(self, fields: Fields, scope: Scope) -> bytes | None:
         body_now = scope["extensions"].get(BODY_NOW)
         body: bytes | None = None if body_now is None else body_now()
@@ -184,16 +212,21 @@ class Pipeline:
         max_bytes, timeout_s = self.limits.max_body_bytes, self.limits.body_timeout_s
         return await read_body(fields, receive, max_bytes=max_bytes, timeout_s=timeout_s)
 
-    def _authorise(self, arrival: Arrival, request: Request, surface: Surface) -> ServedModel:
-        """Find the model and see that it may be served, with these parameters."""
+    def _model(self, arrival: Arrival, request: Request) -> ServedModel:
+        """Find the model that a request is for."""
         model = self.models.get(request.model)
         if model is None:
             raise ModelNotFound(f"There is no model {request.model[:128]!r}.", param="model")
         arrival.model = model.name
+        return model
+
+    def _check(
+        self, arrival: Arrival, model: ServedModel, request: Request, surface: Surface
+    ) -> None:
+        """See that the model may be served now, with these parameters."""
         if (reason := self.board.inactive(model.name, arrival.started)) is not None:
             raise SafeguardInactive(reason)
         check_parameters(request, surface, strict=model.strict_parameters)
-        return model
 
     async def _refuse(self, arrival: Arrival, error: Exception, scope: Scope, send: Send) -> None:
         problems.log_unforeseen(error, arrival.id)

@@ -7,6 +7,8 @@ from typing import Final
 from service.core.surfaces.answers import START, Place
 from service.core.surfaces.errors import OPENAI_ERRORS, ErrorShape, ErrorWords
 from service.errors import (
+    AccountSuspended,
+    AddressNotAllowed,
     Interrupted,
     InvalidApiKey,
     InvalidRequest,
@@ -59,6 +61,8 @@ PROBLEMS: Final[dict[type[WatchgateError], Problem]] = {
     InvalidApiKey: Problem(
         401, "invalid_api_key", "authentication_error", challenge=b'Bearer realm="watchgate"'
     ),
+    AccountSuspended: Problem(403, "account_suspended", "permission_error", is_final=True),
+    AddressNotAllowed: Problem(403, "address_not_allowed", "permission_error"),
     ModelNotAllowed: Problem(403, "model_not_allowed", "permission_error"),
     SurfaceNotAllowed: Problem(403, "surface_not_allowed", "permission_error"),
     ModelNotFound: Problem(404, "model_not_found", _INVALID),

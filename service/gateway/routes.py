@@ -1,6 +1,6 @@
 """Which paths there are: an allow-list. Whatever else vLLM serves is not reachable."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import msgspec
@@ -9,7 +9,6 @@ from service.core.surfaces import BY_PATH
 from service.core.surfaces.shape import Surface
 from service.errors import MethodNotAllowed, ModelNotFound, NotFound
 from service.gateway.asgi import Header, Scope
-from service.gateway.exchange import ServedModel
 
 _MODELS = "/v1/models"
 _NO_PREFLIGHT = " A browser's page may call where gateway.cors in the settings names its origin."
@@ -21,10 +20,8 @@ class ModelList:
 
     only: str | None = None
 
-    def answer(
-        self, models: Mapping[str, ServedModel], headers: list[Header]
-    ) -> tuple[list[Header], bytes]:
-        """Return the answer's headers and body.
+    def answer(self, models: Collection[str], headers: list[Header]) -> tuple[list[Header], bytes]:
+        """Return the answer's headers and body; `models` are those that the caller may use.
 
         Raises:
             ModelNotFound: there is no such model.

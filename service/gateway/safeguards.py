@@ -7,11 +7,11 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from service.core.directory import Snapshot
 from service.core.safeguards import Facts, inactive_safeguards
 from service.core.tiers import TIERS
 from service.events.journal import Journal
 from service.events.journal.groups import Group
-from service.gateway.auth import Authenticator
 from service.gateway.exchange import ServedModel
 from service.store.engine import Store
 from service.store.heartbeats import Heartbeat, read_heartbeats
@@ -117,7 +117,7 @@ class SafeguardWatch:
         self,
         *,
         board: SafeguardBoard,
-        authenticator: Authenticator,
+        on_snapshot: Callable[[Snapshot], None],
         store: Store,
         journal: Journal,
         group: Group,
@@ -134,7 +134,8 @@ class SafeguardWatch:
         acknowledged at the start; None: there was none.
         """
         self._board = board
-        self._authenticator = authenticator
+        self._on_snapshot = on_snapshot
+        self._revision = -1
         self._store = store
         self._journal = journal
         self._screener_reads_kafka = screener_reads_kafka
@@ -164,8 +165,10 @@ class SafeguardWatch:
 
     def _ask_store(self) -> None:
         try:
-            if revision(self._store) != self._authenticator.snapshot.revision:
-                self._authenticator.snapshot = load_snapshot(self._store, self._clock())
+            if revision(self._store) != self._revision:
+                snapshot = load_snapshot(self._store, self._clock())
+                self._on_snapshot(snapshot)
+                self._revision = snapshot.revision
             with self._store.read() as connection:
                 self._note_beat(read_heartbeats(connection).get(SCREENER))
             self._heard_at = self._ticks()

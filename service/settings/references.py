@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from service.core.tiers import unbuilt_safeguards
+from service.core.tiers import TIERS, Safeguard, unbuilt_safeguards
 from service.settings.answer_windows import check_answer_points, check_answer_windows
 from service.settings.mistakes import Mistake
 from service.settings.sections import KafkaLog, KafkaTopics, Settings
@@ -61,8 +61,22 @@ def _check_tiers(settings: Settings) -> Iterator[Mistake]:
             yield Mistake(
                 ("models", i, "tier"),
                 f"tier {model.tier} requires safeguards that this version "
-                f"does not have yet: {', '.join(missing)}; tiers 0 and 1 can be served "
+                f"does not have yet: {', '.join(missing)}; tiers 0 to 2 can be served "
                 "(a model without a tier is tier 4)",
+            )
+
+
+def _check_access(settings: Settings) -> Iterator[Mistake]:
+    """Yield what asks less of callers than a model's tier does."""
+    for i, model in enumerate(settings.models):
+        if model.adapter and Safeguard.ADAPTERS not in TIERS[model.tier].requires:
+            yield Mistake(("models", i, "tier"), "an adapter is at least tier 2")
+    for number, policy in settings.access.tiers.items():
+        required = TIERS[number].end_users != "optional"
+        if required and policy.end_users == "optional":
+            yield Mistake(
+                ("access", "tiers", str(number), "end_users"),
+                f"tier {number} requires that requests name their end user: set required or signed",
             )
 
 
@@ -104,6 +118,7 @@ CHECKS: Final = (
     Check(frozenset({"event_log"}), _check_topics),
     Check(frozenset({"models", "upstreams"}), _check_upstreams),
     Check(frozenset({"models"}), _check_tiers),
+    Check(frozenset({"models", "access"}), _check_access),
     Check(frozenset({"models", "operating_points"}), _check_models_of_points),
     Check(frozenset({"models", "screening", "operating_points"}), check_answer_windows),
     Check(frozenset({"models", "screening", "operating_points"}), check_answer_points),

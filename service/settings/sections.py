@@ -17,6 +17,7 @@ from pydantic import (
 from detectors.api import Category, Part
 from service.core.policies import Policy, policy_of
 from service.core.tiers import MAX_TIER
+from service.settings.access import Access
 from service.settings.base import (
     BASE_URL,
     MIB,
@@ -67,6 +68,9 @@ class Model(Section):
     upstream: str
     upstream_model: str = ""
     tier: TierNumber = MAX_TIER
+    adapter: bool = False
+    entitlements: tuple[Name, ...] = ()
+    context_tokens: PositiveInt | None = None
     screening: ScreeningPolicy = ScreeningPolicy()
 
     @model_validator(mode="before")
@@ -202,6 +206,7 @@ class Settings(Section):
     event_log: Annotated[JournalLog | KafkaLog, Field(discriminator="kind")] = JournalLog()
     store: Store = Store()
     auth: Auth = Auth()
+    access: Access = Access()
     alerts: Alerts = Alerts()
     screening: Screening = Screening()
     operating_points: tuple[OperatingPoint, ...] = ()

@@ -35,6 +35,7 @@ def load_snapshot(store: Store, now: float) -> Snapshot:
             epoch=connection.execute(select(meta.c.epoch)).scalar_one(),
             revision=current_revision(connection),
             loaded_at=now,
+            end_user_secret=connection.execute(select(meta.c.end_user_secret)).scalar_one(),
             keys=_keys(connection),
             organisations={row["name"]: organisation_of(row) for row in found_organisations},
             projects={row["name"]: project_of(row) for row in found_projects},

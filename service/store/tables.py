@@ -36,10 +36,11 @@ meta: Final = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("revision", Integer, nullable=False),
     Column("epoch", Text, nullable=False),
+    Column("end_user_secret", LargeBinary, nullable=False),
     CheckConstraint("id = 1", name="one_row"),
 )
-"""One row: the revision, and the epoch, a random text that a restored backup changes: revisions of
-two epochs say nothing of each other."""
+"""One row: the revision; the epoch, a random text that a restored backup changes, since revisions
+of two epochs say nothing of each other; the secret that ids of end users are kept under."""
 
 peppers: Final = Table(
     "peppers",

@@ -158,6 +158,9 @@ class Metrics:
         self.unscanned = make.counter(
             "unscanned_total", "Parts of exchanges that could not be scored.", "model", "reason"
         )
+        self.access_denied = make.counter(
+            "access_denied_total", "Requests that their caller may not make.", "model", "reason"
+        )
         self.auth_failures = make.counter(
             "auth_failures_total", "Requests without a valid key.", "reason"
         )

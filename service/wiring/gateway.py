@@ -5,7 +5,7 @@ import contextlib
 import gc
 import secrets
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,9 @@ import uvicorn
 import uvloop
 from prometheus_client import CollectorRegistry
 
+from service.core.access import ModelTerms
+from service.core.addresses import networks_of
+from service.core.directory import Snapshot
 from service.core.screens import ModelScreens
 from service.core.surfaces import SURFACES
 from service.core.tiers import TIERS
@@ -24,19 +27,23 @@ from service.events.schema import to_event
 from service.gateway.app import GatewayApp
 from service.gateway.asgi import App
 from service.gateway.auth import Authenticator
+from service.gateway.authoriser import Authoriser
 from service.gateway.balancer import Balancer
 from service.gateway.caps import ConnectionCap, KeysInFlight
 from service.gateway.cors import Cors, CorsPolicy
+from service.gateway.end_users import EndUsers, NewEndUsers
 from service.gateway.evidence import Evidence
 from service.gateway.exchange import ExchangeIds, ServedModel
 from service.gateway.http_protocol import RequestLimits
 from service.gateway.meters import Meters
+from service.gateway.open_answers import OpenAnswers
 from service.gateway.passage import Recorder
 from service.gateway.pipeline import Limits, Pipeline
 from service.gateway.safeguards import SafeguardBoard, SafeguardWatch
 from service.gateway.server import make_server
 from service.gateway.upstream_health import checking
-from service.settings import KafkaLog, Settings
+from service.settings import KafkaLog, Model, Settings
+from service.settings.access import AccessPolicy
 from service.store import Store, load_pepper, open_store
 from service.store.pepper import check_pepper
 from service.telemetry.metrics import Metrics
@@ -107,7 +114,12 @@ async def gateway_of(settings: Settings, detectors: Detectors = SHIPPED) -> Asyn
         authenticator = Authenticator(_pepper(settings, store), meters)
         recorder = Recorder(evidence, meters)
         pipeline = _pipeline(settings, models, authenticator, board, recorder, tracer)
-        watch = _watch(settings, board, authenticator, store, journal, metrics)
+        loop = asyncio.get_running_loop()
+
+        def use(snapshot: Snapshot) -> None:
+            loop.call_soon_threadsafe(pipeline.use, snapshot)
+
+        watch = _watch(settings, board, use, store, journal, metrics)
         app = GatewayApp(pipeline, watch, settings.store.poll_s)
         try:
             async with checking(checks):
@@ -183,11 +195,16 @@ def _pipeline(  # noqa: PLR0913, PLR0917  (one call, right above)
     for model in models:
         for surface in SURFACES:
             recorder.meters.declare(surface, model)
-    gateway = settings.gateway
+    gateway, access = settings.gateway, settings.access
     return Pipeline(
         models=models,
         authenticator=authenticator,
         keys=KeysInFlight(gateway.max_connections_per_key, recorder.meters.requests_limited),
+        end_users=EndUsers(
+            NewEndUsers(access.new_end_users_per_hour, recorder.meters.end_users_limited)
+        ),
+        authoriser=Authoriser(networks_of(access.trusted_proxies), recorder.meters.denied),
+        answers=OpenAnswers(clock),
         board=board,
         recorder=recorder,
         ids=ExchangeIds(secrets.token_hex(8)),
@@ -208,7 +225,7 @@ def _pepper(settings: Settings, store: Store) -> bytes:
 def _watch(  # noqa: PLR0913, PLR0917  (one call, right above)
     settings: Settings,
     board: SafeguardBoard,
-    authenticator: Authenticator,
+    on_snapshot: Callable[[Snapshot], None],
     store: Store,
     journal: Journal,
     metrics: Metrics,
@@ -217,7 +234,7 @@ def _watch(  # noqa: PLR0913, PLR0917  (one call, right above)
     group = Group(groups_folder(journal_root(settings)), SHIPPER if kafka else SCREENER)
     return SafeguardWatch(
         board=board,
-        authenticator=authenticator,
+        on_snapshot=on_snapshot,
         store=store,
         journal=journal,
         group=group,
@@ -252,6 +269,23 @@ def _models(
             TIERS[model.tier],
             upstreams[model.upstream],
             screens[model.name],
+            access=_terms(settings, model),
+            ends_answers=_access(settings, model).ends_answers,
+            context_tokens=model.context_tokens,
         )
         for model in settings.models
     }
+
+
+def _terms(settings: Settings, model: Model) -> ModelTerms:
+    return ModelTerms(
+        model.name,
+        model.tier,
+        model.adapter,
+        frozenset(model.entitlements),
+        _access(settings, model).end_users or TIERS[model.tier].end_users,
+    )
+
+
+def _access(settings: Settings, model: Model) -> AccessPolicy:
+    return settings.access.tiers.get(model.tier, AccessPolicy())

@@ -105,4 +105,5 @@ CHAT: Final = Surface(
     errors=OPENAI_ERRORS,
     take_media=take_openai_media,
     asks_for_usage=True,
+    max_tokens_fields=("max_tokens", "max_completion_tokens"),
 )

@@ -70,4 +70,6 @@ COMPLETIONS: Final = Surface(
     cut_whole=cut_completions_whole,
     errors=OPENAI_ERRORS,
     asks_for_usage=True,
+    max_tokens_fields=("max_tokens",),
+    max_tokens_default=16,  # https://docs.vllm.ai: as in OpenAI's API
 )

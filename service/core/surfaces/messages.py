@@ -140,6 +140,8 @@ MESSAGES: Final = Surface(
     cut_whole=cut_messages_whole,
     errors=ANTHROPIC_ERRORS,
     take_media=take_anthropic_media,
+    max_tokens_fields=("max_tokens",),
+    end_user_fields=("metadata",),
 )
 COUNT_TOKENS: Final = Surface(
     name="count_tokens",
@@ -152,4 +154,5 @@ COUNT_TOKENS: Final = Surface(
     cut_whole=bytes,
     errors=ANTHROPIC_ERRORS,
     take_media=take_anthropic_media,
+    end_user_fields=(),
 )

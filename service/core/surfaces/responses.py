@@ -156,4 +156,5 @@ RESPONSES: Final = Surface(
     cut_whole=cut_responses_whole,
     errors=RESPONSES_ERRORS,
     take_media=take_openai_media,
+    max_tokens_fields=("max_output_tokens",),
 )

@@ -106,6 +106,12 @@ class Surface:
     """Raises InvalidRequest, from tier 1 on, for a prompt that begins the answer for the model."""
     asks_for_usage: bool = False
     """A stream tells usage only if `stream_options.include_usage` asks for it."""
+    max_tokens_fields: tuple[str, ...] = ()
+    """Where a request bounds its answer's tokens, the one to set first; none: no text answers."""
+    max_tokens_default: int | None = None
+    """What the upstream takes where a request bounds nothing; None: what the model has room for."""
+    end_user_fields: tuple[str, ...] = ("safety_identifier", "user")
+    """Where a request names its end user; `metadata` stands for its `user_id`."""
 
 
 def no_stream(reader: AnswerReader, wants_usage: bool, place: Place | None = None) -> bytes:
@@ -128,10 +134,10 @@ def parse(body: bytes) -> Request:
         raise InvalidRequest("The body is not a JSON object that can be read.") from None
     if "model" not in fields:
         raise InvalidRequest("The field 'model' is missing.", param="model")
-    model = _decode(_string_decoder, fields, "model", "a string")
-    stream = bool(_decode(_bool_decoder, fields, "stream", "true or false"))
-    options = _decode(_options_decoder, fields, "stream_options", "an object") or {}
-    wants_usage = bool(_decode(_bool_decoder, options, "include_usage", "true or false"))
+    model = decode_field(_string_decoder, fields, "model", "a string")
+    stream = bool(decode_field(_bool_decoder, fields, "stream", "true or false"))
+    options = decode_field(_options_decoder, fields, "stream_options", "an object") or {}
+    wants_usage = bool(decode_field(_bool_decoder, options, "include_usage", "true or false"))
     return Request(body, fields, model, stream, wants_usage)
 
 
@@ -206,38 +212,54 @@ def _children(value: object) -> Iterable[object]:
 
 def _check_choices(fields: Fields) -> None:
     for name in ("n", "best_of"):
-        if (_decode(_int_decoder, fields, name, "an integer") or 1) > MAX_CHOICES:
+        if (decode_field(_int_decoder, fields, name, "an integer") or 1) > MAX_CHOICES:
             raise InvalidRequest(f"{name!r} may be at most {MAX_CHOICES}.", param=name)
 
 
 def _check_template_kwargs(fields: Fields) -> None:
     name = "chat_template_kwargs"
-    for key in _decode(_options_decoder, fields, name, "an object") or ():
+    for key in decode_field(_options_decoder, fields, name, "an object") or ():
         if key not in _TEMPLATE_KWARGS:
             raise InvalidRequest(f"The parameter {name}[{key!r}] is not accepted.", param=name)
 
 
-def to_upstream(request: Request, surface: Surface, upstream_model: str) -> bytes:
+def to_upstream(
+    request: Request, surface: Surface, upstream_model: str, max_tokens: int | None = None
+) -> bytes:
     """Return the body as the upstream gets it: the caller's bytes but for the listed edits.
 
-    The model's upstream name, and `stream_options.include_usage` in a stream of an API that has it.
+    The model's upstream name, `stream_options.include_usage` in a stream of an API that has it, and
+    `max_tokens` where the caller bounds nothing and its rules do.
     """
-    asks = surface.asks_for_usage and request.stream and not request.wants_usage
-    if request.model == upstream_model:
-        if not asks:
-            return request.body
-        if "stream_options" not in request.fields:
-            end = request.body.rindex(b"}")
-            return request.body[:end] + b',"stream_options":{"include_usage":true}}'
-    fields: dict[str, Any] = {**request.fields, "model": upstream_model}
-    if asks:
-        options = _decode(_options_decoder, request.fields, "stream_options", "an object") or {}
-        options.pop("continuous_usage_stats", None)  # means nothing to one who asked for no usage
-        fields["stream_options"] = {**options, "include_usage": True}
-    return _encoder.encode(fields)
+    edits: dict[str, Any] = {}
+    if request.model != upstream_model:
+        edits["model"] = upstream_model
+    if surface.asks_for_usage and request.stream and not request.wants_usage:
+        edits["stream_options"] = _asking_for_usage(request.fields)
+    if max_tokens is not None:
+        edits[surface.max_tokens_fields[0]] = max_tokens
+    if not edits:
+        return request.body
+    if request.fields.keys().isdisjoint(edits):
+        end = request.body.rindex(b"}")
+        return request.body[:end] + b"," + _encoder.encode(edits)[1:]
+    return _encoder.encode(request.fields | edits)
 
 
-def _decode(decoder: msgspec.json.Decoder[Any], fields: Fields, name: str, expected: str) -> Any:  # noqa: ANN401  (the decoder's type)
+def _asking_for_usage(fields: Fields) -> dict[str, Any]:
+    options = decode_field(_options_decoder, fields, "stream_options", "an object") or {}
+    options.pop("continuous_usage_stats", None)  # means nothing to one who asked for no usage
+    return {**options, "include_usage": True}
+
+
+def decode_field(
+    decoder: msgspec.json.Decoder[Any], fields: Fields, name: str, expected: str
+) -> Any:  # noqa: ANN401  (the decoder's type)
+    """Read one field; None where it is missing.
+
+    Raises:
+        InvalidRequest: it is not what is expected, in words.
+    """
     raw = fields.get(name)
     if raw is None:
         return None

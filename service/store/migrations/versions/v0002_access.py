@@ -26,9 +26,14 @@ def upgrade() -> None:
 
 def _make_meta() -> None:
     with op.batch_alter_table("meta") as meta:
-        meta.add_column(sa.Column("epoch", sa.Text, nullable=False, server_default=""))
+        meta.add_column(sa.Column("epoch", sa.Text))
+        meta.add_column(sa.Column("end_user_secret", sa.LargeBinary))
+    made = {"epoch": secrets.token_hex(8), "secret": secrets.token_bytes(32)}
+    connection = op.get_bind()
+    connection.execute(sa.text("UPDATE meta SET epoch = :epoch, end_user_secret = :secret"), made)
     with op.batch_alter_table("meta") as meta:
-        meta.alter_column("epoch", server_default=None)
+        meta.alter_column("epoch", nullable=False)
+        meta.alter_column("end_user_secret", nullable=False)
     peppers = op.create_table(
         "peppers",
         sa.Column("id", sa.Text),
@@ -37,8 +42,6 @@ def _make_meta() -> None:
         sa.Column("retired_at", sa.Float),
         sa.PrimaryKeyConstraint("id", name="pk_peppers"),
     )
-    connection = op.get_bind()
-    connection.execute(sa.text("UPDATE meta SET epoch = :epoch"), {"epoch": secrets.token_hex(8)})
     proof = connection.execute(sa.text("SELECT pepper_check FROM meta")).scalar()
     if proof is not None:
         row = {"id": bytes(proof)[:8].hex(), "proof": proof, "made_at": time.time()}

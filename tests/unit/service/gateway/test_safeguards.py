@@ -13,10 +13,8 @@ from service.core.tiers import TIERS
 from service.events.journal import Journal, Limits
 from service.events.journal.groups import Group
 from service.events.log import Durability, Position, Record, Topic
-from service.gateway.auth import Authenticator
 from service.gateway.balancer import Balancer
 from service.gateway.exchange import ServedModel
-from service.gateway.meters import Meters
 from service.gateway.safeguards import AcknowledgementLag, SafeguardBoard, SafeguardWatch
 from service.store import Store, open_store
 from service.store.heartbeats import beat
@@ -48,7 +46,7 @@ class House:
     def new_watch(self, unread_since: float | None = None) -> SafeguardWatch:
         return SafeguardWatch(
             board=self.board,
-            authenticator=Authenticator(b"p" * 32, Meters(Metrics(CollectorRegistry()))),
+            on_snapshot=lambda _snapshot: None,
             store=self.store,
             journal=self.journal,
             group=self.group,

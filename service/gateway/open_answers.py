@@ -1,0 +1,58 @@
+"""Answers under way: they end when who asked for them may not have them any more."""
+
+from collections.abc import Callable
+from time import time
+from typing import NamedTuple
+
+from service.core.access import standing_of
+from service.core.callers import Caller, Denial, authenticate, caller_in
+from service.core.directory import Snapshot, Standing
+from service.errors import AccountSuspended, InvalidApiKey, Refusal
+from service.gateway.exchange import Exchange
+from service.gateway.passage import Passage
+
+_ENDING = frozenset({Denial.REVOKED, Denial.DISABLED})
+"""A key that expires meanwhile lets what it began come to its end."""
+
+
+class _Open(NamedTuple):
+    caller: Caller
+    key_digest: bytes | None
+
+
+class OpenAnswers:
+    """Knows the answers under way of models that end them; `use` is called with each snapshot."""
+
+    def __init__(self, clock: Callable[[], float] = time) -> None:
+        """Know of none."""
+        self._open: dict[Passage, _Open] = {}
+        self._clock = clock
+
+    def begin(self, passage: Passage, exchange: Exchange, key_digest: bytes | None) -> None:
+        """Note an answer that begins."""
+        if exchange.model.ends_answers:
+            self._open[passage] = _Open(exchange.caller, key_digest)
+
+    def end(self, passage: Passage) -> None:
+        """Note that an answer has ended."""
+        self._open.pop(passage, None)
+
+    def use(self, snapshot: Snapshot) -> None:
+        """End the answers of those who may not have them any more."""
+        now = self._clock()
+        for passage, answer in list(self._open.items()):
+            if (error := _why_ended(snapshot, answer, now)) is not None:
+                passage.revoke(error)
+
+
+def _why_ended(snapshot: Snapshot, answer: _Open, now: float) -> Refusal | None:
+    caller, digest = answer
+    if digest is not None and digest in snapshot.keys:
+        found = authenticate(snapshot, digest, now)
+    else:  # a token, or a key that was digested anew meanwhile
+        found = caller_in(snapshot, caller.key_id, caller.project)
+    if isinstance(found, Denial) and found in _ENDING:
+        return InvalidApiKey("The API key was revoked while the answer was under way.")
+    if standing_of(snapshot, caller) is Standing.SUSPENDED:
+        return AccountSuspended("The account was suspended while the answer was under way.")
+    return None
