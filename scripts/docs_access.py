@@ -1,5 +1,7 @@
-"""Who may ask what of which model, as a decision table: docs/access.md shows it, and a test tries
-every combination of its columns on `service.core.access.authorise`.
+"""Who may ask what of which model, as a decision table.
+
+docs/access.md shows it, and a test tries every combination of its columns on
+`service.core.access.authorise`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

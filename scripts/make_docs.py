@@ -12,7 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from scripts import docs_access, docs_commands, docs_events, docs_openapi, docs_service, docs_settings
+from scripts import (
+    docs_access,
+    docs_commands,
+    docs_events,
+    docs_openapi,
+    docs_service,
+    docs_settings,
+)
 from scripts.docs_tables import Table
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
