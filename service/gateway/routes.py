@@ -42,13 +42,15 @@ def _entry(name: str) -> dict[str, object]:
 def route(scope: Scope) -> Surface | ModelList:
     """Return what a path stands for.
 
+    A surface's path has one spelling: whoever guards paths before the gateway sees what it sees.
+
     Raises:
         NotFound, MethodNotAllowed: nothing, or not for this method.
     """
     path: str = scope["path"]
     method: str = scope["method"]
     surface = BY_PATH.get(path)
-    if surface is not None:
+    if surface is not None and b"%" not in scope.get("raw_path", b""):
         if method != "POST":
             raise _not_allowed(path, method, "POST")
         return surface
