@@ -23,7 +23,9 @@
     │   ├── InvalidRequest
     │   ├── RequestTooLarge
     │   ├── RequestTimeout
-    │   ├── RateLimitExceeded
+    │   ├── LimitReached
+    │   │   ├── RateLimitExceeded
+    │   │   └── BudgetExceeded
     │   ├── TooManyConnections
     │   ├── SafeguardInactive
     │   └── PromptBlocked
@@ -36,6 +38,8 @@
 
 No message ever holds the text of a prompt or of an answer.
 """
+
+from collections.abc import Sequence
 
 
 class WatchgateError(Exception):
@@ -150,8 +154,30 @@ class RequestTimeout(Refusal):
     """The body did not arrive in time."""
 
 
-class RateLimitExceeded(Refusal):
-    """The key has as many requests in flight as one may have."""
+class LimitReached(Refusal):
+    """A limit lets no more in. `retry_after_s`: when it will; `is_final`: never, this request."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        is_final: bool = False,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
+        """Keep when another try makes sense, and the headers that tell how the limit stands."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.is_final = is_final
+        self.headers = headers
+
+
+class RateLimitExceeded(LimitReached):
+    """A limit on requests or tokens a minute, or on requests at once, is reached."""
+
+
+class BudgetExceeded(LimitReached):
+    """The tokens of a day or a month are used up, or what is left is too little."""
 
 
 class TooManyConnections(Refusal):

@@ -6,6 +6,7 @@ from typing import Final
 from service.core.access import Reason
 from service.core.balancing import Fault
 from service.core.callers import Caller
+from service.core.limits import Kind
 from service.core.screening import DETECTOR_ERROR
 from service.gateway.balancer import Replica
 from service.gateway.exchange import Exchange
@@ -52,6 +53,13 @@ class Meters:
         self.connections_refused = self._tallies.counter(limited("connections"))
         self.requests_limited = self._tallies.counter(limited("requests_per_key"))
         self.end_users_limited = self._tallies.counter(limited("new_end_users"))
+        self.limited: Mapping[Kind, CounterTally] = {
+            kind: self._tallies.counter(limited(kind)) for kind in Kind
+        }
+        away, returned = metrics.limits_away.labels, metrics.reservations_returned
+        self.limits_shared = self._tallies.counter(away("share"))
+        self.limits_refused = self._tallies.counter(away("refuse"))
+        self.reservations_returned = self._tallies.counter(returned)
 
     def flush(self) -> None:
         """Bring the metrics up to date."""

@@ -1,7 +1,8 @@
 """Errors as callers see them: the one place that knows status codes and error objects."""
 
 import logging
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Final
 
 from service.core.surfaces.answers import START, Place
@@ -9,11 +10,13 @@ from service.core.surfaces.errors import OPENAI_ERRORS, ErrorShape, ErrorWords
 from service.errors import (
     AccountSuspended,
     AddressNotAllowed,
+    BudgetExceeded,
     Interrupted,
     InvalidApiKey,
     InvalidRequest,
     JournalBroken,
     JournalFull,
+    LimitReached,
     MethodNotAllowed,
     ModelNotAllowed,
     ModelNotFound,
@@ -79,6 +82,7 @@ PROBLEMS: Final[dict[type[WatchgateError], Problem]] = {
     RequestTooLarge: Problem(413, "request_too_large", _INVALID),
     RequestTimeout: Problem(408, "request_timeout", _INVALID),
     RateLimitExceeded: Problem(429, "rate_limit_exceeded", "rate_limit_error", retry_after_s=1),
+    BudgetExceeded: Problem(429, "budget_exceeded", "rate_limit_error", is_final=True),
     TooManyConnections: Problem(503, "too_many_connections", _SERVER, retry_after_s=1),
     SafeguardInactive: Problem(503, "safeguard_inactive", _SERVER, retry_after_s=5),
     JournalFull: Problem(503, "safeguard_inactive", _SERVER, _EVIDENCE, retry_after_s=5),
@@ -109,7 +113,17 @@ _INTERNAL: Final = Problem(500, "internal_error", _SERVER, "The gateway failed."
 def problem_of(error: BaseException) -> Problem:
     """Return how an error is told; what nobody foresaw is an internal error without details."""
     kinds = (PROBLEMS.get(kind) for kind in type(error).__mro__)
-    return next((problem for problem in kinds if problem is not None), _INTERNAL)
+    problem = next((problem for problem in kinds if problem is not None), _INTERNAL)
+    return _of_limit(problem, error) if isinstance(error, LimitReached) else problem
+
+
+def _of_limit(problem: Problem, error: LimitReached) -> Problem:
+    """Tell what a limit itself says of another try."""
+    if error.is_final:
+        return replace(problem, retry_after_s=None, is_final=True)
+    if error.retry_after_s is None:
+        return problem
+    return replace(problem, retry_after_s=max(1, math.ceil(error.retry_after_s)))
 
 
 def status_of(outcome: Outcome) -> int | None:
@@ -154,6 +168,8 @@ def error_headers(error: BaseException) -> list[Header]:
         headers.append((b"x-should-retry", b"false"))
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", error.allow.encode()))
+    if isinstance(error, LimitReached):
+        headers += error.headers
     return headers
 
 

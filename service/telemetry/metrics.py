@@ -116,8 +116,18 @@ class Metrics:
         self.in_flight = make.gauge("in_flight_requests", "Requests being served now.")
         self.rate_limited = make.counter(
             "rate_limited_total",
-            "Connections and requests turned away by a limit on how many there may be at once.",
+            "Connections and requests turned away by a limit, by its kind.",
             "kind",
+        )
+        self.limits_away = make.counter(
+            "limits_away_total",
+            "Requests while the store of limits was away: let in by the gateway's share of each "
+            "limit or refused by it (share), or refused as such (refuse).",
+            "decision",
+        )
+        self.reservations_returned = make.counter(
+            "reservations_returned_total",
+            "Reservations of gateways that fell silent, given back by another.",
         )
         self.upstream_up = make.gauge(
             "upstream_up",
