@@ -16,6 +16,7 @@ _ENDING = frozenset({Denial.REVOKED, Denial.DISABLED})
 
 
 class _Open(NamedTuple):
+    passage: Passage
     caller: Caller
     key_digest: bytes | None
 
@@ -25,28 +26,28 @@ class OpenAnswers:
 
     def __init__(self, clock: Callable[[], float] = time) -> None:
         """Know of none."""
-        self._open: dict[Passage, _Open] = {}
+        self._open: dict[str, _Open] = {}
         self._clock = clock
 
     def begin(self, passage: Passage, exchange: Exchange, key_digest: bytes | None) -> None:
-        """Note an answer that begins."""
+        """Know of an answer that begins."""
         if exchange.model.ends_answers:
-            self._open[passage] = _Open(exchange.caller, key_digest)
+            self._open[exchange.id] = _Open(passage, exchange.caller, key_digest)
 
-    def end(self, passage: Passage) -> None:
-        """Note that an answer has ended."""
-        self._open.pop(passage, None)
+    def end(self, exchange_id: str) -> None:
+        """Forget an answer that has ended."""
+        self._open.pop(exchange_id, None)
 
     def use(self, snapshot: Snapshot) -> None:
         """End the answers of those who may not have them any more."""
         now = self._clock()
-        for passage, answer in list(self._open.items()):
+        for answer in list(self._open.values()):
             if (error := _why_ended(snapshot, answer, now)) is not None:
-                passage.revoke(error)
+                answer.passage.revoke(error)
 
 
 def _why_ended(snapshot: Snapshot, answer: _Open, now: float) -> Refusal | None:
-    caller, digest = answer
+    _, caller, digest = answer
     if digest is not None and digest in snapshot.keys:
         found = authenticate(snapshot, digest, now)
     else:  # a token, or a key that was digested anew meanwhile

@@ -77,8 +77,11 @@ class Passage:
         self._hung_up = False
         self._revoked: Refusal | None = None
 
-    async def run(self, scope: Scope, max_answer_bytes: int) -> None:
-        """Bring the request to the upstream and the answer, or an error, to the caller."""
+    async def run(self, scope: Scope, max_answer_bytes: int) -> str:
+        """Bring the request to the upstream and the answer, or an error, to the caller.
+
+        Returns how it is counted.
+        """
         try:
             outcome: str = await self._pass(scope, max_answer_bytes)
         except asyncio.CancelledError:
@@ -90,6 +93,7 @@ class Passage:
             outcome = await self._fail(error)
         self._trace.end(outcome, self._exchange.reader.usage)
         self._meters.ended(self._exchange, outcome)
+        return outcome
 
     def revoke(self, error: Refusal) -> None:
         """End the answer here: whoever asked for it may not have it any more."""

@@ -1,6 +1,6 @@
 """THE PATH: what happens to a request, in order.
 
-receive → authenticate → limit → authorise → screen the prompt → record "opened" → forward →
+receive → authenticate → authorise → limit → screen the prompt → record "opened" → forward →
 relay and screen the answer as it comes → record "closed" → the last bytes (from "opened" on:
 passage.py). Nothing on this path touches SQL or Kafka, or blocks the event loop.
 """
@@ -37,13 +37,15 @@ from service.gateway.authoriser import Authoriser
 from service.gateway.caps import KeysInFlight
 from service.gateway.end_users import EndUsers
 from service.gateway.exchange import Exchange, ExchangeIds, ServedModel
+from service.gateway.limiter import NO_PERMIT, Permit, rate_headers
 from service.gateway.meters import Meters
 from service.gateway.open_answers import OpenAnswers
 from service.gateway.passage import Passage, Recorder
+from service.gateway.quotas import Quotas
 from service.gateway.relay import OK
 from service.gateway.routes import ModelList, route
 from service.gateway.safeguards import SafeguardBoard
-from service.telemetry.tracing import Tracer
+from service.telemetry.tracing import Trace, Tracer
 
 _OF_ANTHROPIC: Final = frozenset({"messages", "count_tokens"})
 _CALLER_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
@@ -84,6 +86,7 @@ class Arrival(msgspec.Struct, eq=False):
     surface: str = "other"
     model: str = "other"
     entered: str | None = None
+    permit: Permit | None = None
 
     def headers(self) -> list[Header]:
         """Return the headers that every answer carries."""
@@ -93,6 +96,8 @@ class Arrival(msgspec.Struct, eq=False):
         headers = [(b"x-request-id", request_id), (b"x-watchgate-receipt", receipt)]
         if self.surface in _OF_ANTHROPIC:
             headers.append((b"request-id", request_id))  # where Anthropic's clients look for it
+        if self.permit is not None and self.permit is not NO_PERMIT:
+            headers += rate_headers(self.permit)
         return headers
 
 
@@ -105,6 +110,7 @@ class Pipeline:
     keys: KeysInFlight
     end_users: EndUsers
     authoriser: Authoriser
+    quotas: Quotas
     answers: OpenAnswers
     board: SafeguardBoard
     recorder: Recorder
@@ -141,38 +147,64 @@ class Pipeline:
         body = self._body_now(arrival.head.fields, scope)
         if body is None:
             body = await self._body(arrival.head.fields, receive)
-        request = parse(body)
-        caller, end_user = self.end_users.identify(
-            caller, request, target, arrival.head.fields, arrival.at
-        )
+            caller = self._caller(arrival)  # a body may take long: what was true may be no more
+        await self._answer(arrival, caller, target, parse(body), scope, send)
+
+    async def _answer(  # noqa: PLR0913, PLR0917  (a request that has come whole)
+        self,
+        arrival: Arrival,
+        caller: Caller,
+        surface: Surface,
+        request: Request,
+        scope: Scope,
+        send: Send,
+    ) -> None:
+        fields = arrival.head.fields
+        caller, end_user = self.end_users.identify(caller, request, surface, fields, arrival.at)
         model = self._model(arrival, request)
-        grant = self.authoriser.authorise(caller, model.access, target, request, end_user, scope)
-        self._check(arrival, model, request, target)
-        screen = model.prompt_screen
-        finding = None if screen is None else await screen.look(target, request)
-        trace = self.tracer.exchange(arrival.id, model.name, target.name, arrival.head.traceparent)
+        grant = self.authoriser.authorise(caller, model.access, surface, request, end_user, scope)
+        self._check(arrival, model, request, surface)
+        permit = arrival.permit = await self.quotas.admit(
+            caller, model, surface, request, grant.max_tokens
+        )
+        exchange, outcome = None, ""
+        try:
+            screen = model.prompt_screen
+            finding = None if screen is None else await screen.look(surface, request)
+            exchange, trace = self._exchange(arrival, caller, surface, model, request)
+            exchange.finding, exchange.max_tokens = finding, grant.max_tokens
+            passage = Passage(exchange, self.recorder, trace, send, arrival.headers())
+            self.answers.begin(passage, exchange, arrival.head.key_digest)
+            outcome = await passage.run(scope, self.limits.max_answer_bytes)
+        finally:
+            self.answers.end(arrival.id)
+            self.quotas.settle(permit, exchange, outcome)
+
+    def _exchange(
+        self,
+        arrival: Arrival,
+        caller: Caller,
+        surface: Surface,
+        model: ServedModel,
+        request: Request,
+    ) -> tuple[Exchange, Trace]:
+        head = arrival.head
+        trace = self.tracer.exchange(arrival.id, model.name, surface.name, head.traceparent)
         exchange = Exchange(
             id=arrival.id,
             ids=self.ids,
             received_at=arrival.at,
             started=arrival.started,
             caller=caller,
-            surface=target,
+            surface=surface,
             model=model,
             request=request,
-            caller_request_id=arrival.head.caller_request_id,
+            caller_request_id=head.caller_request_id,
             traceparent=trace.traceparent,
-            reader=target.answer_reader(),
-            finding=finding,
+            reader=surface.answer_reader(),
             gate=model.gate(),
-            max_tokens=grant.max_tokens,
         )
-        passage = Passage(exchange, self.recorder, trace, send, arrival.headers())
-        self.answers.begin(passage, exchange, arrival.head.key_digest)
-        try:
-            await passage.run(scope, self.limits.max_answer_bytes)
-        finally:
-            self.answers.end(passage)
+        return exchange, trace
 
     def _arrive(self, scope: Scope) -> Arrival:
         return Arrival(self.ids.next(), time.time(), time.perf_counter(), _head_of(scope))
@@ -199,6 +231,7 @@ class Pipeline:
         self.authenticator.snapshot = snapshot
         self.end_users.use(snapshot)
         self.authoriser.use(snapshot)
+        self.quotas.use(snapshot)
         self.answers.use(snapshot)
 
     def _body_now(self, fields: Fields, scope: Scope) -> bytes | None:

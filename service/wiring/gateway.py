@@ -35,10 +35,12 @@ from service.gateway.end_users import EndUsers, NewEndUsers
 from service.gateway.evidence import Evidence
 from service.gateway.exchange import ExchangeIds, ServedModel
 from service.gateway.http_protocol import RequestLimits
+from service.gateway.memory_limiter import MemoryLimiter
 from service.gateway.meters import Meters
 from service.gateway.open_answers import OpenAnswers
 from service.gateway.passage import Recorder
 from service.gateway.pipeline import Limits, Pipeline
+from service.gateway.quotas import Quotas
 from service.gateway.safeguards import SafeguardBoard, SafeguardWatch
 from service.gateway.server import make_server
 from service.gateway.upstream_health import checking
@@ -204,6 +206,7 @@ def _pipeline(  # noqa: PLR0913, PLR0917  (one call, right above)
             NewEndUsers(access.new_end_users_per_hour, recorder.meters.end_users_limited)
         ),
         authoriser=Authoriser(networks_of(access.trusted_proxies), recorder.meters.denied),
+        quotas=Quotas(MemoryLimiter(recorder.meters)),
         answers=OpenAnswers(clock),
         board=board,
         recorder=recorder,

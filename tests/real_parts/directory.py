@@ -5,10 +5,12 @@ import time
 import msgspec
 from sqlalchemy import insert, update
 
-from service.core.directory import Rules, Standing
+from service.core.directory import ALL_MODELS, Limits, Rules, Scope, Standing
 from service.settings import Settings
+from service.store import tables
 from service.store.revision import bump_revision
 from service.store.tables import keys, projects, standings
+from service.store.upsert import insert_into
 from tests.real_parts.gateway import KEY_ID, opened
 
 PROJECT = "project"
@@ -51,3 +53,21 @@ def suspend(settings: Settings, account: str = PROJECT) -> None:
             "revision": bump_revision(connection),
         }
         connection.execute(insert(standings).values(row))
+
+
+def set_limits(
+    settings: Settings, limits: Limits, *, scope: Scope = Scope.PROJECT, subject: str = PROJECT,
+    model: str = ALL_MODELS,
+) -> None:  # fmt: skip
+    """Set the limits of a subject."""
+    with opened(settings) as store, store.begin() as connection:
+        whose = {"scope": scope, "subject": subject, "model": model}
+        row = insert_into(connection, tables.limits).values(
+            **whose, **msgspec.structs.asdict(limits), revision=bump_revision(connection)
+        )
+        connection.execute(
+            row.on_conflict_do_update(
+                index_elements=list(whose),
+                set_={it.name: it for it in row.excluded if it.name not in whose},
+            )
+        )

@@ -155,4 +155,5 @@ COUNT_TOKENS: Final = Surface(
     errors=ANTHROPIC_ERRORS,
     take_media=take_anthropic_media,
     end_user_fields=(),
+    costs_tokens=False,
 )

@@ -110,6 +110,8 @@ class Surface:
     """Where a request bounds its answer's tokens, the one to set first; none: no text answers."""
     max_tokens_default: int | None = None
     """What the upstream takes where a request bounds nothing; None: what the model has room for."""
+    costs_tokens: bool = True
+    """The model reads the prompt; else it is only counted."""
     end_user_fields: tuple[str, ...] = ("safety_identifier", "user")
     """Where a request names its end user; `metadata` stands for its `user_id`."""
 
