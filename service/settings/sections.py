@@ -27,6 +27,7 @@ from service.settings.base import (
     has_host_and_port,
     path_from_base,
 )
+from service.settings.limits import MemoryLimits, RedisLimits
 from service.settings.policies import ScreeningPolicy
 from service.settings.serving import Gateway, Upstream
 
@@ -202,6 +203,7 @@ class Settings(Section):
     event_log: Annotated[JournalLog | KafkaLog, Field(discriminator="kind")] = JournalLog()
     store: Store = Store()
     auth: Auth = Auth()
+    limits: Annotated[MemoryLimits | RedisLimits, Field(discriminator="kind")] = MemoryLimits()
     alerts: Alerts = Alerts()
     screening: Screening = Screening()
     operating_points: tuple[OperatingPoint, ...] = ()

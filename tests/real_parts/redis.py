@@ -1,4 +1,4 @@
-"""A real redis-server from Debian's package, as a child process whose clock may be one that can be set."""
+"""A real redis-server from Debian's package, as a child process; its clock can be one to set."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import redis
 
@@ -36,7 +36,7 @@ class RedisServer:
         return f"redis://127.0.0.1:{self.port}"
 
     @property
-    def client(self) -> "redis.Redis[Any]":
+    def client(self) -> redis.Redis:
         """A plain client, for looking at what is there."""
         return redis.Redis(port=self.port, decode_responses=True)
 
@@ -105,7 +105,10 @@ class RedisServer:
         code = self._process.poll()
         log = self._folder / "output.log"
         assert code is None, f"Redis ended with code {code}: {log.read_text()[-500:]}"
-        with suppress(redis.ConnectionError), redis.Redis(unix_socket_path=str(self.socket)) as client:
+        with (
+            suppress(redis.ConnectionError),
+            redis.Redis(unix_socket_path=str(self.socket)) as client,
+        ):
             try:
                 return bool(client.ping())
             except redis.AuthenticationError:
@@ -114,9 +117,7 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server(
-    folder: Path, *options: str, has_own_clock: bool = False
-) -> Iterator[RedisServer]:
+def redis_server(folder: Path, *options: str, has_own_clock: bool = False) -> Iterator[RedisServer]:
     """Run a Redis for as long as the block lasts."""
     with RedisServer(folder, *options, has_own_clock=has_own_clock) as server:
         yield server
