@@ -14,6 +14,7 @@ PARTS: Final[Mapping[str, str]] = {
     "nginx": "nginx",
     "openssl": "openssl",
     "curl": "curl",
+    "redis-server": "redis-server",
 }
 """The package that holds each program."""
 

@@ -6,6 +6,7 @@ at once, in a `ConfigError` with one line for each mistake, which starts with th
 """
 
 from service.settings.environment import CONFIG_VARIABLE
+from service.settings.limits import MemoryLimits, RedisLimits
 from service.settings.load import load, redacted
 from service.settings.mistakes import Mistake, refuse
 from service.settings.references import Check
@@ -16,9 +17,11 @@ __all__ = [
     "CONFIG_VARIABLE",
     "Check",
     "KafkaLog",
+    "MemoryLimits",
     "Mistake",
     "Model",
     "OperatingPoint",
+    "RedisLimits",
     "Settings",
     "Upstream",
     "load",

@@ -16,7 +16,12 @@ HEADER_NAME: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 ORIGIN: Final = r"^(\*|https?://[^/\s?#]+)$"
 URL: Final = r"^https?://[^/\s?#@]+(/[^\s?#]*)?$"
 BASE_URL: Final = r"^https?://\S+$"
+REDIS_URL: Final = r"^(rediss?|unix)://[^\s#]+$"
+PREFIX: Final = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
 EXPECTED: Final = {
+    REDIS_URL: "an address such as redis://:password@127.0.0.1:6379/0, rediss:// for TLS, or "
+    "unix:///path/of/socket",
+    PREFIX: "up to 64 letters, digits and ._:-, the first a letter or a digit",
     NAME: "up to 128 letters, digits and ._/:@-, the first a letter or a digit",
     HEADER_NAME: "the name of a header",
     ORIGIN: "an origin such as https://app.example.org, without a path, or *",

@@ -43,6 +43,8 @@ def redacted(settings: Settings) -> dict[str, Any]:
     effective = settings.model_dump(mode="json")
     alerts = effective["alerts"]
     alerts["alertmanagers"] = [_PASSWORD.sub(ASTERISKS, url) for url in alerts["alertmanagers"]]
+    if "url" in (limits := effective["limits"]):
+        limits["url"] = _PASSWORD.sub(ASTERISKS, limits["url"])
     return effective
 
 

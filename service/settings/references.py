@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from service.core.tiers import TIERS, Safeguard, unbuilt_safeguards
 from service.settings.answer_windows import check_answer_points, check_answer_windows
+from service.settings.limits import MemoryLimits, RedisLimits
 from service.settings.mistakes import Mistake
 from service.settings.sections import KafkaLog, KafkaTopics, Settings
 
@@ -110,7 +111,23 @@ def _check_listeners(settings: Settings) -> Iterator[Mistake]:
         taken[port] = section
 
 
+def _check_limits(settings: Settings) -> Iterator[Mistake]:
+    limits, workers = settings.limits, settings.gateway.workers
+    if isinstance(limits, MemoryLimits) and workers > 1:
+        yield Mistake(
+            ("gateway", "workers"),
+            f"limits.kind: memory counts in one process, and these are {workers}: "
+            "set workers to 1, or limits to {kind: redis, url: URL, gateways: NUMBER}",
+        )
+    if isinstance(limits, RedisLimits) and workers > limits.gateways:
+        yield Mistake(
+            ("limits", "gateways"),
+            f"expected the number of all gateway processes, and gateway.workers alone is {workers}",
+        )
+
+
 CHECKS: Final = (
+    Check(frozenset({"gateway", "limits"}), _check_limits),
     Check(frozenset({"upstreams"}), _check_names),
     Check(frozenset({"models"}), _check_model_names),
     Check(frozenset({"operating_points"}), _check_point_names),

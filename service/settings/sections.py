@@ -28,6 +28,7 @@ from service.settings.base import (
     has_host_and_port,
     path_from_base,
 )
+from service.settings.limits import MemoryLimits, RedisLimits
 from service.settings.policies import ScreeningPolicy
 from service.settings.serving import Gateway, Upstream
 
@@ -207,6 +208,7 @@ class Settings(Section):
     store: Store = Store()
     auth: Auth = Auth()
     access: Access = Access()
+    limits: Annotated[MemoryLimits | RedisLimits, Field(discriminator="kind")] = MemoryLimits()
     alerts: Alerts = Alerts()
     screening: Screening = Screening()
     operating_points: tuple[OperatingPoint, ...] = ()

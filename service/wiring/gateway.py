@@ -8,7 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import uvicorn
 import uvloop
@@ -35,7 +35,7 @@ from service.gateway.end_users import EndUsers, NewEndUsers
 from service.gateway.evidence import Evidence
 from service.gateway.exchange import ExchangeIds, ServedModel
 from service.gateway.http_protocol import RequestLimits
-from service.gateway.memory_limiter import MemoryLimiter
+from service.gateway.limiter import Limiter
 from service.gateway.meters import Meters
 from service.gateway.open_answers import OpenAnswers
 from service.gateway.passage import Recorder
@@ -59,6 +59,7 @@ from service.telemetry.ops import (
     serve_in_thread,
 )
 from service.telemetry.tracing import Tracer, make_tracer
+from service.wiring.limits import limiter_of
 from service.wiring.parts import SCREENER, SHIPPER, clock, journal_root, make_metrics, own_journal
 from service.wiring.screens import SHIPPED, Detectors, screens_by_model
 from service.wiring.upstreams import balancer_of, checks_of
@@ -101,6 +102,26 @@ async def gateway_of(settings: Settings, detectors: Detectors = SHIPPED) -> Asyn
     """Put a gateway together; at the end all that it appended is kept and counted."""
     registry, metrics = make_metrics()
     meters = Meters(metrics)
+    async with limiter_of(settings, meters) as limiter:
+        counted = _Counted(registry, metrics, meters, limiter)
+        async with _put_together(settings, detectors, counted) as gateway:
+            yield gateway
+
+
+class _Counted(NamedTuple):
+    """What counts, in a process."""
+
+    registry: CollectorRegistry
+    metrics: Metrics
+    meters: Meters
+    limiter: Limiter
+
+
+@contextlib.asynccontextmanager
+async def _put_together(
+    settings: Settings, detectors: Detectors, counted: _Counted
+) -> AsyncIterator[Gateway]:
+    registry, metrics, meters, limiter = counted
     evidence = Evidence(asyncio.get_running_loop(), meters.appends)
     tracer = make_tracer("watchgate-gateway")
     with (
@@ -115,7 +136,7 @@ async def gateway_of(settings: Settings, detectors: Detectors = SHIPPED) -> Asyn
         board = SafeguardBoard(models, metrics)
         authenticator = Authenticator(_pepper(settings, store), meters)
         recorder = Recorder(evidence, meters)
-        pipeline = _pipeline(settings, models, authenticator, board, recorder, tracer)
+        pipeline = _pipeline(settings, models, authenticator, board, recorder, tracer, limiter)
         loop = asyncio.get_running_loop()
 
         def use(snapshot: Snapshot) -> None:
@@ -193,6 +214,7 @@ def _pipeline(  # noqa: PLR0913, PLR0917  (one call, right above)
     board: SafeguardBoard,
     recorder: Recorder,
     tracer: Tracer,
+    limiter: Limiter,
 ) -> Pipeline:
     for model in models:
         for surface in SURFACES:
@@ -206,7 +228,7 @@ def _pipeline(  # noqa: PLR0913, PLR0917  (one call, right above)
             NewEndUsers(access.new_end_users_per_hour, recorder.meters.end_users_limited)
         ),
         authoriser=Authoriser(networks_of(access.trusted_proxies), recorder.meters.denied),
-        quotas=Quotas(MemoryLimiter(recorder.meters)),
+        quotas=Quotas(limiter),
         answers=OpenAnswers(clock),
         board=board,
         recorder=recorder,

@@ -335,10 +335,10 @@ def test_the_environment_wins_over_the_file(
     write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("WATCHGATE_GATEWAY__PORT", "9000")
-    config = write("gateway: {port: 8000, workers: 2}\n" + MINIMAL)
+    config = write("gateway: {port: 8000, backlog: 2}\n" + MINIMAL)
     assert main(["check-config", "--json", "--config", str(config)]) == 0
     gateway = json.loads(capsys.readouterr().out)["gateway"]
-    assert (gateway["port"], gateway["workers"]) == (9000, 2)
+    assert (gateway["port"], gateway["backlog"]) == (9000, 2)
 
 
 def test_the_environment_sets_lists_sections_and_tiers(

@@ -56,6 +56,10 @@ class Refused:
     rates: Rates
     """How that limit stands."""
 
+    def length_s(self) -> float:
+        """Return how long it refuses."""
+        return math.inf if self.wait_s is None else self.wait_s
+
 
 class Saved(msgspec.Struct, frozen=True, omit_defaults=True):
     """What outlives a process of one counter: its window, or what is used of its budget.
@@ -81,6 +85,8 @@ class Counts:
 
     def __init__(self) -> None:
         """Have counted nothing."""
+        self.is_changed = False
+        """Set with each change; whoever saves the counts takes it back before."""
         self._windows = Windows()
         self._day = Period(day_of, day_ends_at)
         self._month = Period(month_of, month_ends_at)
@@ -119,6 +125,7 @@ class Counts:
             left.append(counter.limit - tally.total - (tokens if counter.in_tokens else 1))
         if left and min(left) < 0:
             return _refused(counters, tallies, tokens, ticks, at)
+        self.is_changed = True
         held = []
         for counter, tally in zip(counters, tallies, strict=True):
             tally.add(tokens if counter.in_tokens else 1, second)
@@ -131,6 +138,7 @@ class Counts:
         """Put what was used in the place of what was reserved, once; None: all that was."""
         if reservation.is_open:
             reservation.is_open = False
+            self.is_changed = True
             reserved, second = reservation.tokens, reservation.second
             used = reserved if tokens is None else tokens
             for tally in reservation.tallies:
@@ -139,8 +147,9 @@ class Counts:
     def saved(self) -> Iterator[Saved]:
         """Yield what is to outlive this process; any thread may ask, while others go on."""
         for name, window in self._windows.all():
-            if window.total:
-                yield Saved(name, seconds=window.by_second.copy())
+            seconds = window.by_second.copy()
+            if seconds:
+                yield Saved(name, seconds=seconds)
         for name, budget in (*self._day.all(), *self._month.all()):
             yield Saved(name, used=budget.total - budget.reserved)
 
@@ -187,4 +196,4 @@ def _refused(
         for counter, tally in zip(counters, tallies, strict=True)
         if tally.total > (room := counter.limit - (tokens if counter.in_tokens else 1))
     ]
-    return max(refusals, key=lambda it: math.inf if it.wait_s is None else it.wait_s)
+    return max(refusals, key=Refused.length_s)

@@ -49,8 +49,12 @@ class Windows:
         return window
 
     def all(self) -> list[tuple[str, Window]]:
-        """Return those that may stand at more than nothing; any thread may ask."""
-        return [*self._old.items(), *self._young.items()]
+        """Return those that may stand at more than nothing; any thread may ask.
+
+        A window that becomes young again meanwhile is there twice, and none is missing.
+        """
+        old, young = self._old, self._young
+        return [*old.items(), *young.items()]
 
     def restore(self, windows: Mapping[str, Window]) -> None:
         """Have these windows, as if they had just been asked for."""

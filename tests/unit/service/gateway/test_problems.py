@@ -22,7 +22,7 @@ RAISED = [
     kind
     for _, kind in inspect.getmembers(errors, inspect.isclass)
     if issubclass(kind, errors.Refusal | errors.UpstreamError | errors.Interrupted)
-    and kind not in {errors.Refusal, errors.UpstreamError}
+    and kind not in {errors.Refusal, errors.LimitReached, errors.UpstreamError}
 ]
 
 
