@@ -222,4 +222,23 @@ class Metrics:
             "Time since the gateway last heard of the store.",
             merge="livemax",
         )
+        self.audit_head = make.gauge(
+            "audit_head_seq", "Number of the audit log's last entry.", merge="livemax"
+        )
+        self.audit_anchor_age = make.gauge(
+            "audit_anchor_age_seconds",
+            "Time since the audit log's head was told to the event log.",
+            merge="livemax",
+        )
+        self.audit_intact = make.gauge(
+            "audit_log_intact",
+            "1 while the audit log goes on from where it was at the enforcer's start; 0 for good "
+            "once an entry was seen to be changed, cut off or put in without the key.",
+            merge="livemin",
+        )
+        self.denials_overflow = make.counter(
+            "denials_overflow_total",
+            "Refusals that the audit log tells together as one kind, since there were too many "
+            "kinds at a time.",
+        )
         self.specs = tuple(make.specs)
