@@ -13,12 +13,9 @@ from service.store.engine import Store
 from service.store.tables import audit, meta
 
 _PAGE: Final = 1000
-_COLUMNS: Final = (
-    *(audit.c[name] for name in Link._fields[:-1]),
-    type_coerce(audit.c.mac, NullType),
-)
-"""The mac as the database gives it: SQLAlchemy makes bytes of whatever is there, or fails."""
-
+_MAC: Final = type_coerce(audit.c.mac, NullType).label("mac")
+"""As the database gives it: SQLAlchemy makes bytes of whatever is there, or fails."""
+_COLUMNS: Final = (*(audit.c[name] for name in Link._fields[:-1]), _MAC)
 _Wanted = Select[Any]
 
 
@@ -66,30 +63,32 @@ def check_audit_key(connection: Connection, key: bytes) -> None:
 
 def head_of(connection: Connection) -> Head:
     """Return how far the log goes."""
-    last = select(audit.c.seq, audit.c.mac).order_by(audit.c.seq.desc()).limit(1)
+    last = select(audit.c.seq, _MAC).order_by(audit.c.seq.desc()).limit(1)
     row = connection.execute(last).first()
-    return Head() if row is None else Head(row.seq, row.mac)
+    return Head() if row is None else Head(row.seq, _bytes(row.mac))
 
 
 def mac_at(connection: Connection, seq: int) -> bytes | None:
     """Return the mac of an entry, None if there is none of this number."""
-    mac: bytes | None = connection.execute(select(audit.c.mac).where(audit.c.seq == seq)).scalar()
-    return mac
+    row = connection.execute(select(_MAC).where(audit.c.seq == seq)).first()
+    return None if row is None else _bytes(row.mac)
 
 
-def read_links(store: Store, after: int | None = None, up_to: int | None = None) -> Iterator[Link]:
+def read_links(
+    store: Store, after: int | None = None, up_to: int | None = None, *, page: int = _PAGE
+) -> Iterator[Link]:
     """Return the entries with numbers over `after` and at most `up_to`, in order.
 
     They are read by the page, each in a transaction of its own, so that nobody who writes has to
     wait for long: SQLite's writers wait for readers. An entry that the database cannot give,
     since somebody has written bytes that are no text, comes with its number and mac alone.
     """
-    while page := _page(store, after, up_to):
-        yield from page
-        after = page[-1].seq
+    while found := _page(store, after, up_to, page):
+        yield from found
+        after = found[-1].seq
 
 
-def _page(store: Store, after: int | None, up_to: int | None) -> list[Link]:
+def _page(store: Store, after: int | None, up_to: int | None, size: int) -> list[Link]:
     wanted = select(*_COLUMNS).order_by(audit.c.seq)
     if after is not None:
         wanted = wanted.where(audit.c.seq > after)
@@ -97,7 +96,7 @@ def _page(store: Store, after: int | None, up_to: int | None) -> list[Link]:
         wanted = wanted.where(audit.c.seq <= up_to)
     try:
         with store.read() as connection:
-            return _links(connection, wanted.limit(_PAGE))
+            return _links(connection, wanted.limit(size))
     except DBAPIError:
         return _one(store, wanted.limit(1))
 
@@ -108,7 +107,7 @@ def _one(store: Store, wanted: _Wanted) -> list[Link]:
             return _links(connection, wanted)
     except DBAPIError:
         with store.read() as connection:
-            rows = connection.execute(wanted.with_only_columns(audit.c.seq, _COLUMNS[-1]))
+            rows = connection.execute(wanted.with_only_columns(audit.c.seq, _MAC))
             return [_unreadable(seq, mac) for seq, mac in rows]
 
 
@@ -119,6 +118,10 @@ def _links(connection: Connection, wanted: _Wanted) -> list[Link]:
 def _unreadable(seq: int, mac: bytes) -> Link:
     nothing: Any = None
     return Link(seq, nothing, nothing, nothing, nothing, None, None, None, mac)
+
+
+def _bytes(mac: object) -> bytes:
+    return mac if isinstance(mac, bytes) else b""
 
 
 def _wait_for_others(connection: Connection) -> None:
