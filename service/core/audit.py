@@ -60,7 +60,8 @@ class Entry:
     """Unix seconds; kept to the microsecond."""
     actor: str
     """`cli:alice`, `token:adm_…`, `oidc:ISSUER/SUBJECT`, or the name of a process."""
-    action: Action
+    action: str
+    """An `Action`."""
     object: str
     """What it was done to: `project/search`, `key/key_…`."""
     before: Any = None
@@ -109,8 +110,8 @@ def link(key: bytes, head: Head, entry: Entry) -> Link:
     """Put an entry behind the last one.
 
     Raises:
-        ValueError: the time is no number, or a text holds what not every database can: half a
-            surrogate pair, a NUL.
+        ValueError: the action is not known, the time is no number, or a text holds what not every
+            database can: half a surrogate pair, a NUL.
     """
     if not math.isfinite(entry.at):
         raise ValueError("the time of an entry must be a number")
@@ -120,7 +121,7 @@ def link(key: bytes, head: Head, entry: Entry) -> Link:
         head.seq + 1,
         round(float(entry.at), 6),
         entry.actor,
-        str(entry.action),
+        str(Action(entry.action)),
         entry.object,
         _json(entry.before),
         _json(entry.after),

@@ -230,11 +230,10 @@ class Metrics:
             "Time since the audit log's head was told to the event log.",
             merge="livemax",
         )
-        self.audit_intact = make.gauge(
-            "audit_log_intact",
-            "1 while the audit log goes on from where it was at the enforcer's start; 0 for good "
-            "once an entry was seen to be changed, cut off or put in without the key.",
-            merge="livemin",
+        self.audit_breaks = make.counter(
+            "audit_log_breaks_total",
+            "Times that the audit log did not go on from where it was: its end was changed or cut "
+            "off, or an entry was put in without the key. watchgate audit verify says where.",
         )
         self.denials_overflow = make.counter(
             "denials_overflow_total",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -29,12 +29,12 @@ _log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class AuditGauges:
-    """What is shown of the audit log."""
+class Shown:
+    """The metrics of the audit log."""
 
     head: Gauge
     anchor_age: Gauge
-    intact: Gauge
+    breaks: Counter
 
 
 class Auditor:
@@ -50,7 +50,7 @@ class Auditor:
         *,
         clock: Callable[[], float],
         anchor_every_s: float = DAY_S,
-        watcher: AuditGauges,
+        shown: Shown,
     ) -> None:
         """Start from the log as it is; `anchor_every_s` is the longest between two anchors.
 
@@ -63,14 +63,13 @@ class Auditor:
         self._events = events
         self._clock = clock
         self._every_s = anchor_every_s
-        self._watcher = watcher
+        self._shown = shown
         self._next_check = 0.0
         self._anchored: Head | None = None
         self._anchored_at = clock()
         with store.read() as connection:
             check_audit_key(connection, key)
             self._head = head_of(connection)
-        watcher.intact.set(1)
 
     def handle(self, batch: Sequence[Received]) -> None:
         """Put what was refused into the audit log, each event once however often it comes.
@@ -92,8 +91,8 @@ class Auditor:
         self._follow()
         if self._is_due(now):
             self._anchor(now)
-        self._watcher.head.set(self._head.seq)
-        self._watcher.anchor_age.set(now - self._anchored_at)
+        self._shown.head.set(self._head.seq)
+        self._shown.anchor_age.set(now - self._anchored_at)
 
     def _record(self, denied: Mapping[str, Denied]) -> None:
         now = self._clock()
@@ -114,7 +113,7 @@ class Auditor:
             head = end = Head(found.seq, found.mac)
         self._head = end
         if not intact:
-            self._watcher.intact.set(0)
+            self._shown.breaks.inc()
             _log.error("the audit log was changed: run watchgate audit verify")
 
     def _is_due(self, now: float) -> bool:

@@ -103,10 +103,16 @@ def test_a_time_is_kept_to_the_microsecond_and_a_whole_one_is_a_number_with_a_po
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"at": float("nan")}, {"at": float("inf")}, {"reason": "a\0b"}, {"object": "\0"}],
+    [
+        {"at": float("nan")},
+        {"at": float("inf")},
+        {"reason": "a\0b"},
+        {"object": "\0"},
+        {"action": "key.steal"},
+    ],
 )
 def test_what_cannot_be_kept_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="of an entry must"):
+    with pytest.raises(ValueError, match=r"of an entry must|'key.steal' is not a valid Action"):
         link(KEY, Head(), entry(**wrong))
 
 

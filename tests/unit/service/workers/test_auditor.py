@@ -3,7 +3,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from sqlalchemy import text
 
 from service.core.audit import Action, Entry
@@ -14,7 +14,7 @@ from service.events.audit import Anchor, Denied, to_event, to_record
 from service.events.log import Position, Received, Record, Topic
 from service.store import Store, open_store
 from service.store.audit import AuditLog, read_links
-from service.workers.auditor import ANCHOR_S, DAY_S, AuditGauges, Auditor
+from service.workers.auditor import ANCHOR_S, DAY_S, Auditor, Shown
 
 KEY = b"a key of the chain, long enough"
 NOW = 1_000_000.0
@@ -52,14 +52,17 @@ class Desk:
         self.store = store
         self.events = events or Events()
         self.registry = CollectorRegistry()
-        names = ("head", "age", "intact")
         self.auditor = Auditor(
             store,
             KEY,
             self.events,
             clock=lambda: self.now,
             anchor_every_s=every_s,
-            watcher=AuditGauges(*(Gauge(name, name, registry=self.registry) for name in names)),
+            shown=Shown(
+                Gauge("head", "…", registry=self.registry),
+                Gauge("age", "…", registry=self.registry),
+                Counter("breaks", "…", registry=self.registry),
+            ),
         )
 
     def check_after(self, seconds: float) -> None:
@@ -70,7 +73,7 @@ class Desk:
         events = [to_event(record) for record in self.events.records]
         return [event for event in events if isinstance(event, Anchor)]
 
-    def gauge(self, name: str) -> float | None:
+    def shown(self, name: str) -> float | None:
         return self.registry.get_sample_value(name)
 
 
@@ -154,7 +157,7 @@ def test_the_head_is_anchored_when_it_moved_and_at_most_every_few_seconds(store:
     record(store)
     desk.check_after(ANCHOR_S)
     assert [it.seq for it in desk.anchors()] == [2, 3]
-    assert (desk.gauge("head"), desk.gauge("age"), desk.gauge("intact")) == (3, 0, 1)
+    assert (desk.shown("head"), desk.shown("age"), desk.shown("breaks_total")) == (3, 0, 0)
 
 
 def test_a_head_that_stays_is_anchored_again_before_the_event_log_forgets_it(store: Store) -> None:
@@ -226,17 +229,17 @@ def test_it_is_seen_at_once_when_the_log_does_not_go_on_from_where_it_was(
     record(store, 3)
     desk = Desk(store)
     desk.check_after(0)
-    assert desk.gauge("intact") == 1
+    assert desk.shown("breaks_total") == 0
     with store.begin() as connection:
         for trigger in ("audit_no_update", "audit_no_delete", "audit_appends"):
             connection.execute(text(f"DROP TRIGGER {trigger}"))
         for statement in statements:
             connection.execute(text(statement))
     desk.check_after(ANCHOR_S)
-    assert desk.gauge("intact") == 0
+    assert desk.shown("breaks_total") == 1
     assert "run watchgate audit verify" in caplog.text
     desk.check_after(ANCHOR_S)
-    assert desk.gauge("intact") == 0
+    assert desk.shown("breaks_total") == 1
 
 
 def test_it_does_not_start_under_another_key(store: Store) -> None:
