@@ -18,6 +18,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "check-config": "service.commands.check_config",
     "keys": "service.commands.keys",
     "alerts": "service.commands.alerts",
+    "audit": "service.commands.audit",
     "receipts": "service.commands.receipts",
     "dead-letters": "service.commands.dead_letters",
     "detectors": "detectors.commands",

@@ -29,6 +29,7 @@ class Topic(StrEnum):
     EXCHANGES = "exchanges"
     VERDICTS = "verdicts"
     DEAD_LETTERS = "dead-letters"
+    AUDIT = "audit"
 
 
 class Durability(IntEnum):
@@ -58,9 +59,9 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     key: bytes
     """The account: records with one key stay in order."""
     kind: str
-    """What the body is: "opened", "closed", "verdict", "dead_letter"."""
+    """What the body is: "opened", "closed", "verdict", "dead_letter", "denied", "anchor"."""
     id: str
-    """Of the exchange (or of the verdict), to recognise what was read before."""
+    """Of the exchange (or verdict, or denial), to recognise what was read before."""
     body: bytes
     content: bytes | None = None
     key_id: str | None = None

@@ -187,6 +187,12 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
 
 AnyEvent = Opened | Closed | Verdict
 
+
+class _Dated(msgspec.Struct):
+    at: float
+
+
+_dated: Final = msgspec.json.Decoder(_Dated)
 _encoder = msgspec.json.Encoder()
 _decoder: Final[msgspec.json.Decoder[AnyEvent]] = msgspec.json.Decoder(AnyEvent)
 _TOPICS: Final = {
@@ -223,6 +229,18 @@ def to_event(record: Record) -> AnyEvent:
     if event.v > VERSION:
         raise BadRecord("version", f"{event.v}, and this reads up to {VERSION}")
     return event
+
+
+def made_at(record: Record) -> float:
+    """Return when an event of any topic was made.
+
+    Raises:
+        BadRecord: it is no event.
+    """
+    try:
+        return _dated.decode(record.body).at
+    except msgspec.MsgspecError as error:
+        raise BadRecord("undecodable", str(error)) from None
 
 
 def interrupted(opened_body: bytes, position: Position, now: float) -> Closed:

@@ -122,6 +122,7 @@ class KafkaTopics(Section):
     exchanges: Name = "watchgate.exchanges"
     verdicts: Name = "watchgate.verdicts"
     dead_letters: Name = "watchgate.dead-letters"
+    audit: Name = "watchgate.audit"
 
 
 class KafkaLog(Section):
@@ -157,6 +158,17 @@ class Auth(Section):
     """Keys are stored as HMAC-SHA256 under the pepper; without one, a file in data_dir is made."""
 
     pepper: SecretStr | None = None
+
+
+class Audit(Section):
+    """The audit log's chain is made under the key; without one, a file in data_dir is made."""
+
+    key: SecretStr | None = None
+
+    @property
+    def secret(self) -> str | None:
+        """The key in the clear."""
+        return None if self.key is None else self.key.get_secret_value()
 
 
 class Alerts(Section):
@@ -209,6 +221,7 @@ class Settings(Section):
     auth: Auth = Auth()
     access: Access = Access()
     limits: Annotated[MemoryLimits | RedisLimits, Field(discriminator="kind")] = MemoryLimits()
+    audit: Audit = Audit()
     alerts: Alerts = Alerts()
     screening: Screening = Screening()
     operating_points: tuple[OperatingPoint, ...] = ()

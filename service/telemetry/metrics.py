@@ -235,4 +235,22 @@ class Metrics:
             "Time since the gateway last heard of the store.",
             merge="livemax",
         )
+        self.audit_head = make.gauge(
+            "audit_head_seq", "Number of the audit log's last entry.", merge="livemax"
+        )
+        self.audit_anchor_age = make.gauge(
+            "audit_anchor_age_seconds",
+            "Time since the audit log's head was told to the event log.",
+            merge="livemax",
+        )
+        self.audit_breaks = make.counter(
+            "audit_log_breaks_total",
+            "Times that the audit log did not go on from where it was: its end was changed or cut "
+            "off, or an entry was put in without the key. watchgate audit verify says where.",
+        )
+        self.denials_overflow = make.counter(
+            "denials_overflow_total",
+            "Refusals that the audit log tells together as one kind, since there were too many "
+            "kinds at a time.",
+        )
         self.specs = tuple(make.specs)

@@ -23,7 +23,7 @@ from service.core.tiers import TIERS
 from service.errors import BadRecord
 from service.events.journal import Journal, oldest_unread
 from service.events.journal.groups import Group, groups_folder
-from service.events.schema import to_event
+from service.events.schema import made_at
 from service.gateway.app import GatewayApp
 from service.gateway.asgi import App
 from service.gateway.auth import Authenticator
@@ -277,7 +277,7 @@ def _unread_since(folder: Path, group: Group) -> float | None:
     if oldest is None:
         return None
     try:
-        return to_event(oldest.record).at
+        return made_at(oldest.record)
     except BadRecord:  # no age is known: as old as can be
         return 0.0
 

@@ -23,6 +23,7 @@ from service.telemetry.metrics import Metrics
 SCREENER = "screener"
 ENFORCER = "enforcer"
 COVERAGE = "coverage"
+AUDITOR = "auditor"
 SHIPPER = "shipper"
 
 clock = time.time
@@ -37,7 +38,7 @@ def journal_groups(settings: Settings) -> Sequence[str]:
     """Name the groups that read the journals: over Kafka the shipper alone does."""
     if isinstance(settings.event_log, KafkaLog):
         return (SHIPPER,)
-    return (SCREENER, ENFORCER, COVERAGE)
+    return (SCREENER, ENFORCER, COVERAGE, AUDITOR)
 
 
 def journal_limits(settings: Settings) -> Limits:
@@ -124,6 +125,7 @@ def kafka_config(log: KafkaLog) -> KafkaConfig:
             Topic.EXCHANGES: log.topics.exchanges,
             Topic.VERDICTS: log.topics.verdicts,
             Topic.DEAD_LETTERS: log.topics.dead_letters,
+            Topic.AUDIT: log.topics.audit,
         },
         partitions=log.partitions,
         replication_factor=log.replication_factor,

@@ -12,9 +12,11 @@ from service.events.kafka.sink import KafkaSink
 from service.events.log import Received, Topic
 from service.events.shipper import Shipper
 from service.settings import KafkaLog, Settings
+from service.store.audit_key import load_audit_key
 from service.telemetry.metrics import Metrics
 from service.telemetry.ops import OpsAddress
 from service.wiring.parts import (
+    AUDITOR,
     COVERAGE,
     ENFORCER,
     SCREENER,
@@ -26,6 +28,7 @@ from service.wiring.parts import (
 from service.wiring.points import points_of
 from service.wiring.worker import Worker
 from service.workers.alerts import AlertSender, Pace
+from service.workers.auditor import DAY_S, Auditor, Shown
 from service.workers.coverage import Reconciler, SettlingReader
 from service.workers.enforcer import Enforcer
 from service.workers.screener import Screener
@@ -33,6 +36,8 @@ from service.workers.screener import Screener
 _MARGIN_S = 60.0
 """Added to the longest answer before an exchange without an end is a gap, and to the longest
 arrival of a request before one without a beginning is."""
+_LEAST_ANCHOR_S = 60.0
+"""Between two anchors of the same head, however short the event log is kept."""
 _DEFAULT_SCREENING_S = 300.0
 """The bound of tiers that name none."""
 
@@ -52,7 +57,11 @@ def run_screener(settings: Settings, ops: OpsAddress) -> int:
 
 
 def run_enforcer(settings: Settings, ops: OpsAddress) -> int:
-    """Act on verdicts, reconcile the coverage and send alerts until told to stop."""
+    """Act on verdicts, reconcile the coverage, audit and send alerts until told to stop.
+
+    Raises:
+        ConfigError: the key of the audit log is not the one that the log is under.
+    """
     with Worker(ENFORCER, settings, ops) as worker, worker.journal() as journal:
         metrics, store = worker.metrics, worker.store
         enforcer = Enforcer(
@@ -60,6 +69,7 @@ def run_enforcer(settings: Settings, ops: OpsAddress) -> int:
         )
         worker.loop(ENFORCER, [Topic.VERDICTS], enforcer, journal)
         _reconcile(settings, worker, journal)
+        _audit(settings, worker, journal)
         sender = AlertSender(
             store,
             settings.alerts.alertmanagers,
@@ -87,6 +97,28 @@ def _reconcile(settings: Settings, worker: Worker, journal: Journal) -> None:
         wrap=lambda reader: SettlingReader(reader, lambda: reconciler.turn, reconciler.cut),
         tick=reconciler.check,
     )
+
+
+def _audit(settings: Settings, worker: Worker, journal: Journal) -> None:
+    key = load_audit_key(settings.data_dir, settings.audit.secret)
+    metrics = worker.metrics
+    auditor = Auditor(
+        worker.store,
+        key,
+        journal,
+        clock=clock,
+        anchor_every_s=_anchor_every_s(settings),
+        shown=Shown(metrics.audit_head, metrics.audit_anchor_age, metrics.audit_breaks),
+    )
+    worker.loop(AUDITOR, [Topic.AUDIT], auditor, journal, tick=auditor.check)
+
+
+def _anchor_every_s(settings: Settings) -> float:
+    """Return the longest between two anchors, so that the event log always holds some."""
+    log, kept_s = settings.event_log, settings.journal.keep_s
+    if isinstance(log, KafkaLog):
+        kept_s = min(kept_s, log.retention_s)
+    return min(DAY_S, max(_LEAST_ANCHOR_S, kept_s / 4))
 
 
 def run_shipper(settings: Settings, ops: OpsAddress) -> int:

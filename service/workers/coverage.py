@@ -19,6 +19,7 @@ from service.events.schema import AnyEvent, Closed, Opened, to_event
 from service.store.coverage import Gap, close_gaps, count_gaps, list_gaps, open_gaps, prune_gaps
 from service.store.engine import Store
 from service.telemetry.metrics import Metrics
+from service.workers.key_uses import KeyUses
 from service.workers.loop import REPLAY
 
 _KEEP_CLOSED_S: Final = 30 * 86400.0
@@ -44,6 +45,7 @@ class Reconciler:
 
         `arrival_s` is the longest from an exchange's beginning to its `opened` in the log.
         """
+        self._key_uses = KeyUses(store)
         self._coverage = coverage
         self._store = store
         self._metrics = metrics
@@ -69,6 +71,8 @@ class Reconciler:
         events = [(received.position, to_event(received.record)) for received in batch]
         for position, event in events:
             self._note(position, event)
+            if isinstance(event, Opened):
+                self._key_uses.note(event.key, event.at)
         ends = {(position.log, position.part): event.at for position, event in events}
         self._read_to = min(ends.values(), default=self._read_to)
         self._filled += self._coverage.take_filled()
@@ -94,6 +98,7 @@ class Reconciler:
         self._next_check = now + _CHECK_S
         self._unsaved += self._coverage.gaps(min(now, self._read_to) if records else now)
         self._keep(now)
+        self._key_uses.save()
 
     def declare(self, models: Iterable[str]) -> None:
         """Report these models even while they have no gap."""

@@ -10,7 +10,13 @@
 Files are 0600 in folders of 0700.
 """
 
-from service.events.journal.lookup import find_exchange, oldest_unread, read_topic
+from service.events.journal.lookup import (
+    find_exchange,
+    journal_folders,
+    oldest_unread,
+    read_synced,
+    read_topic,
+)
 from service.events.journal.pending import Pending
 from service.events.journal.reader import JournalReader
 from service.events.journal.slots import Slot, take_slot
@@ -24,7 +30,9 @@ __all__ = [
     "Pending",
     "Slot",
     "find_exchange",
+    "journal_folders",
     "oldest_unread",
+    "read_synced",
     "read_topic",
     "take_slot",
 ]

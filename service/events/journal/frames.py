@@ -4,12 +4,13 @@
     header   magic (8 bytes) · size of what follows (u32) · `Header` as MessagePack · CRC (u32)
     frame    head (25 bytes) · records, a MessagePack array of `Record` · CRC (u32)
     head     size of the records (u32) · flags (u8) · offset of the first of them (u64) ·
-             how many there are of each topic (u32 each)
+             how many there are of each topic (u32, u32, u16, u16)
 
 Numbers are little-endian. A frame is a group, or a piece of a large one: the last frame of a group
 says that it is, and a group whose last frame is missing counts as not written. The CRC (CRC-32C)
 of a frame goes on from the one before it. So a frame counts only right behind what it was written
 behind: what a group that was cut off has left on the disk is never taken for part of a later one.
+A u16 is enough: a record of any kind takes 50 bytes, and a frame that holds several is bounded.
 """
 
 import struct
@@ -25,11 +26,11 @@ from service.events.log import Record, Topic
 MAGIC: Final = b"wgseg\x00\x00\x01"
 """Ends in the format's version."""
 CRC_BYTES: Final = 4
-TOPICS: Final = (Topic.EXCHANGES, Topic.VERDICTS, Topic.DEAD_LETTERS)
+TOPICS: Final = (Topic.EXCHANGES, Topic.VERDICTS, Topic.DEAD_LETTERS, Topic.AUDIT)
 _ENDS_GROUP: Final = 1
 _FRAME_BYTES: Final = 1024 * 1024
 """What a frame's records may come to, but for a single one: what a reader has to hold."""
-_HEAD: Final = struct.Struct("<IBQ3I")
+_HEAD: Final = struct.Struct("<IBQIIHH")
 _U32: Final = struct.Struct("<I")
 HEAD_BYTES: Final = _HEAD.size
 HEADER_START_BYTES: Final = len(MAGIC) + _U32.size
@@ -62,6 +63,7 @@ class Head(NamedTuple):
     exchanges: int
     verdicts: int
     dead_letters: int
+    audit: int
 
     @property
     def ends_group(self) -> bool:

@@ -1,4 +1,4 @@
-"""Looking into the journals beside their readers: for receipts and dead letters."""
+"""Looking into the journals beside their readers: for receipts, dead letters and anchors."""
 
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -18,6 +18,7 @@ class _OfExchange(msgspec.Struct):
 
 
 _decoder = msgspec.json.Decoder(_OfExchange)
+_AT_ONCE = 256
 
 
 def find_exchange(root: Path, exchange_id: str) -> Iterator[Received]:
@@ -30,6 +31,31 @@ def read_topic(root: Path, topic: Topic) -> Iterator[Received]:
     return (one for one in _everything(root) if one.record.topic is topic)
 
 
+def read_synced(folder: Path, topic: Topic) -> Iterator[Received]:
+    """Return the synced records of a topic that one journal still holds.
+
+    What holds none of the topic is passed over, not read: journals may be many GiB.
+
+    Raises:
+        SegmentDamaged: a file does not hold what was written to it.
+    """
+    synced = _synced(folder)
+    for number in segment_numbers(folder):
+        try:
+            with closing(SegmentReader(folder, number)) as reader:
+                while found := reader.read(synced, (topic,), _AT_ONCE):
+                    yield from found
+        except FileNotFoundError:  # it was removed just now
+            continue
+        except SegmentDamaged as error:
+            raise SegmentDamaged(f"segment {number} of {folder.name}: {error}") from None
+
+
+def journal_folders(root: Path) -> list[Path]:
+    """Return the journals below a folder."""
+    return [path.parent for path in sorted(root.glob("*/synced"))]
+
+
 def oldest_unread(folder: Path, acknowledged: Position | None) -> Received | None:
     """Return a journal's first record after what a group has acknowledged."""
     part, offset = (acknowledged.part, acknowledged.offset) if acknowledged else (0, 0)
@@ -37,8 +63,8 @@ def oldest_unread(folder: Path, acknowledged: Position | None) -> Received | Non
 
 
 def _everything(root: Path) -> Iterator[Received]:
-    for path in sorted(root.glob("*/synced")):
-        yield from _records(path.parent, 0, 0)
+    for folder in journal_folders(root):
+        yield from _records(folder, 0, 0)
 
 
 def _records(folder: Path, part: int, after: int) -> Iterator[Received]:

@@ -207,6 +207,9 @@ def _make_admins() -> None:
     _forbid_changes_of_audit()
 
 
+_NEXT = "SELECT coalesce(max(seq), 0) + 1 FROM audit"
+
+
 def _forbid_changes_of_audit() -> None:
     if op.get_bind().dialect.name == "postgresql":
         op.execute(
@@ -221,9 +224,23 @@ def _forbid_changes_of_audit() -> None:
             "CREATE TRIGGER audit_is_not_truncated BEFORE TRUNCATE ON audit "
             "FOR EACH STATEMENT EXECUTE FUNCTION audit_is_append_only()"
         )
+        op.execute(
+            "CREATE FUNCTION audit_is_appended_to() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN IF NEW.seq <> ({_NEXT}) THEN "
+            "RAISE EXCEPTION 'the audit log is append-only'; END IF; RETURN NEW; END $$"
+        )
+        op.execute(
+            "CREATE TRIGGER audit_is_appended_to BEFORE INSERT ON audit "
+            "FOR EACH ROW EXECUTE FUNCTION audit_is_appended_to()"
+        )
         return
     for event in ("UPDATE", "DELETE"):
         op.execute(
             f"CREATE TRIGGER audit_no_{event.lower()} BEFORE {event} ON audit "
             "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
         )
+    op.execute(  # INSERT OR REPLACE deletes what it replaces, and no trigger hears of that
+        "CREATE TRIGGER audit_appends BEFORE INSERT ON audit "
+        f"WHEN NEW.seq <> ({_NEXT}) "
+        "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
+    )

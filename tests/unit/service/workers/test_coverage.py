@@ -4,6 +4,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from detectors.api import Part
@@ -14,6 +15,8 @@ from service.events.schema import Closed, Opened, Verdict
 from service.events.shipper import last_positions
 from service.store import Store, open_store
 from service.store.coverage import list_gaps
+from service.store.keys import StoredKey, add_key
+from service.store.tables import keys
 from service.telemetry.metrics import Metrics
 from service.workers.coverage import Reconciler, SettlingReader
 from service.workers.loop import REPLAY
@@ -279,3 +282,12 @@ def test_closing_closes_the_log(desk: Desk) -> None:
     log = Positions()
     settling(log, desk).close()
     assert log.closed
+
+
+def test_a_key_is_known_to_have_been_used_once_its_exchange_was_read(desk: Desk) -> None:
+    with desk.store.begin() as connection:
+        stored = StoredKey("key_acme", "acme", "sk-wg-", 0.0, "cli:ann", None)
+        add_key(connection, stored, b"digest", "pepper")
+    desk.read(received(opened("ex-1", at=7200.0 + 5)))
+    with desk.store.read() as connection:
+        assert connection.execute(select(keys.c.last_used_at)).scalar() == 7200.0

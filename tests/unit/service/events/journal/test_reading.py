@@ -232,6 +232,7 @@ def test_lag_counts_what_is_synced_and_unread_per_topic(tmp_path: Path) -> None:
         Topic.EXCHANGES: 2,
         Topic.VERDICTS: verdicts,
         Topic.DEAD_LETTERS: 0,
+        Topic.AUDIT: 0,
     }
     read(reader, 1)
     assert reader.lag().records[Topic.EXCHANGES] == 1

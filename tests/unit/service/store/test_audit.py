@@ -1,0 +1,269 @@
+"""The audit log in a real database, and what somebody who can write there does to it."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy.exc import DBAPIError
+
+from service.core.audit import START, Action, Entry, Head, Link
+from service.core.audit_check import Anchor, ChainCheck, Fault, Report
+from service.errors import ConfigError
+from service.store import Store, open_store
+from service.store.audit import AuditLog, check_audit_key, head_of, mac_at, read_links
+
+KEY = b"a key of the chain, long enough"
+OTHER = b"another key, long enough as well"
+TRIGGERS = ("audit_no_update", "audit_no_delete", "audit_appends")
+
+
+def entry(number: int) -> Entry:
+    after = {"number": number, "share": number / 7, "name": "gr\u00fcn \u0001 \N{GRINNING FACE}"}
+    return Entry(1e9 + number / 3, "cli:ann", Action.LIMIT_SET, f"project/{number}", None, after)
+
+
+def record(store: Store, count: int, key: bytes = KEY) -> list[int]:
+    log = AuditLog(key)
+    numbers = []
+    for number in range(count):
+        with store.begin() as connection:
+            numbers.append(log.record(connection, entry(number)))
+    return numbers
+
+
+def head(store: Store) -> Head:
+    with store.read() as connection:
+        return head_of(connection)
+
+
+def verify(store: Store, *anchors: Anchor, key: bytes = KEY) -> Report:
+    check = ChainCheck(key, anchors)
+    for found in read_links(store):
+        check.see(found)
+    return check.end()
+
+
+def anchor(store: Store) -> Anchor:
+    return Anchor(*head(store), None, "--anchor")
+
+
+def path_of(tmp_path: Path) -> Path:
+    return tmp_path / "store" / "watchgate.db"
+
+
+@contextmanager
+def tampering(path: Path) -> Iterator[sqlite3.Connection]:
+    """Give the file to somebody who may do anything with it, and does not have the key."""
+    connection = sqlite3.connect(path)
+    for trigger in TRIGGERS:
+        connection.execute(f"DROP TRIGGER {trigger}")
+    yield connection
+    connection.commit()
+    connection.close()
+
+
+def test_entries_come_out_as_they_went_in_and_follow_each_other(store: Store) -> None:
+    assert record(store, 5) == [1, 2, 3, 4, 5]
+    found = list(read_links(store))
+    assert [one.seq for one in found] == [1, 2, 3, 4, 5]
+    spelled = '{"name":"gr\u00fcn \\u0001 \U0001f600","number":1,"share":0.14285714285714285}'
+    assert found[1].after == spelled
+    assert head(store) == Head(5, found[-1].mac)
+    assert verify(store, anchor(store)).findings == ()
+
+
+def test_any_part_of_the_log_can_be_read(store: Store) -> None:
+    record(store, 7)
+    assert [one.seq for one in read_links(store, page=2)] == [1, 2, 3, 4, 5, 6, 7]
+    assert [one.seq for one in read_links(store, after=2, up_to=6, page=3)] == [3, 4, 5, 6]
+    assert list(read_links(store, after=7)) == []
+
+
+def test_an_empty_log_has_a_head(store: Store) -> None:
+    assert head(store) == Head(0, START)
+    assert list(read_links(store)) == []
+    with store.read() as connection:
+        assert mac_at(connection, 1) is None
+
+
+def test_an_entry_stays_only_if_its_transaction_does(store: Store) -> None:
+    record(store, 1)
+    log = AuditLog(KEY)
+
+    def fail_after_an_entry() -> None:
+        with store.begin() as connection:
+            log.record(connection, entry(2))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_after_an_entry()
+    assert head(store).seq == 1
+    assert record(store, 1) == [2]
+    assert verify(store, anchor(store)).findings == ()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit SET actor = 'x' WHERE seq = 2",
+        "DELETE FROM audit WHERE seq = 3",
+        "UPDATE OR REPLACE audit SET seq = 2 WHERE seq = 3",
+        "INSERT OR REPLACE INTO audit SELECT seq, at, 'x', '', '', '', '', '', mac FROM audit",
+        "INSERT INTO audit SELECT seq + 7, at, actor, '', '', '', '', '', mac FROM audit",
+        "INSERT INTO audit SELECT 0, at, actor, '', '', '', '', '', mac FROM audit",
+    ],
+)
+def test_the_database_itself_refuses_what_is_no_appending(store: Store, statement: str) -> None:
+    record(store, 3)
+    before = list(read_links(store))
+
+    def change() -> None:
+        with store.begin() as connection:
+            connection.exec_driver_sql(statement)
+
+    with pytest.raises(DBAPIError, match="the audit log is append-only"):
+        change()
+    assert list(read_links(store)) == before
+
+
+def test_a_log_is_not_gone_on_with_under_another_key(store: Store) -> None:
+    record(store, 2)
+    with pytest.raises(ConfigError, match=r"^audit.key: .*under another key"):
+        record(store, 1, OTHER)
+    assert head(store).seq == 2
+    with store.read() as connection:
+        check_audit_key(connection, KEY)
+        with pytest.raises(ConfigError, match="another key"):
+            check_audit_key(connection, OTHER)
+
+
+def test_a_log_of_one_entry_is_not_gone_on_with_under_another_key(store: Store) -> None:
+    record(store, 1)
+    with pytest.raises(ConfigError, match="another key"):
+        record(store, 1, OTHER)
+
+
+def test_a_first_entry_that_was_changed_does_not_stop_the_log(store: Store, tmp_path: Path) -> None:
+    record(store, 3)
+    with tampering(path_of(tmp_path)) as connection:
+        connection.execute("UPDATE audit SET actor = 'x' WHERE seq = 1")
+    assert record(store, 1) == [4]
+    assert [(it.fault, it.first) for it in verify(store, anchor(store)).findings] == [
+        (Fault.CHANGED, 1)
+    ]
+
+
+VALUES = (
+    st.integers(-(2**40), 2**40)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=8)
+    | st.binary(min_size=1, max_size=8)
+)
+Attack = Sequence[tuple[str, tuple[object, ...]]]
+"""Statements with their parameters."""
+CHANGES = [f"UPDATE audit SET {name} = ? WHERE seq = ?" for name in Link._fields[1:]]  # noqa: S608
+NO_TEXTS = [statement.replace("?", "CAST(x'ff41' AS TEXT)", 1) for statement in CHANGES]
+"""Bytes that are no UTF-8: Python's driver cannot give them as a text."""
+COPY = """
+    INSERT INTO audit SELECT ?, at, actor, action, object, before, after, reason, mac
+    FROM audit WHERE seq = ?
+"""
+
+
+def attacks(count: int) -> st.SearchStrategy[Attack]:
+    """Draw what somebody does to a log of so many entries."""
+    place, free = st.integers(1, count), st.integers(-3, 0) | st.integers(count + 1, count + 3)
+    numbers = "UPDATE audit SET seq = ? WHERE seq = ?"
+    kinds: list[st.SearchStrategy[tuple[str, tuple[object, ...]]]] = [
+        st.tuples(st.sampled_from(CHANGES), st.tuples(VALUES, place)),
+        st.tuples(st.sampled_from(NO_TEXTS), st.tuples(place)),
+        st.tuples(st.just("DELETE FROM audit WHERE seq = ?"), st.tuples(place)),
+        st.tuples(st.just("DELETE FROM audit WHERE seq >= ?"), st.tuples(place)),
+        st.tuples(st.just("DELETE FROM audit WHERE seq <= ?"), st.tuples(place)),
+        st.tuples(st.just(COPY), st.tuples(free, place)),
+    ]
+    swaps = st.lists(place, min_size=2, max_size=2, unique=True).map(
+        lambda two: [(numbers, pair) for pair in ((-9, two[0]), (two[0], two[1]), (two[1], -9))]
+    )
+    return st.one_of(*kinds).map(lambda one: [one]) | swaps
+
+
+def rows_of(connection: sqlite3.Connection) -> list[tuple[object, ...]]:
+    """Return the table byte by byte, with the types that SQLite has for each value."""
+    connection.text_factory = bytes
+    names = ", ".join(f"{name}, typeof({name})" for name in Link._fields)
+    return connection.execute(f"SELECT {names} FROM audit ORDER BY seq").fetchall()  # noqa: S608
+
+
+class Prepared:
+    """A log that is made once, for all attacks on copies of it."""
+
+    count = 6
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self.rows: list[tuple[object, ...]] = []
+        self.anchor = Anchor(0, b"", None, "")
+
+    def get(self) -> Path | None:
+        return self._path
+
+    def make(self, path: Path) -> Path:
+        store = open_store(f"sqlite:///{path}")
+        record(store, self.count)
+        self.anchor = anchor(store)
+        store.close()
+        connection = sqlite3.connect(path)
+        self.rows = rows_of(connection)
+        connection.close()
+        self._path = path
+        return path
+
+
+PREPARED = Prepared()
+
+
+@settings(max_examples=60)  # each opens a database; the core's own test tries more
+@given(attack=attacks(Prepared.count))
+def test_whatever_is_done_to_the_table_is_found(
+    tmp_path_factory: pytest.TempPathFactory, attack: Attack
+) -> None:
+    path = PREPARED.get() or PREPARED.make(tmp_path_factory.mktemp("audit") / "watchgate.db")
+    copy = path.with_name("copy.db")
+    copy.write_bytes(path.read_bytes())
+    with tampering(copy) as connection:
+        for statement, parameters in attack:
+            connection.execute(statement, parameters)
+        is_changed = rows_of(connection) != PREPARED.rows
+    store = open_store(f"sqlite:///{copy}")
+    try:
+        assert bool(verify(store, PREPARED.anchor).findings) == is_changed
+    finally:
+        store.close()
+
+
+def test_bytes_that_are_no_text_are_found_in_their_entry_alone(
+    store: Store, tmp_path: Path
+) -> None:
+    record(store, 5)
+    with tampering(path_of(tmp_path)) as connection:
+        connection.execute("UPDATE audit SET reason = CAST(x'ff41' AS TEXT) WHERE seq = 3")
+    report = verify(store, anchor(store))
+    assert [(it.fault, it.first, it.last) for it in report.findings] == [(Fault.CHANGED, 3, 3)]
+    assert report.entries == 5
+
+
+@pytest.mark.parametrize("mac", [12, "text", b"0", 10_000_000_000_000])
+def test_a_head_that_is_no_mac_neither_stops_the_log_nor_stays_unseen(
+    store: Store, tmp_path: Path, mac: object
+) -> None:
+    record(store, 3)
+    with tampering(path_of(tmp_path)) as connection:
+        connection.execute("UPDATE audit SET mac = ? WHERE seq = 3", (mac,))
+    assert record(store, 2) == [4, 5]
+    first = verify(store, anchor(store)).findings[0]
+    assert (first.fault, first.first) == (Fault.CHANGED, 3)
