@@ -34,7 +34,7 @@ _NOTHING_ASKED: Final = Ask(prompt_bytes=0)
 _FORWARDED_FOR: Final = b"x-forwarded-for"
 _MAX_REMEMBERED: Final = 50_000
 
-OnDenied = Callable[[Caller, str, str, tuple[Reason, ...]], None]
+OnDenied = Callable[[Caller, str, str, Sequence[Reason]], None]
 """Told of a refusal: the caller, the model's name, the surface's, all reasons."""
 
 

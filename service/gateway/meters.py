@@ -1,11 +1,10 @@
 """What the gateway counts, as tallies: see telemetry/tally.py."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from service.core.access import Reason
 from service.core.balancing import Fault
-from service.core.callers import Caller
 from service.core.limits import Kind
 from service.core.screening import DETECTOR_ERROR
 from service.gateway.balancer import Replica
@@ -91,10 +90,13 @@ class Meters:
         """Count a request without a valid key."""
         self._metrics.auth_failures.labels(reason).inc()
 
-    def denied(self, caller: Caller, model: str, surface: str, reasons: Sequence[Reason]) -> None:
+    def denied(self, model: str, reason: Reason) -> None:
         """Count a request that its caller may not make, by the reason that it was told."""
-        del caller, surface
-        self._metrics.access_denied.labels(model, reasons[0]).inc()
+        self._metrics.access_denied.labels(model, reason).inc()
+
+    def denials_overflowed(self) -> None:
+        """Count a refusal that is not told apart from others of its key."""
+        self._metrics.denials_overflow.inc()
 
     def unscanned(self, model: str, reason: str) -> None:
         """Count a prompt or an answer that the gateway could not screen."""

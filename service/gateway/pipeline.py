@@ -35,6 +35,7 @@ from service.gateway.asgi import (
 from service.gateway.auth import Authenticator
 from service.gateway.authoriser import Authoriser
 from service.gateway.caps import KeysInFlight
+from service.gateway.denials import Denials
 from service.gateway.end_users import EndUsers
 from service.gateway.exchange import Exchange, ExchangeIds, ServedModel
 from service.gateway.limiter import NO_PERMIT, Permit, rate_headers
@@ -112,6 +113,7 @@ class Pipeline:
     authoriser: Authoriser
     quotas: Quotas
     answers: OpenAnswers
+    denials: Denials
     board: SafeguardBoard
     recorder: Recorder
     ids: ExchangeIds

@@ -5,7 +5,7 @@ import contextlib
 import gc
 import secrets
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -15,7 +15,9 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from service.core.access import ModelTerms
+from service.core.access import Reason as DenyReason
 from service.core.addresses import networks_of
+from service.core.callers import Caller
 from service.core.directory import Snapshot
 from service.core.screens import ModelScreens
 from service.core.surfaces import SURFACES
@@ -31,6 +33,7 @@ from service.gateway.authoriser import Authoriser
 from service.gateway.balancer import Balancer
 from service.gateway.caps import ConnectionCap, KeysInFlight
 from service.gateway.cors import Cors, CorsPolicy
+from service.gateway.denials import Denials
 from service.gateway.end_users import EndUsers, NewEndUsers
 from service.gateway.evidence import Evidence
 from service.gateway.exchange import ExchangeIds, ServedModel
@@ -219,7 +222,13 @@ def _pipeline(  # noqa: PLR0913, PLR0917  (one call, right above)
     for model in models:
         for surface in SURFACES:
             recorder.meters.declare(surface, model)
-    gateway, access = settings.gateway, settings.access
+    gateway, access, ids = settings.gateway, settings.access, ExchangeIds(secrets.token_hex(8))
+    denials = Denials(recorder.evidence, ids.boot, recorder.meters.denials_overflowed)
+
+    def on_denied(caller: Caller, model: str, surface: str, reasons: Sequence[DenyReason]) -> None:
+        recorder.meters.denied(model, reasons[0])
+        denials.note(caller, model, surface, reasons, clock())
+
     return Pipeline(
         models=models,
         authenticator=authenticator,
@@ -227,12 +236,13 @@ def _pipeline(  # noqa: PLR0913, PLR0917  (one call, right above)
         end_users=EndUsers(
             NewEndUsers(access.new_end_users_per_hour, recorder.meters.end_users_limited)
         ),
-        authoriser=Authoriser(networks_of(access.trusted_proxies), recorder.meters.denied),
+        authoriser=Authoriser(networks_of(access.trusted_proxies), on_denied),
+        denials=denials,
         quotas=Quotas(limiter),
         answers=OpenAnswers(clock),
         board=board,
         recorder=recorder,
-        ids=ExchangeIds(secrets.token_hex(8)),
+        ids=ids,
         meters=recorder.meters,
         tracer=tracer,
         limits=Limits(gateway.max_body_bytes, gateway.max_answer_bytes, gateway.body_timeout_s),

@@ -10,6 +10,10 @@ import pytest
 
 from service.core.directory import Rules
 from service.errors import ConfigError
+from service.events.audit import Denied
+from service.events.audit import to_event as to_audit_event
+from service.events.journal import read_topic
+from service.events.log import Topic
 from service.events.schema import Opened
 from service.settings import Settings
 from tests.real_parts.directory import expire_key, set_project, set_rules, suspend
@@ -34,7 +38,7 @@ from tests.real_parts.gateway import (
     settings_in,
 )
 from tests.real_parts.loops import on_uvloop
-from tests.real_parts.scripted import Peer, Script, answering
+from tests.real_parts.scripted import Peer, Script, answering, eventually
 
 ANSWERS = answering(answer_of(chat_body()))
 TRUSTING = {"access": {"trusted_proxies": ["127.0.0.1"]}}
@@ -340,3 +344,17 @@ def test_a_proxy_that_is_no_network_is_a_mistake(tmp_path: Path) -> None:
     change = setting(access={"trusted_proxies": ["10.0.0.1/8"]})
     with pytest.raises(ConfigError, match=r"access\.trusted_proxies: expected networks"):
         settings_in(tmp_path, 1, 1, change)
+
+
+@on_uvloop
+async def test_the_audit_log_is_told_all_that_spoke_against_a_request(tmp_path: Path) -> None:
+    prepare = with_rules(Rules(models=(), tools=False))
+    async with gateway_before(ANSWERS, folder=tmp_path, prepare=prepare) as gateway:
+        for _ in range(3):
+            assert (await gateway.post(CHAT, chat(tools=[{}]))).code == "model_not_allowed"
+        journal = gateway.settings.data_dir / "journal"
+        await eventually(lambda: any(read_topic(journal, Topic.AUDIT)))
+        first = to_audit_event(next(iter(read_topic(journal, Topic.AUDIT))).record)
+        assert isinstance(first, Denied)
+        assert first.reasons == ("model_not_allowed", "tools_not_allowed")
+        assert (first.key, first.model, first.surface) == (KEY_ID, MODEL, "chat")
