@@ -1,4 +1,4 @@
-"""Secrets, and what callers say, are found nowhere but where they belong: canaries are looked for."""
+"""Secrets and what callers say are found nowhere but where they belong."""
 
 import json
 from collections.abc import Iterator
