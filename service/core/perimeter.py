@@ -1,7 +1,7 @@
 """Who can reach vLLM: what an answer, or none, to a harmless probe says of a path.
 
-A probe is a GET or an OPTIONS without key. vLLM answers a GET of a path that takes POST with 405,
-which tells that the path is there and that no key was asked for; it does not run what is behind.
+A probe is a GET, HEAD or OPTIONS without key. vLLM answers a GET of a path that takes POST with
+405, which tells that it is there and that no key was asked for; it does not run what is behind.
 The paths are those of vLLM 0.32 (`vllm/entrypoints`) and of the plugin vllm-lens.
 """
 
@@ -16,6 +16,7 @@ class Kind(StrEnum):
     """What a path of vLLM gives to whoever reaches it."""
 
     INFERENCE = "gives answers that nobody watches"
+    TOKENS = "works for whoever asks"
     DEV_MODE = "controls the engine, and is there in dev mode alone"
     ADAPTERS = "loads and unloads adapters"
     HOOKS = "runs code that the client sends (vllm-lens)"
@@ -31,7 +32,7 @@ class Route:
     path: str
     kind: Kind
     probe: str = "GET"
-    """The method of the probe: OPTIONS where a GET would make vLLM work."""
+    """The method of the probe: HEAD, which vLLM does not take, where a GET would make it work."""
 
 
 _PATHS: Final = {
@@ -51,9 +52,8 @@ _PATHS: Final = {
         "/v1/score",
         "/rerank",
         "/v1/audio/transcriptions",
-        "/tokenize",
-        "/detokenize",
     ),
+    Kind.TOKENS: ("/tokenize", "/detokenize"),
     Kind.DEV_MODE: (
         "/collective_rpc",
         "/update_weights",
@@ -75,7 +75,7 @@ _PATHS: Final = {
 ROUTES: Final = (
     *(Route(path, kind) for kind, paths in _PATHS.items() for path in paths),
     # a GET makes vLLM start programs that look the machine over
-    Route("/server_info", Kind.DEV_MODE, "OPTIONS"),
+    Route("/server_info", Kind.DEV_MODE, "HEAD"),
 )
 """What must fail from outside."""
 
@@ -197,7 +197,7 @@ def _is_same(status: int, control: Outcome) -> bool:
 
 def _open(route: Route, status: int) -> str:
     if status == _OTHER_METHOD:
-        how = "reachable: it is there (405 to a GET), and no key was asked for"
+        how = "reachable: it is there (405), and no key was asked for"
     elif status < 300:  # noqa: PLR2004  (success)
         how = f"wide open: it answers {status}, and no key was asked for"
     else:

@@ -1,5 +1,6 @@
 """Looks at each vLLM as its gateway sees it, and as a stranger beside the gateway would."""
 
+import ssl
 import time
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
@@ -13,13 +14,14 @@ from service.core.vllm_flags import of_command
 from service.doctor.local import command_of, is_of_this_machine, listeners_on
 from service.doctor.outside import CONTROL
 from service.doctor.probe import Prober, Reply
-from service.doctor.results import Result, failed
+from service.doctor.results import Named
 from service.settings import Settings, Upstream
 from service.wiring.upstreams import tls_of
 
 MAX_SKEW_S: Final = 60.0
 """How far two machines' clocks may be apart: keys expire and workers lag by them."""
 _PORTS: Final = {"http": 80, "https": 443}
+_HOW: Final = ("OPTIONS", "GET", "HEAD")
 _OK: Final = 200
 _TO_DO: Final = {
     Kind.DEV_MODE: "start vLLM without VLLM_SERVER_DEV_MODE",
@@ -70,19 +72,15 @@ def replicas_of(settings: Settings) -> Sequence[Replica]:
     ]
 
 
-async def inside(replica: Replica, *, asked_outside: bool) -> Sequence[Result]:
-    """Check one replica; `asked_outside` says whether its paths are tried from outside too."""
-    try:
-        found = [it async for it in _findings(replica, asked_outside=asked_outside)]
-    except OSError as error:  # a file of its certificates
-        found = [("answers", failed(error))]
-    return [Result(replica.group, name, finding) for name, finding in found]
+async def inside(replica: Replica, *, tries: bool) -> AsyncIterator[Named]:
+    """Check one replica; `tries` says whether its paths are tried from outside as well.
 
-
-async def _findings(replica: Replica, *, asked_outside: bool) -> AsyncIterator[tuple[str, Finding]]:
-    tls = tls_of(replica.upstream)
+    Raises:
+        OSError: a file of its certificates cannot be read.
+    """
+    tls = tls_of(replica.upstream) or ssl.create_default_context()
     async with Prober(replica.url, tls) as gateway, Prober(replica.url) as stranger:
-        health = await gateway.ask("GET", "/health", key=_sendable(replica, gateway))
+        health = await gateway.ask("GET", "/health")
         yield "answers", _answers(health)
         if health.status is None:
             return
@@ -91,15 +89,11 @@ async def _findings(replica: Replica, *, asked_outside: bool) -> AsyncIterator[t
         yield "key", _key(replica, guard)
         for kind, name in _NAMES.items():
             yield name, await _absent(replica, gateway, kind)
-        yield "version", _version(await gateway.ask("GET", "/version", key=replica.key))
+        yield "version", _version(await gateway.ask("GET", "/version"))
         yield "clock", _clock(health, time.time())
         if guard.outcome is not Silence.NO_CERTIFICATE:
-            for one in _reach(replica, asked_outside=asked_outside):
-                yield one
-
-
-def _sendable(replica: Replica, gateway: Prober) -> str | None:
-    return replica.key if gateway.is_vouched_for else None
+            for found in _reach(replica, tries=tries):
+                yield found
 
 
 def _answers(health: Reply) -> Finding:
@@ -151,7 +145,7 @@ def _key(replica: Replica, stranger: Reply) -> Finding:
 
 async def _absent(replica: Replica, gateway: Prober, kind: Kind) -> Finding:
     """Look for the paths of a kind; OPTIONS shows them past vLLM's key, and does nothing."""
-    control = {how: (await _ask(replica, gateway, how, CONTROL)) for how in ("OPTIONS", "GET")}
+    control = {how: (await _ask(replica, gateway, how, CONTROL)) for how in _HOW}
     there = [
         route.path
         for route in ROUTES
@@ -212,12 +206,12 @@ def _listeners(replica: Replica) -> Sequence[Any] | None:
     return listeners_on(parts.port or _PORTS[parts.scheme])
 
 
-def _reach(replica: Replica, *, asked_outside: bool) -> Sequence[tuple[str, Finding]]:
+def _reach(replica: Replica, *, tries: bool) -> Sequence[Named]:
     listeners = _listeners(replica)
     if not listeners:
         words = "whether anybody but the gateway reaches it is not seen from here"
         to_do = "on a machine outside run: watchgate doctor --outside ADDRESS"
-        return [] if asked_outside else [("reach", unknown(words, to_do))]
+        return [] if tries else [("reach", unknown(words, to_do))]
     if wide := [str(it.address) for it in listeners if not it.is_loopback]:
         finding = problem(f"it listens on {', '.join(wide)}, not on loopback alone", SHUT)
     else:

@@ -50,7 +50,7 @@ class Prober:
     """Sends requests to one base address. Belongs to one event loop.
 
     Args:
-        base_url: `http(s)://host[:port][/prefix]`.
+        base_url: `http(s)://[user:password@]host[:port][/prefix]`.
         tls: what to trust and to show. None: the system's authorities and nothing; a certificate
             that they do not vouch for is then noted in `is_vouched_for`, and taken.
     """

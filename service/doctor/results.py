@@ -1,9 +1,12 @@
 """The results of checks, and what keeps one that fails from ending them all."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 from service.core.findings import Finding, Status, unknown
+
+Named = tuple[str, Finding]
+"""A check's name within its group, and how it ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,27 +28,27 @@ class Result:
         return self.finding.status is Status.OK
 
 
-Look = Callable[[], Iterable[Result]]
-
-
-def looked(group: str, name: str, look: Look) -> Sequence[Result]:
-    """Return the results of a check, or that it could not be made."""
-    results: list[Result] = []
+def looked(group: str, found: Iterator[Named]) -> Iterator[Result]:
+    """Yield the results of checks; where they break off, that they did."""
     try:
-        results.extend(look())
+        for name, finding in found:
+            yield Result(group, name, finding)
     except Exception as error:  # noqa: BLE001  (whatever a broken installation does to a check)
-        results.append(Result(group, name, failed(error)))
+        yield Result(group, "check", _failed(error))
+
+
+async def asked(group: str, found: AsyncIterator[Named]) -> list[Result]:
+    """Return the results of checks that wait for others; where they break off, that they did."""
+    results = []
+    try:
+        async for name, finding in found:
+            results.append(Result(group, name, finding))
+    except Exception as error:  # noqa: BLE001  (as above)
+        results.append(Result(group, "check", _failed(error)))
     return results
 
 
-def failed(error: BaseException) -> Finding:
-    """Tell of a check that did not come to an end."""
-    words = (
-        error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-    )
-    return unknown(f"the check failed: {words}", "look by hand")
-
-
-def in_group(group: str, found: Iterable[tuple[str, Finding]]) -> Iterator[Result]:
-    """Yield results of one group."""
-    return (Result(group, name, finding) for name, finding in found)
+def _failed(error: Exception) -> Finding:
+    """Tell of it without the error's words, which may hold what the settings keep secret."""
+    system_says = error.strerror if isinstance(error, OSError) else None
+    return unknown(f"the check failed: {system_says or type(error).__name__}", "look by hand")
