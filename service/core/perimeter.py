@@ -118,8 +118,8 @@ SHUT: Final = (
 )
 _BESIDE: Final = "give doctor an address of vLLM itself, or look from there by hand"
 _NO_ANSWER: Final = (
-    "find out what takes the connection: if it speaks TLS, give the address with https://; "
-    "a vLLM that starts, or is stuck, looks like this too"
+    "find out what takes the connection: if it speaks TLS, give the address with https://; so look "
+    "a vLLM that is stuck, and a server that asks its clients for certificates"
 )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from service.core.findings import Finding, ok, problem, unknown
-from service.core.perimeter import ROUTES, SHUT, Kind, Outcome, Route, Silence, is_there
+from service.core.perimeter import ROUTES, SHUT, Kind, Outcome, Route, is_there
 from service.core.vllm_flags import of_command
 from service.doctor.local import command_of, is_of_this_machine, listeners_on
 from service.doctor.outside import CONTROL
@@ -23,6 +23,9 @@ MAX_SKEW_S: Final = 60.0
 _PORTS: Final = {"http": 80, "https": 443}
 _HOW: Final = ("OPTIONS", "GET", "HEAD")
 _OK: Final = 200
+_REFUSED: Final = frozenset({401, 403})
+_NO_CERTIFICATE: Final = frozenset({None, 400, 495, 496})
+"""What a server gives to who shows no certificate: a failed handshake, or nginx's statuses."""
 _TO_DO: Final = {
     Kind.DEV_MODE: "start vLLM without VLLM_SERVER_DEV_MODE",
     Kind.ADAPTERS: "start vLLM without VLLM_ALLOW_RUNTIME_LORA_UPDATING, its adapters named by "
@@ -91,7 +94,7 @@ async def inside(replica: Replica, *, tries: bool) -> AsyncIterator[Named]:
             yield name, await _absent(replica, gateway, kind)
         yield "version", _version(await gateway.ask("GET", "/version"))
         yield "clock", _clock(health, time.time())
-        if guard.outcome is not Silence.NO_CERTIFICATE:
+        if not _needs_certificate(replica, guard):
             for found in _reach(replica, tries=tries):
                 yield found
 
@@ -105,14 +108,14 @@ def _answers(health: Reply) -> Finding:
 
 
 def _models(replica: Replica, reply: Reply) -> Finding:
-    if reply.status in {401, 403}:
+    if reply.status in _REFUSED:
         return problem(
             f"it refuses the gateway's key ({reply.status})",
             "set upstreams[].api_key to the key that vLLM was started with",
         )
     there = _ids(reply.json)
     if reply.status != _OK or there is None:
-        return unknown(f"/v1/models answers {reply.outcome}", "look at vLLM's log")
+        return unknown(f"/v1/models gives: {_told(reply)}", "look at vLLM's log")
     if missing := sorted(set(replica.models) - there):
         return problem(
             f"it does not serve {', '.join(missing)}; it serves: {', '.join(sorted(there))}",
@@ -129,18 +132,27 @@ def _ids(body: Any) -> set[str] | None:  # noqa: ANN401  (whatever JSON holds)
 
 
 def _key(replica: Replica, stranger: Reply) -> Finding:
-    if stranger.outcome is Silence.NO_CERTIFICATE:
-        return ok("nobody gets in without a client certificate")
-    if stranger.status in {401, 403}:
+    if stranger.status in _REFUSED:
         return ok("/v1 asks for a key; other paths, such as /invocations, may not")
-    if stranger.status is None:
-        return unknown(f"without the gateway's certificates: {stranger.outcome}", "look by hand")
+    if _needs_certificate(replica, stranger):
+        return ok("nobody gets in without the gateway's certificate")
+    if stranger.status != _OK:
+        return unknown(f"without a key /v1/models gives: {_told(stranger)}", "look by hand")
     words = "/v1/models answers without a key"
     if replica.key is not None:
         return problem(words, "start vLLM with VLLM_API_KEY set to upstreams[].api_key")
     if _is_loopback(replica):
         return ok(f"{words}, to this machine alone")
     return problem(words, "set VLLM_API_KEY for vLLM, and upstreams[].api_key to the same")
+
+
+def _needs_certificate(replica: Replica, stranger: Reply) -> bool:
+    """Say whether the gateway gets in by its certificate alone: without, the handshake fails."""
+    return replica.upstream.cert_file is not None and stranger.status in _NO_CERTIFICATE
+
+
+def _told(reply: Reply) -> str:
+    return str(reply.outcome) if reply.status is None else f"status {reply.status}"
 
 
 async def _absent(replica: Replica, gateway: Prober, kind: Kind) -> Finding:

@@ -18,7 +18,7 @@ TIMEOUT_S: Final = 3.0
 """For connecting, and for each read and write."""
 WHOLE_S: Final = 8.0
 """For a request and what is read of its answer."""
-AT_ONCE: Final = 16
+AT_ONCE: Final = 24
 MAX_BODY_BYTES: Final = 1024 * 1024
 """What is read of an answer at most."""
 
@@ -81,10 +81,10 @@ class Prober:
         async with self._slots:
             try:
                 return await self._send(method, path, headers)
-            except httpx.HTTPError as error:
-                silence = _silence_of(error)
             except TimeoutError:
                 silence = Silence.SILENT
+            except (httpx.HTTPError, OSError) as error:  # httpx lets errors of TLS through
+                silence = _silence_of(error)
         if silence is None and self._may_doubt:
             await self._take_any_certificate()
             return await self.ask(method, path, key=key)
@@ -138,7 +138,7 @@ def _code_in(body: bytes) -> str | None:
     return code if isinstance(code, str) else None
 
 
-def _silence_of(error: httpx.HTTPError) -> Silence | None:
+def _silence_of(error: Exception) -> Silence | None:
     """Say why no answer came; None: the certificate is not vouched for."""
     causes = list(_causes(error))
     if any(isinstance(it, ssl.SSLCertVerificationError) for it in causes):
