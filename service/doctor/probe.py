@@ -82,7 +82,7 @@ class Prober:
             try:
                 return await self._send(method, path, headers)
             except TimeoutError:
-                silence = Silence.SILENT
+                return Reply(Silence.SILENT)
             except (httpx.HTTPError, OSError) as error:  # httpx lets errors of TLS through
                 silence = _silence_of(error)
         if silence is None and self._may_doubt:

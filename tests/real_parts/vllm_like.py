@@ -7,6 +7,7 @@ with VllmLike(key="k", dev_mode=True) as vllm:
 import json
 import ssl
 import threading
+import time
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -47,6 +48,7 @@ class VllmLike:
         tls: serve HTTPS.
         headers: of every answer.
         host: where to listen.
+        clock_ahead_s: how far its clock is from this machine's.
     """
 
     def __init__(  # noqa: PLR0913  (so many ways to be set up)
@@ -60,6 +62,7 @@ class VllmLike:
         tls: ssl.SSLContext | None = None,
         headers: Mapping[str, str] | None = None,
         host: str = "127.0.0.1",
+        clock_ahead_s: float = 0.0,
     ) -> None:
         self.asked: list[tuple[str, str]] = []
         self.bodies = 0
@@ -77,6 +80,7 @@ class VllmLike:
             self._gets |= {"/server_info": {}, "/is_sleeping": {"is_sleeping": False}}
         self._statuses = statuses or {}
         self._headers = headers or {}
+        self._ahead_s = clock_ahead_s
         self._server = ThreadingHTTPServer((host, 0), self._handler())
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
@@ -133,6 +137,9 @@ class VllmLike:
                 self.end_headers()
                 if self.command != "HEAD":
                     self.wfile.write(data)
+
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                return super().date_time_string((timestamp or time.time()) + server._ahead_s)
 
             def log_message(self, *_: object) -> None:
                 pass
