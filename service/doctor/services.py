@@ -17,9 +17,6 @@ _OK: Final = 200
 _GUARDED: Final = 401
 _HERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  (compared, not bound)
 
-# Place for `limits.kind: redis`: once the settings have that section, a check that sends PING to
-# its address goes here, and its name into `checkup._looks`.
-
 
 def event_log(settings: Settings) -> Iterator[Named]:
     """Check Kafka, if that is the event log; the journals are looked at in data_dir."""

@@ -1,6 +1,7 @@
 """`watchgate doctor` looks at the vLLM behind, at Kafka and at Alertmanagers."""
 
 import ssl
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from service.core.findings import Finding
 from service.doctor.inside import inside, replicas_of
+from service.doctor.local import listeners_on
+from service.doctor.redis import redis_at
 from service.doctor.results import asked
 from service.doctor.services import alertmanagers, event_log, processes
 from service.events.kafka.client import ensure_topics
@@ -19,8 +22,10 @@ from service.telemetry.ops import OpsAddress, Reason, make_ops_app, ops_server, 
 from service.wiring.parts import kafka_config
 from tests.real_parts.alertmanager import alertmanager
 from tests.real_parts.certificates import self_signed
+from tests.real_parts.debian import debian_program
 from tests.real_parts.gateway import settings_in
 from tests.real_parts.kafka_broker import KafkaBroker, free_port
+from tests.real_parts.serving import until
 from tests.real_parts.vllm_like import DEV_POSTS, HOOK_POSTS, LORA_POSTS, VllmLike
 
 STOP_S = 20.0
@@ -243,3 +248,28 @@ async def test_a_real_alertmanager_answers_and_others_are_named_without_password
         real.url: "ok",
         other.url: "problem",
     }
+
+
+@contextmanager
+def real_redis(folder: Path) -> Iterator[str]:
+    """Run a redis-server that asks for the password "secret"; give its address without it."""
+    port, program = free_port(), debian_program("redis-server", "redis-server")
+    options = ["--port", str(port), "--requirepass", "secret", "--save", "", "--dir", str(folder)]
+    process = subprocess.Popen([str(program), *options], stdout=subprocess.DEVNULL)
+    try:
+        until(lambda: bool(listeners_on(port)))
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_a_redis_is_asked_and_its_password_tried(tmp_path: Path) -> None:
+    with real_redis(tmp_path) as address:
+        assert redis_at(f"redis://:secret@{address}").status == "ok"
+        refused = redis_at(f"redis://:wrong@{address}")
+        assert "password" in redis_at(f"redis://{address}").found
+    assert "refuses the password" in refused.found
+    away = redis_at(f"redis://:secret@{address}")
+    assert away.status == "problem"
+    assert "secret" not in away.found + away.to_do
