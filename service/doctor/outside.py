@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from service.core.findings import Finding, ok
-from service.core.perimeter import ROUTES, Answer, Outcome, Route, judge, of_address
+from service.core.perimeter import ROUTES, Answer, Outcome, Route, Silence, judge, of_address
 from service.doctor.probe import Prober
 from service.doctor.results import Named
 
@@ -16,7 +16,7 @@ _GUARDS: Final = (401, 403, 407)
 async def outside(base_url: str) -> AsyncIterator[Named]:
     """Probe every path that must fail at an address."""
     async with Prober(base_url) as prober:
-        control = (await prober.ask("GET", CONTROL)).outcome
+        control = await _control(prober)
         if whole := of_address(control):
             yield "every path", whole
             return
@@ -24,6 +24,13 @@ async def outside(base_url: str) -> AsyncIterator[Named]:
             yield "certificate", ok("not one that this machine trusts; taken as it is")
         for route, finding in zip(ROUTES, await _probed(prober, control), strict=True):
             yield route.path, finding
+
+
+async def _control(prober: Prober) -> Outcome:
+    """Ask for a path that nobody serves; a name that does not resolve in time must not look shut."""
+    if not await prober.resolves():
+        return Silence.UNRESOLVED
+    return (await prober.ask("GET", CONTROL)).outcome
 
 
 async def _probed(prober: Prober, control: Outcome) -> Sequence[Finding]:

@@ -75,6 +75,16 @@ class Prober:
         """Close all connections."""
         await self._client.aclose()
 
+    async def resolves(self) -> bool:
+        """Say whether the host has an address, told in time."""
+        host = urlsplit(self.base_url).hostname
+        try:
+            async with asyncio.timeout(WHOLE_S):
+                await asyncio.get_running_loop().getaddrinfo(host, None)
+        except (OSError, UnicodeError):
+            return False
+        return True
+
     async def ask(self, method: str, path: str, *, key: str | None = None) -> Reply:
         """Send a request without body; what goes wrong is an outcome."""
         headers = {} if key is None else {"authorization": f"Bearer {key}"}
