@@ -27,7 +27,7 @@ async def outside(base_url: str) -> AsyncIterator[Named]:
 
 
 async def _control(prober: Prober) -> Outcome:
-    """Ask for a path that nobody serves; a name that does not resolve in time must not look shut."""
+    """Ask for a path that nobody serves; a name that is slow to resolve must not look shut."""
     if not await prober.resolves():
         return Silence.UNRESOLVED
     return (await prober.ask("GET", CONTROL)).outcome
