@@ -16,6 +16,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "shipper": "service.commands.processes",
     "console": "service.commands.processes",
     "check-config": "service.commands.check_config",
+    "doctor": "service.commands.doctor",
     "keys": "service.commands.keys",
     "alerts": "service.commands.alerts",
     "audit": "service.commands.audit",

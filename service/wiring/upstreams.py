@@ -55,13 +55,13 @@ def _policy(upstream: Upstream) -> BalancingPolicy:
 
 
 def _targets(upstream: Upstream) -> Iterator[UpstreamTarget]:
-    tls = _tls(upstream)
+    tls = tls_of(upstream)
     key = upstream.api_key.get_secret_value() if upstream.api_key else None
     for url in upstream.replicas:
         yield UpstreamTarget.from_url(upstream.name, url, api_key=key or None, tls=tls)
 
 
-def _tls(upstream: Upstream) -> ssl.SSLContext | None:
+def tls_of(upstream: Upstream) -> ssl.SSLContext | None:
     """Return what to trust and to show; None: the system's authorities, and nothing."""
     if upstream.ca_file is None and upstream.cert_file is None:
         return None

@@ -1,0 +1,124 @@
+"""Looks into the store without making, migrating or locking anything."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, create_engine, inspect, select, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.core.findings import Finding, ok, problem, unknown
+from service.doctor.inside import MAX_SKEW_S
+from service.doctor.results import Named
+from service.settings import Settings
+from service.store.heartbeats import read_heartbeats
+from service.store.pepper import pepper_id
+from service.store.schema import HEAD
+from service.store.tables import peppers
+
+_TIMEOUT_S: Final = 3
+
+
+def store(settings: Settings) -> Iterator[Named]:
+    """Check that the store is there, of today's schema, and of this pepper."""
+    url = make_url(settings.store.url)
+    if _is_sqlite(url) and not Path(url.database or "").exists():
+        words = f"{url.database} is not there yet: the first process makes it"
+        yield "reached", unknown(words, "start Watchgate, then ask again")
+        return
+    engine = _engine(url)
+    try:
+        with engine.connect() as connection:
+            yield "reached", ok(f"{url.get_backend_name()} answers")
+            yield from _inside(connection, settings)
+    except SQLAlchemyError as error:
+        words = f"it cannot be read: {type(error).__name__}"  # its words may hold the password
+        yield "reached", problem(words, "look whether it runs, and correct store.url")
+    finally:
+        engine.dispose()
+
+
+def _is_sqlite(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
+def _engine(url: URL) -> Engine:
+    if _is_sqlite(url):
+        address = f"file:{quote(url.database or '')}?mode=ro"
+        return create_engine(
+            "sqlite://", creator=lambda: sqlite3.connect(address, _TIMEOUT_S, uri=True)
+        )
+    return create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        connect_args={"connect_timeout": _TIMEOUT_S},
+        execution_options={"postgresql_readonly": True},
+    )
+
+
+def _inside(connection: Connection, settings: Settings) -> Iterator[Named]:
+    schema = _schema(_version(connection))
+    yield "schema", schema
+    if schema.to_do:
+        return
+    ids = set(
+        connection.execute(select(peppers.c.id).where(peppers.c.retired_at.is_(None))).scalars()
+    )
+    yield "pepper", _pepper(ids, _pepper_of(settings))
+    latest = max((beat.at for beat in read_heartbeats(connection).values()), default=None)
+    yield "clock", _clock(latest, time.time())
+
+
+def _version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _schema(found: str | None) -> Finding:
+    if found == HEAD:
+        return ok(f"schema {found}, today's")
+    if found is not None and found > HEAD:
+        return problem(
+            f"schema {found} is of a newer Watchgate: this version knows up to {HEAD}",
+            "run the newer version",
+        )
+    return unknown(
+        f"schema {found or 'none'}, and this version's is {HEAD}",
+        "start Watchgate, which brings it up to date, then ask again",
+    )
+
+
+def _pepper_of(settings: Settings) -> bytes | None:
+    if settings.auth.pepper is not None:
+        return settings.auth.pepper.get_secret_value().encode()
+    path = settings.data_dir / "pepper"
+    return path.read_bytes().strip() if path.exists() else None
+
+
+def _pepper(ids: set[str], pepper: bytes | None) -> Finding:
+    if not ids:
+        return ok("no key was made yet, so any pepper is right")
+    if pepper is None:
+        return problem(
+            "the pepper that keys were made under is gone: no key is known without it",
+            "set auth.pepper, or bring back the file pepper in data_dir",
+        )
+    if pepper_id(pepper) not in ids:
+        return problem(
+            "the keys in the store were made under another pepper",
+            "set auth.pepper to the one that was used then, or bring back its file",
+        )
+    return ok("the one that keys were made under")
+
+
+def _clock(latest: float | None, now: float) -> Finding:
+    if latest is not None and latest - now > MAX_SKEW_S:
+        return problem(
+            f"a worker's last sign of life is {latest - now:.0f} s in the future",
+            "keep the clocks of all machines by NTP; this one may have been set back",
+        )
+    return ok("no sign of life is of the future")
