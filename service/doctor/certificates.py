@@ -10,7 +10,7 @@ from cryptography.x509 import load_pem_x509_certificates
 
 from service.core.findings import Finding, ok, problem
 from service.doctor.results import Named
-from service.settings import KafkaLog, Settings
+from service.settings import KafkaLog, RedisLimits, Settings
 
 SOON_DAYS: Final = 21.0
 """A certificate that ends within so many days is a problem already."""
@@ -42,6 +42,9 @@ def _named(settings: Settings) -> Iterator[Files]:
         security = settings.event_log.security
         yield "event_log.security.cert_file", security.cert_file, security.key_file
         yield "event_log.security.ca_file", security.ca_file, None
+    if isinstance(settings.limits, RedisLimits):
+        yield "limits.cert_file", settings.limits.cert_file, settings.limits.key_file
+        yield "limits.ca_file", settings.limits.ca_file, None
 
 
 def _judge(file: Path, key: Path | None, now: datetime) -> Finding:

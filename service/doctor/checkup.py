@@ -10,7 +10,7 @@ from service.doctor.files import data_dir
 from service.doctor.inside import inside, replicas_of
 from service.doctor.outside import outside
 from service.doctor.results import Named, Result, asked, looked
-from service.doctor.services import alertmanagers, event_log, processes
+from service.doctor.services import alertmanagers, event_log, limits, processes
 from service.doctor.store import store
 from service.settings import Settings
 
@@ -20,6 +20,7 @@ _LOOKS: Final[Sequence[tuple[str, Callable[[Settings], Iterator[Named]]]]] = (
     ("store", store),
     ("certificates", certificates),
     ("kafka", event_log),
+    ("limits", limits),
 )
 _ASKS: Final[Sequence[tuple[str, Callable[[Settings], AsyncIterator[Named]]]]] = (
     ("alertmanagers", alertmanagers),

@@ -1,8 +1,4 @@
-"""Asks a Redis whether it takes us; nothing is written.
-
-Place for `limits.kind: redis`: once the settings have that section, `services.limits` gives its
-address to `redis_at`, and its name goes into `checkup._LOOKS`.
-"""
+"""Asks a Redis whether it takes us; nothing is written."""
 
 from pathlib import Path
 from typing import Final

@@ -6,10 +6,11 @@ from typing import Any, Final
 
 from service.core.findings import Finding, ok, problem, unknown
 from service.doctor.probe import Prober, Reply
+from service.doctor.redis import redis_at
 from service.doctor.results import Named
 from service.errors import EventLogError
 from service.events.kafka.look import topics_of
-from service.settings import KafkaLog, Settings
+from service.settings import KafkaLog, RedisLimits, Settings
 from service.wiring.parts import kafka_config
 from service.workers.alertmanager import Alertmanager
 
@@ -40,6 +41,14 @@ def _topics(missing: set[str]) -> Finding:
         f"missing: {', '.join(sorted(missing))}",
         "start Watchgate, which makes them if it may, or make them: docs/kafka.md says how",
     )
+
+
+def limits(settings: Settings) -> Iterator[Named]:
+    """Check Redis, if that is where limits are counted."""
+    where = settings.limits
+    if isinstance(where, RedisLimits):
+        found = redis_at(where.url, ca_file=where.ca_file, certificate=where.client_certificate)
+        yield "redis", found
 
 
 async def alertmanagers(settings: Settings) -> AsyncIterator[Named]:
