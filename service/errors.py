@@ -10,6 +10,7 @@
     │   ├── SegmentDamaged     a file of the journal does not hold what was written to it
     │   ├── BadRecord          a record that cannot be read: goes to the dead letters
     │   └── ShipFailed         Kafka did not acknowledge all records: send them again
+    ├── KeysNotRead            the keys that an issuer's tokens are signed with
     ├── ArtefactError          a detector's files are missing, altered or too new
     ├── Refusal                a request that is not served; gateway/problems.py knows the status
     │   ├── InvalidApiKey
@@ -83,6 +84,15 @@ class ShipFailed(EventLogError):
     def __init__(self, reason: str) -> None:
         """Keep the reason, which is a metric label, and nothing of what was to be sent."""
         super().__init__(f"Kafka did not acknowledge the records: {reason}")
+        self.reason = reason
+
+
+class KeysNotRead(WatchgateError):
+    """An issuer's keys could not be read; `reason` comes from a closed set."""
+
+    def __init__(self, reason: str) -> None:
+        """Keep the reason, which is a metric label."""
+        super().__init__(f"the issuer's keys could not be read: {reason}")
         self.reason = reason
 
 

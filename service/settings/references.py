@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from service.core.tiers import unbuilt_safeguards
 from service.settings.answer_windows import check_answer_points, check_answer_windows
+from service.settings.issuers import check_issuers
 from service.settings.mistakes import Mistake
 from service.settings.sections import KafkaLog, KafkaTopics, Settings
 
@@ -102,6 +103,7 @@ CHECKS: Final = (
     Check(frozenset({"operating_points"}), _check_point_names),
     Check(frozenset({"gateway", "console", "ops"}), _check_listeners),
     Check(frozenset({"event_log"}), _check_topics),
+    Check(frozenset({"auth"}), check_issuers),
     Check(frozenset({"models", "upstreams"}), _check_upstreams),
     Check(frozenset({"models"}), _check_tiers),
     Check(frozenset({"models", "operating_points"}), _check_models_of_points),

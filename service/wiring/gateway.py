@@ -50,6 +50,7 @@ from service.telemetry.ops import (
     serve_in_thread,
 )
 from service.telemetry.tracing import Tracer, make_tracer
+from service.wiring.identity import token_verifier
 from service.wiring.parts import SCREENER, SHIPPER, clock, journal_root, make_metrics, own_journal
 from service.wiring.screens import SHIPPED, Detectors, screens_by_model
 from service.wiring.upstreams import balancer_of, checks_of
@@ -98,13 +99,14 @@ async def gateway_of(settings: Settings, detectors: Detectors = SHIPPED) -> Asyn
         contextlib.closing(tracer),
         contextlib.closing(open_store(settings.store.url)) as store,
         own_journal(settings, "gateway", evidence.announce) as journal,
+        token_verifier(settings, metrics) as tokens,
     ):
         evidence.attach(journal)
         upstreams = {u.name: balancer_of(u, meters) for u in settings.upstreams}
         checks = [it for u in settings.upstreams for it in checks_of(u, upstreams[u.name])]
         models = _models(settings, upstreams, screens_by_model(settings, detectors))
         board = SafeguardBoard(models, metrics)
-        authenticator = Authenticator(_pepper(settings, store), meters)
+        authenticator = Authenticator(_pepper(settings, store), meters, tokens)
         recorder = Recorder(evidence, meters)
         pipeline = _pipeline(settings, models, authenticator, board, recorder, tracer)
         watch = _watch(settings, board, authenticator, store, journal, metrics)
