@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import ssl
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -31,14 +32,19 @@ def is_private_way(url: str) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
 
 
-def get(url: str, tls: ssl.SSLContext | None, headers: Mapping[str, str]) -> bytes:
+def get(
+    url: str,
+    tls: ssl.SSLContext | None,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    timeout_s: float = TIMEOUT_S,
+) -> bytes:
     """Return the body at an address, from a thread that may wait.
 
     Raises:
         KeysNotRead: it did not come, was too large, or had another status than 200.
     """
     try:
-        return asyncio.run(_get(urlsplit(url), tls, headers))
+        return asyncio.run(_get(urlsplit(url), tls, headers, timeout_s))
     except TimeoutError:
         raise KeysNotRead("timeout") from None
     except OSError:
@@ -47,8 +53,10 @@ def get(url: str, tls: ssl.SSLContext | None, headers: Mapping[str, str]) -> byt
         raise KeysNotRead("malformed") from None
 
 
-async def _get(url: SplitResult, tls: ssl.SSLContext | None, headers: Mapping[str, str]) -> bytes:
-    async with asyncio.timeout(TIMEOUT_S):
+async def _get(
+    url: SplitResult, tls: ssl.SSLContext | None, headers: Mapping[str, str], timeout_s: float
+) -> bytes:
+    async with asyncio.timeout(timeout_s):
         reader, writer = await asyncio.open_connection(
             url.hostname, url.port or _PORTS[url.scheme], ssl=tls if url.scheme == "https" else None
         )

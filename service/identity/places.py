@@ -8,7 +8,7 @@ from typing import Final
 
 from service.core.jose import read_object
 from service.errors import KeysNotRead
-from service.identity.fetch import MAX_BYTES, get, is_private_way
+from service.identity.fetch import MAX_BYTES, TIMEOUT_S, get, is_private_way
 
 DISCOVERY_PATH: Final = "/.well-known/openid-configuration"
 """OpenID Connect Discovery 1.0, 4."""
@@ -24,10 +24,11 @@ class At:
     url: str
     tls: ssl.SSLContext | None = None
     bearer_file: Path | None = None
+    timeout_s: float = TIMEOUT_S
 
     def __call__(self) -> bytes:
         """Return what is there."""
-        return get(self.url, self.tls, self._headers())
+        return get(self.url, self.tls, self._headers(), self.timeout_s)
 
     def _headers(self) -> dict[str, str]:
         if self.bearer_file is None:
@@ -50,7 +51,7 @@ class Discovered:
 
     def __call__(self) -> bytes:
         """Ask the issuer where its keys are, then return them."""
-        said = get(self.issuer.rstrip("/") + DISCOVERY_PATH, self.tls, {})
+        said = get(self.issuer.rstrip("/") + DISCOVERY_PATH, self.tls)
         try:
             found = read_object(said)
         except ValueError:
@@ -60,7 +61,7 @@ class Discovered:
             raise KeysNotRead("malformed")
         if not is_private_way(url):
             raise KeysNotRead("not_private")
-        return get(url, self.tls, {})
+        return get(url, self.tls)
 
 
 @dataclass(frozen=True, slots=True)

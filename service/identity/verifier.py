@@ -52,10 +52,10 @@ class Verified:
 class TokenVerifier:
     """Verifies tokens. For one thread; it never waits, and reads nothing."""
 
-    def __init__(self, issuers: Iterable[Issuer]) -> None:
+    def __init__(self, issuers: Iterable[Issuer], max_remembered: int = MAX_REMEMBERED) -> None:
         """Trust these issuers."""
         self._issuers = {issuer.trust.issuer: issuer for issuer in issuers}
-        self._verified: Recent[Verified] = Recent(MAX_REMEMBERED)
+        self._verified: Recent[Verified] = Recent(max_remembered)
 
     def verify(self, token: str) -> Verified | TokenDenial:
         """Return what a token proves, or why it never will; ask `Verified.denial_at` each time."""
