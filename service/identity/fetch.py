@@ -86,6 +86,8 @@ async def _read(reader: asyncio.StreamReader) -> bytes:
             raise KeysNotRead("bad_status")
         if len(answer.body) > MAX_BYTES or came > MAX_BYTES + _MAX_FRAMING_BYTES:
             raise KeysNotRead("too_large")
+    if not answer.is_begun:
+        raise KeysNotRead("unreachable")
     return bytes(answer.body)
 
 

@@ -14,6 +14,7 @@ from service.identity.keys import KeySet, PublicKey, read_key_set
 from service.identity.places import Place
 
 _log = logging.getLogger(__name__)
+RETRY_S: Final = 10.0
 _UNREAD: Final = KeySet.of([])
 
 
@@ -24,8 +25,13 @@ class Pace:
     refresh_s: float = 300.0
     max_stale_s: float = 3600.0
     """Keys that could not be read for so long prove nothing."""
-    retry_s: float = 10.0
+    retry_s: float = RETRY_S
     """After a failure, and at the least between two looks, whoever asks for them."""
+
+    @classmethod
+    def of(cls, refresh_s: float, max_stale_s: float) -> Self:
+        """Return a pace whose pauses are 10 s, or `refresh_s` where that is less."""
+        return cls(refresh_s, max_stale_s, min(RETRY_S, refresh_s))
 
 
 class IssuerKeys:

@@ -67,7 +67,7 @@ def _keys(i: int, issuer: IssuerSettings, metrics: Metrics) -> IssuerKeys:
         issuer.name,
         _place(issuer, f"auth.issuers[{i}].ca_file"),
         issuer.algorithms,
-        pace=Pace(refresh_s=issuer.refresh_s, max_stale_s=issuer.max_stale_s),
+        pace=Pace.of(issuer.refresh_s, issuer.max_stale_s),
         on_refresh=_counting(issuer.name, metrics),
     )
 

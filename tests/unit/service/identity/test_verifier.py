@@ -212,7 +212,7 @@ def test_no_bytes_prove_anything_or_end_in_another_error(a: bytes, b: bytes, c: 
     assert isinstance(by.verify(good), TokenDenial)
 
 
-@given(st.integers(min_value=0), st.integers(min_value=0, max_value=255))
+@given(st.integers(min_value=0), st.integers(min_value=0, max_value=254))
 @settings(max_examples=100)
 def test_no_token_with_one_character_changed_proves_anything(at: int, by_how_much: int) -> None:
     token = ED.sign(claims())
