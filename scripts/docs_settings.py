@@ -81,6 +81,8 @@ def _type(schema: dict[str, Any], defs: dict[str, Any]) -> str:
         return ", ".join(code(value) for value in schema["enum"])
     if schema.get("type") == "array" and isinstance(schema.get("items"), dict):
         return f"list of {_type(schema['items'], defs)}"
+    if isinstance(inner := schema.get("additionalProperties"), dict):
+        return f"mapping of text to {_type(inner, defs)}"
     bounds = [words.format(schema[key]) for key, words in _BOUNDS.items() if key in schema]
     return ", ".join([_name(schema), *bounds])
 

@@ -110,7 +110,7 @@ class Refusal(WatchgateError):
 
 
 class InvalidApiKey(Refusal):
-    """No key, or one that is unknown, expired or revoked."""
+    """No key, or one that is unknown, expired or revoked; or a token that proves nothing."""
 
 
 class ModelNotAllowed(Refusal):

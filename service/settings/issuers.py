@@ -14,6 +14,7 @@ def check_issuers(settings: Settings) -> Iterator[Mistake]:
         where = ("auth", "issuers", i)
         yield from _check_twice(settings.auth.issuers[:i], issuer, where)
         yield from _check_place(issuer, where)
+        yield from _check_pace(issuer, where)
         yield from _check_maps(issuer, where)
 
 
@@ -38,6 +39,14 @@ def _check_place(issuer: Issuer, where: Where) -> Iterator[Mistake]:
         yield Mistake((*where, "bearer_file"), "needs jwks_url, the only place where it is shown")
     if issuer.ca_file and issuer.jwks_file:
         yield Mistake((*where, "ca_file"), "is for an address; the keys come from jwks_file")
+
+
+def _check_pace(issuer: Issuer, where: Where) -> Iterator[Mistake]:
+    if issuer.max_stale_s <= issuer.refresh_s:
+        yield Mistake(
+            (*where, "max_stale_s"),
+            "must be over refresh_s: keys would be given up before they are read again",
+        )
 
 
 def _check_maps(issuer: Issuer, where: Where) -> Iterator[Mistake]:

@@ -1,5 +1,8 @@
 """Ids of end users that a project has signed."""
 
+import re
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +15,7 @@ from service.identity.end_users import EndUserVerifier, read_public_key
 from tests.real_parts.jwks import SigningKey, forged, signing_key
 from tests.unit.service.identity.issuers import NOW
 
+ROOT = Path(__file__).resolve().parents[4]
 ED, EC, RSA = signing_key("EdDSA"), signing_key("ES256"), signing_key("RS256")
 
 
@@ -119,3 +123,13 @@ def test_a_key_that_cannot_be_used_is_refused_in_words(pem: str) -> None:
 @settings(max_examples=100)
 def test_no_text_proves_an_id_or_ends_in_another_error(text: str) -> None:
     assert isinstance(ask(text), TokenDenial)
+
+
+def test_the_documents_example_signs_an_id() -> None:
+    text = (ROOT / "docs/identity.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(example, names)  # noqa: S102  (the document's own code)
+    pem = ED.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    token = names["signed_id"]("user-7", pem)
+    assert EndUserVerifier().verify(token, ED.pem, "lab", time.time()) == "user-7"

@@ -1,5 +1,6 @@
 """Settings of issuers: what is right, and what is told of mistakes."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from service.errors import ConfigError
 from service.settings import Settings, load, redacted
 from service.wiring.identity import trust_of
 
+ROOT = Path(__file__).resolve().parents[4]
 ISSUER: dict[str, Any] = {
     "name": "corp",
     "issuer": "https://issuer.example.org/realms/corp",
@@ -97,6 +99,7 @@ def test_algorithms_that_are_no_signatures_cannot_be_set(tmp_path: Path, name: s
         ({"bearer_file": "t"}, "bearer_file", "needs jwks_url"),
         ({"leeway_s": -1}, "leeway_s", "greater than or equal to 0"),
         ({"leeway_s": 301}, "leeway_s", "less than or equal to 300"),
+        ({"max_stale_s": 300}, "max_stale_s", "over refresh_s"),
         ({"max_age_s": 0}, "max_age_s", "greater than 0"),
         ({"projects": {}}, "projects", "required where claims.project is set"),
         ({"projects": ["a/b"]}, "projects.a/b", "the name of a project"),
@@ -127,3 +130,14 @@ def test_an_issuer_comes_once(tmp_path: Path) -> None:
 def test_http_is_enough_on_this_machine(tmp_path: Path) -> None:
     for host in ("127.0.0.1:8000", "localhost", "[::1]:8000"):
         load_with(tmp_path, {**ISSUER, "jwks_url": f"http://{host}/keys"})
+
+
+EXAMPLES = re.findall(
+    r"```yaml\n(.*?)```", (ROOT / "docs/identity.md").read_text(encoding="utf-8"), re.DOTALL
+)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_documents_examples_load(tmp_path: Path, example: str) -> None:
+    issuers = yaml.safe_load(example)["auth"]["issuers"]
+    assert load_with(tmp_path, *issuers).auth.issuers
