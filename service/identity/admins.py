@@ -1,5 +1,6 @@
 """Administrators who come with a token of an issuer of OpenID Connect."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ class OidcAdmin:
 
 
 class OidcAdmins:
-    """Tells administrators by their tokens. For one thread."""
+    """Tells administrators by their tokens. Threads may share it: they take turns."""
 
     def __init__(self, verifier: TokenVerifier, on_denial: Callable[[str], None]) -> None:
         """Trust the issuers that the verifier does, as far as they give roles.
@@ -25,12 +26,14 @@ class OidcAdmins:
         """
         self._verifier = verifier
         self._on_denial = on_denial
+        self._turn = threading.Lock()
 
     def authenticate(self, bearer: str, now: float) -> OidcAdmin | None:
         """Return who shows a token; None: it makes nobody an administrator, or is none."""
         if not looks_like_a_token(bearer):
             return None
-        found = self._find(bearer, now)
+        with self._turn:
+            found = self._find(bearer, now)
         if isinstance(found, TokenDenial):
             self._on_denial(found)
             return None

@@ -7,7 +7,7 @@ from typing import Any, Final
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from service.core.jose import TokenDenial, read_compact
+from service.core.jose import MAX_TOKEN_BYTES, TokenDenial, read_compact
 from service.core.tokens import is_subject, validity_of
 from service.identity.keys import PublicKey
 from service.identity.recent import Recent
@@ -71,6 +71,8 @@ class EndUserVerifier:
         The token is a JWT: `sub` is the id, `aud` "watchgate", `iat` and `exp` at most an hour
         apart; where it has a claim `project`, that must be the caller's. `now` in Unix seconds.
         """
+        if len(token) > MAX_TOKEN_BYTES:
+            return TokenDenial.TOO_LARGE
         digest = _digest(public_key_pem, project, token)
         found: _Signed | TokenDenial | None = self._signed.get(digest)
         if found is None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from service.core.jose import TokenDenial, Unverified, read_compact
+from service.core.jose import MAX_TOKEN_BYTES, TokenDenial, Unverified, read_compact
 from service.core.tokens import Identity, Trust, identify
 from service.identity.jwks import IssuerKeys
 from service.identity.keys import PublicKey
@@ -59,6 +59,8 @@ class TokenVerifier:
 
     def verify(self, token: str) -> Verified | TokenDenial:
         """Return what a token proves, or why it never will; ask `Verified.denial_at` each time."""
+        if len(token) > MAX_TOKEN_BYTES:
+            return TokenDenial.TOO_LARGE
         digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
         found: Verified | TokenDenial | None = self._verified.get(digest)
         if found is None:

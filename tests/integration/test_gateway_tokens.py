@@ -1,9 +1,12 @@
 """Callers who come with a token of an issuer, at a whole gateway."""
 
 import asyncio
+import contextlib
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Final
 
@@ -182,16 +185,34 @@ async def test_an_issuer_that_is_away_at_the_start_keeps_nobody_else_out(
     tmp_path: Path, issuer: IssuerServer
 ) -> None:
     issuer.pages["/keys"] = (503, {}, b"")
-    async with gateway_that_trusts(issuer, tmp_path) as gateway:
+    async with gateway_that_trusts(issuer, tmp_path, refresh_s=1) as gateway:
         assert (await gateway.post(CHAT, chat())).status == 200
         token = issuer.token(team="search-team")
         reply = await gateway.post(CHAT, chat(), key=token)
         assert (reply.status, reply.code) == (503, "safeguard_inactive")
         assert "retry-after" in reply.headers
         assert gateway.metric("auth_failures_total", reason="token_keys_away") == 1
-        assert (
-            gateway.metric("issuer_key_refreshes_total", issuer="corp", outcome="bad_status") == 1
-        )
+        assert gateway.metric("issuer_key_refreshes_total", issuer="corp", outcome="bad_status")
+        del issuer.pages["/keys"]
+        await until(gateway, token, 200)
+
+
+@on_uvloop
+async def test_an_issuer_that_says_nothing_holds_up_no_request(
+    tmp_path: Path, issuer: IssuerServer
+) -> None:
+    gone = threading.Event()
+
+    def say_nothing(to: BaseHTTPRequestHandler) -> None:
+        with contextlib.suppress(OSError):
+            to.connection.recv(1)
+        gone.set()
+
+    issuer.pages["/keys"] = say_nothing
+    async with gateway_that_trusts(issuer, tmp_path) as gateway:
+        assert (await gateway.post(CHAT, chat())).status == 200
+        assert (await ask(gateway, issuer.token(team="search-team")))[0] == 503
+        assert not gone.is_set(), "the gateway has waited for the issuer"
 
 
 @on_uvloop

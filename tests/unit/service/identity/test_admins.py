@@ -1,5 +1,7 @@
 """Administrators by tokens."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from service.core.jose import TokenDenial
 from service.identity.admins import OidcAdmin, OidcAdmins
 from service.identity.verifier import TokenVerifier
@@ -41,3 +43,11 @@ def test_what_is_no_token_is_left_to_others() -> None:
     admins, denials = make()
     assert admins.authenticate("wgadm_0123456789", NOW) is None
     assert denials == []
+
+
+def test_threads_may_ask_at_the_same_time() -> None:
+    admins = OidcAdmins(TokenVerifier([issuer_with(KEY)], max_remembered=1), lambda _: None)
+    tokens = [KEY.sign(claims(sub=f"admin-{i}", roles="wg-admin")) for i in range(4)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda token: admins.authenticate(token, NOW), tokens * 100))
+    assert found == [OidcAdmin(f"oidc:corp/admin-{i}", "admin") for i in range(4)] * 100
