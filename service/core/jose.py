@@ -46,11 +46,14 @@ class TokenDenial(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Unverified:
-    """A token's own words."""
+    """A token's own words, and what is to prove that they are its issuer's."""
 
     algorithm: str
     key_id: str | None
     claims: Mapping[str, Any]
+    signed: bytes
+    """What the signature is of: header and claims as they were written."""
+    signature: bytes
 
 
 def read_compact(token: str) -> Unverified | TokenDenial:
@@ -63,14 +66,22 @@ def read_compact(token: str) -> Unverified | TokenDenial:
         return TokenDenial.TOO_LARGE
     if _COMPACT.fullmatch(token) is None:
         return TokenDenial.MALFORMED
+    signed, _, signature = token.rpartition(".")
+    header, _, claims = signed.partition(".")
     try:
-        header, claims = (read_object(_decoded(part)) for part in token.split(".")[:2])
+        return _read(
+            read_object(_decoded(header)),
+            read_object(_decoded(claims)),
+            signed.encode(),
+            _decoded(signature),
+        )
     except ValueError:
         return TokenDenial.MALFORMED
-    return _read(header, claims)
 
 
-def _read(header: Mapping[str, Any], claims: Mapping[str, Any]) -> Unverified | TokenDenial:
+def _read(
+    header: Mapping[str, Any], claims: Mapping[str, Any], signed: bytes, signature: bytes
+) -> Unverified | TokenDenial:
     algorithm, key_id = header.get("alg"), header.get("kid")
     if not isinstance(algorithm, str):
         return TokenDenial.BAD_ALGORITHM
@@ -78,7 +89,7 @@ def _read(header: Mapping[str, Any], claims: Mapping[str, Any]) -> Unverified | 
         return TokenDenial.MALFORMED
     if key_id is not None and not (isinstance(key_id, str) and len(key_id) <= MAX_KEY_ID_CHARS):
         return TokenDenial.MALFORMED
-    return Unverified(algorithm, key_id, claims)
+    return Unverified(algorithm, key_id, claims, signed, signature)
 
 
 def read_object(data: bytes) -> dict[str, Any]:

@@ -90,7 +90,7 @@ class EndUserVerifier:
             return TokenDenial.UNKNOWN_KEY
         if said.algorithm not in key.algorithms:
             return TokenDenial.BAD_ALGORITHM
-        if not is_signed(token, key, said.algorithm):
+        if not is_signed(said, key):
             return TokenDenial.BAD_SIGNATURE
         return _read(said.claims, project)
 

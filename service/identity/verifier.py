@@ -75,16 +75,16 @@ class TokenVerifier:
             return said
         claimed = said.claims.get("iss")
         issuer = self._issuers.get(claimed) if isinstance(claimed, str) else None
-        return TokenDenial.WRONG_ISSUER if issuer is None else _verify_by(issuer, token, said)
+        return TokenDenial.WRONG_ISSUER if issuer is None else _verify_by(issuer, said)
 
 
-def _verify_by(issuer: Issuer, token: str, said: Unverified) -> Verified | TokenDenial:
+def _verify_by(issuer: Issuer, said: Unverified) -> Verified | TokenDenial:
     if said.algorithm not in issuer.keys.algorithms:
         return TokenDenial.BAD_ALGORITHM
     key = issuer.keys.find(said.key_id, said.algorithm)
     if isinstance(key, TokenDenial):
         return key
-    if not is_signed(token, key, said.algorithm):
+    if not is_signed(said, key):
         return TokenDenial.BAD_SIGNATURE
     identity = identify(issuer.trust, said.claims)
     if isinstance(identity, TokenDenial):
