@@ -14,10 +14,6 @@ class Recent(Generic[T]):
         self._most = most
         self._found: OrderedDict[bytes, T] = OrderedDict()
 
-    def __len__(self) -> int:
-        """Return how many are kept."""
-        return len(self._found)
-
     def get(self, digest: bytes) -> T | None:
         """Return what was put under a digest, if it is still there."""
         found = self._found.get(digest)

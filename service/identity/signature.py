@@ -23,5 +23,5 @@ def is_signed(said: Unverified, key: PublicKey) -> bool:
     algorithm = _ALGORITHMS[said.algorithm]
     try:
         return algorithm.verify(said.signed, algorithm.prepare_key(key.key), said.signature)
-    except (PyJWTError, ValueError):
+    except (PyJWTError, TypeError, ValueError):
         return False
