@@ -10,6 +10,7 @@
     │   ├── SegmentDamaged     a file of the journal does not hold what was written to it
     │   ├── BadRecord          a record that cannot be read: goes to the dead letters
     │   └── ShipFailed         Kafka did not acknowledge all records: send them again
+    ├── KeysNotRead            the keys that an issuer's tokens are signed with
     ├── ArtefactError          a detector's files are missing, altered or too new
     ├── Refusal                a request that is not served; gateway/problems.py knows the status
     │   ├── InvalidApiKey
@@ -92,6 +93,15 @@ class ShipFailed(EventLogError):
         self.reason = reason
 
 
+class KeysNotRead(WatchgateError):
+    """An issuer's keys could not be read; `reason` comes from a closed set."""
+
+    def __init__(self, reason: str) -> None:
+        """Keep the reason, which is a metric label."""
+        super().__init__(f"the issuer's keys could not be read: {reason}")
+        self.reason = reason
+
+
 class ArtefactError(WatchgateError):
     """A detector's files are missing, altered or of another version."""
 
@@ -106,7 +116,7 @@ class Refusal(WatchgateError):
 
 
 class InvalidApiKey(Refusal):
-    """No key, or one that is unknown, expired or revoked."""
+    """No key, or one that is unknown, expired or revoked; or a token that proves nothing."""
 
 
 class AccountSuspended(Refusal):

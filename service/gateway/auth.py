@@ -1,48 +1,113 @@
-"""Who calls: the key of a request, looked up in the snapshot that the process holds."""
+"""Who calls: the key or token of a request, as of the snapshot that the process holds."""
 
-from service.core.callers import Caller, Denial, KeyDigester, authenticate
+import hmac
+from dataclasses import dataclass
+from typing import Final
+
+from service.core.callers import KEY_START, Caller, Denial, KeyDigester, authenticate, caller_in
 from service.core.directory import Snapshot
-from service.errors import InvalidApiKey
+from service.core.jose import TokenDenial
+from service.errors import InvalidApiKey, SafeguardInactive
 from service.gateway.asgi import Fields
 from service.gateway.meters import Meters
+from service.identity.verifier import TokenVerifier, Verified, looks_like_a_token
 
 _SCHEME = b"bearer "
 _NONE = "No API key was given: send 'Authorization: Bearer KEY' or 'x-api-key: KEY'."
-_WORDS = {
+_WORDS: Final[dict[Denial | TokenDenial, str]] = {
     Denial.UNKNOWN: "The API key is not known.",
     Denial.EXPIRED: "The API key has expired.",
     Denial.REVOKED: "The API key was revoked.",
     Denial.DISABLED: "The API key's project, or who it belongs to in it, is disabled.",
+    TokenDenial.TOO_LARGE: "The token is too large: at most 8 KiB are taken.",
+    TokenDenial.MALFORMED: "The token is not a JWT that is taken here.",
+    TokenDenial.BAD_ALGORITHM: "The token's 'alg' is none that its issuer signs with.",
+    TokenDenial.UNKNOWN_KEY: "The token's key is not one of its issuer's, as far as is known yet.",
+    TokenDenial.KEYS_AWAY: (
+        "The safeguard 'authentication' is not active: the keys of the token's issuer "
+        "cannot be read."
+    ),
+    TokenDenial.BAD_SIGNATURE: "The token's signature is not good.",
+    TokenDenial.WRONG_ISSUER: "The token's issuer is not trusted.",
+    TokenDenial.WRONG_AUDIENCE: "The token is meant for another audience.",
+    TokenDenial.EXPIRED: "The token has expired.",
+    TokenDenial.NOT_YET_VALID: "The token is not valid yet.",
+    TokenDenial.TOO_LONG_LIVED: "The token is valid for longer than its issuer's tokens may be.",
+    TokenDenial.CLAIM_REFUSED: "A claim of the token is missing, or has a value not taken here.",
+    TokenDenial.NOT_MAPPED: "The token's claims name no project, or several.",
+    TokenDenial.UNKNOWN_PROJECT: "The token's project is not known.",
 }
+_SUBJECT_CHARS: Final = 16
+"""Of the 64 hexadecimal digits that stand for a token's subject in records."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenProof:
+    """What a token proved, and the id that its subject has as a key: no personal data."""
+
+    verified: Verified
+    key_id: str
+
+
+Proof = bytes | TokenProof
+"""What is kept of what a request shows: the digest of a key, or what its token proved."""
 
 
 class Authenticator:
     """Holds the snapshot; `snapshot` is replaced whole when the store changes."""
 
-    def __init__(self, pepper: bytes, meters: Meters) -> None:
-        """Know nobody yet."""
+    def __init__(self, pepper: bytes, meters: Meters, tokens: TokenVerifier | None = None) -> None:
+        """Know nobody yet; without a verifier tokens are keys that nobody knows."""
         self.snapshot = Snapshot()
         self._digest = KeyDigester(pepper)
         self._meters = meters
+        self._tokens = tokens
 
-    def digest(self, fields: Fields) -> bytes:
-        """Return the digest of the key that a request carries: all that is to be kept of it.
+    def digest(self, fields: Fields) -> Proof:
+        """Return what is to be kept of the key that a request carries: all but the key.
 
         Raises:
-            InvalidApiKey: it carries none.
+            InvalidApiKey: it carries none, or a token that proves nothing.
+            SafeguardInactive: the keys of its token's issuer are not known.
         """
-        return self._digest(self._key(fields).decode("latin-1"))
+        key = self._key(fields).decode("latin-1")
+        if self._tokens and looks_like_a_token(key) and not key.startswith(KEY_START):
+            return self._proof(self._tokens, key)
+        return self._digest(key)
 
-    def authenticate(self, digest: bytes, now: float) -> Caller:
-        """Return whose key has this digest.
+    def authenticate(self, proof: Proof, now: float) -> Caller:
+        """Return who showed it.
 
         Raises:
             InvalidApiKey: it proves nothing.
+            SafeguardInactive: the keys of its token's issuer are not known any more.
         """
-        found = authenticate(self.snapshot, digest, now)
-        if isinstance(found, Denial):
+        found: Caller | Denial | TokenDenial
+        if isinstance(proof, TokenProof):
+            found = self._caller_by_token(proof, now)
+        else:
+            found = authenticate(self.snapshot, proof, now)
+        if isinstance(found, Denial | TokenDenial):
             raise self._denied(found, _WORDS[found])
         return found
+
+    def _proof(self, tokens: TokenVerifier, token: str) -> TokenProof:
+        verified = tokens.verify(token)
+        if isinstance(verified, TokenDenial):
+            raise self._denied(verified, _WORDS[verified])
+        identity = verified.identity
+        named = f"token:{identity.issuer}/{identity.subject}".encode()
+        digest = hmac.digest(self.snapshot.end_user_secret, named, "sha256").hex()
+        return TokenProof(verified, f"jwt:{identity.issuer}:{digest[:_SUBJECT_CHARS]}")
+
+    def _caller_by_token(self, proof: TokenProof, now: float) -> Caller | Denial | TokenDenial:
+        if (denial := proof.verified.denial_at(now)) is not None:
+            return denial
+        identity = proof.verified.identity
+        if identity.project is None:
+            return TokenDenial.NOT_MAPPED
+        found = caller_in(self.snapshot, proof.key_id, identity.project, identity.entitlements)
+        return TokenDenial.UNKNOWN_PROJECT if found is Denial.UNKNOWN else found
 
     def _key(self, fields: Fields) -> bytes:
         """Return the key, which Anthropic's clients send in a field of its own."""
@@ -58,6 +123,7 @@ class Authenticator:
             raise self._denied("malformed", "Authorization and x-api-key hold different keys.")
         return key
 
-    def _denied(self, reason: str, words: str) -> InvalidApiKey:
+    def _denied(self, reason: str, words: str) -> InvalidApiKey | SafeguardInactive:
         self._meters.auth_failure(reason)
-        return InvalidApiKey(words)
+        away = reason == TokenDenial.KEYS_AWAY
+        return SafeguardInactive(words) if away else InvalidApiKey(words)

@@ -8,31 +8,30 @@ from service.core.access import EndUserProof
 from service.core.callers import Caller
 from service.core.directory import Snapshot
 from service.core.end_users import end_user_account
+from service.core.jose import TokenDenial
 from service.core.surfaces.asks import end_user_of
 from service.core.surfaces.shape import Request, Surface
-from service.errors import RateLimitExceeded
+from service.errors import InvalidRequest, RateLimitExceeded
 from service.gateway.asgi import Fields
+from service.identity.verifier import looks_like_a_token
 from service.telemetry.tally import CounterTally
 
 HEADER: Final = b"openai-safety-identifier"
 _HOUR_S: Final = 3600.0
+_JSON_START: Final = "eyJ"
+"""What base64url makes of `{"`: a JWT's header is a JSON object."""
 _MAX_REMEMBERED: Final = 100_000
 _MAX_SEEN: Final = 1_000_000
 
-Verify = Callable[[str, str, str, float], str | None]
-"""(token, public key in PEM, project, now) → the end user that a project signed for; None: it did
+Verify = Callable[[str, str, str, float], str | TokenDenial]
+"""(token, public key in PEM, project, now) → the end user that a project signed for, or why it did
 not."""
-
-
-def nobody_signs(_token: str, _key: str, _project: str, _now: float) -> str | None:
-    """Take no id for signed."""
-    return None
 
 
 class EndUsers:
     """Tells end users apart; `use` is called with each new snapshot."""
 
-    def __init__(self, new: "NewEndUsers", verify: Verify = nobody_signs) -> None:
+    def __init__(self, new: "NewEndUsers", verify: Verify) -> None:
         """Know nobody yet."""
         self._new = new
         self._verify = verify
@@ -50,7 +49,7 @@ class EndUsers:
         """Return the caller as the account that it calls for, and how it told; now in Unix seconds.
 
         Raises:
-            InvalidRequest: the id is no text, empty or too long.
+            InvalidRequest: the id is no text, empty, too long, or signed in vain.
             RateLimitExceeded: the key has brought too many new ids within the hour.
         """
         given = end_user_of(request.fields, surface, head.get(HEADER))
@@ -62,9 +61,20 @@ class EndUsers:
         return known, "signed" if signed else "named"
 
     def _signed(self, caller: Caller, given: str, now: float) -> str | None:
+        """Return whom the project signed for; None: the id is a plain one.
+
+        Raises:
+            InvalidRequest: it is signed, and the signature proves nothing: as a plain id each
+                such token would be another end user.
+        """
         project = self._snapshot.projects.get(caller.project)
         key = project and project.end_user_key
-        return self._verify(given, key, caller.project, now) if key else None
+        if not key or not given.startswith(_JSON_START) or not looks_like_a_token(given):
+            return None
+        found = self._verify(given, key, caller.project, now)
+        if isinstance(found, TokenDenial):
+            raise InvalidRequest(f"The signed id of the end user proves nothing: {found}.")
+        return found
 
     def _known(self, caller: Caller, end_user: str) -> Caller:
         known = self._callers.get((caller.key_id, end_user))

@@ -8,6 +8,7 @@ from service.core.access import standing_of
 from service.core.callers import Caller, Denial, authenticate, caller_in
 from service.core.directory import Snapshot, Standing
 from service.errors import AccountSuspended, InvalidApiKey, Refusal
+from service.gateway.auth import Proof
 from service.gateway.exchange import Exchange
 from service.gateway.passage import Passage
 
@@ -18,7 +19,7 @@ _ENDING = frozenset({Denial.REVOKED, Denial.DISABLED})
 class _Open(NamedTuple):
     passage: Passage
     caller: Caller
-    key_digest: bytes | None
+    proof: Proof | None
 
 
 class OpenAnswers:
@@ -29,10 +30,10 @@ class OpenAnswers:
         self._open: dict[str, _Open] = {}
         self._clock = clock
 
-    def begin(self, passage: Passage, exchange: Exchange, key_digest: bytes | None) -> None:
+    def begin(self, passage: Passage, exchange: Exchange, proof: Proof | None) -> None:
         """Know of an answer that begins."""
         if exchange.model.ends_answers:
-            self._open[exchange.id] = _Open(passage, exchange.caller, key_digest)
+            self._open[exchange.id] = _Open(passage, exchange.caller, proof)
 
     def end(self, exchange_id: str) -> None:
         """Forget an answer that has ended."""
@@ -47,9 +48,9 @@ class OpenAnswers:
 
 
 def _why_ended(snapshot: Snapshot, answer: _Open, now: float) -> Refusal | None:
-    _, caller, digest = answer
-    if digest is not None and digest in snapshot.keys:
-        found = authenticate(snapshot, digest, now)
+    _, caller, proof = answer
+    if isinstance(proof, bytes) and proof in snapshot.keys:
+        found = authenticate(snapshot, proof, now)
     else:  # a token, or a key that was digested anew meanwhile
         found = caller_in(snapshot, caller.key_id, caller.project)
     if isinstance(found, Denial) and found in _ENDING:

@@ -32,7 +32,7 @@ from service.gateway.asgi import (
     read_body,
     send_whole,
 )
-from service.gateway.auth import Authenticator
+from service.gateway.auth import Authenticator, Proof
 from service.gateway.authoriser import Authoriser
 from service.gateway.caps import KeysInFlight
 from service.gateway.denials import Denials
@@ -73,7 +73,7 @@ class Head(msgspec.Struct, eq=False):
     """None where there is none, or one that is not of the standard's form."""
     target: Surface | ModelList | None = None
     """None: nobody has looked yet."""
-    key_digest: bytes | None = None
+    key_digest: Proof | None = None
     """None: nobody has looked yet."""
 
 

@@ -12,6 +12,7 @@ MIB: Final = 1024 * 1024
 Port = Annotated[int, Field(ge=0, le=65535)]
 """0 lets the system choose, which is for tests."""
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,127}$"
+ISSUER_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$"
 HEADER_NAME: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 ORIGIN: Final = r"^(\*|https?://[^/\s?#]+)$"
 URL: Final = r"^https?://[^/\s?#@]+(/[^\s?#]*)?$"
@@ -23,6 +24,7 @@ EXPECTED: Final = {
     "unix:///path/of/socket",
     PREFIX: "up to 64 letters, digits and ._:-, the first a letter or a digit",
     NAME: "up to 128 letters, digits and ._/:@-, the first a letter or a digit",
+    ISSUER_NAME: "up to 32 letters, digits and ._-, the first a letter or a digit",
     HEADER_NAME: "the name of a header",
     ORIGIN: "an origin such as https://app.example.org, without a path, or *",
     URL: "an address such as http://127.0.0.1:8000, with http:// or https://, "

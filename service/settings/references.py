@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from service.core.tiers import TIERS, Safeguard, unbuilt_safeguards
 from service.settings.answer_windows import check_answer_points, check_answer_windows
+from service.settings.issuers import check_issuers
 from service.settings.limits import MemoryLimits, RedisLimits
 from service.settings.mistakes import Mistake
 from service.settings.sections import KafkaLog, KafkaTopics, Settings
@@ -133,6 +134,7 @@ CHECKS: Final = (
     Check(frozenset({"operating_points"}), _check_point_names),
     Check(frozenset({"gateway", "console", "ops"}), _check_listeners),
     Check(frozenset({"event_log"}), _check_topics),
+    Check(frozenset({"auth"}), check_issuers),
     Check(frozenset({"models", "upstreams"}), _check_upstreams),
     Check(frozenset({"models"}), _check_tiers),
     Check(frozenset({"models", "access"}), _check_access),

@@ -18,6 +18,7 @@ from detectors.api import Category, Part
 from service.core.policies import Policy, policy_of
 from service.core.tiers import MAX_TIER
 from service.settings.access import Access
+from service.settings.auth import Auth
 from service.settings.base import (
     BASE_URL,
     MIB,
@@ -152,12 +153,6 @@ class Store(Section):
         if scheme != "sqlite" or not separator or not path:
             raise ValueError("expected sqlite:///PATH")
         return f"sqlite:///{path_from_base(Path(path), info)}"
-
-
-class Auth(Section):
-    """Keys are stored as HMAC-SHA256 under the pepper; without one, a file in data_dir is made."""
-
-    pepper: SecretStr | None = None
 
 
 class Audit(Section):

@@ -1,9 +1,9 @@
 """Every metric, with its help text and labels. docs/metrics.md is made from this file.
 
 Labels come from closed sets alone: models from the registry (unknown: "other"), upstreams and
-their replicas from the settings, surfaces, outcomes, detectors, categories, points' actions,
-reasons; never a user, a key, a path or free text. With PROMETHEUS_MULTIPROC_DIR set, values live in
-files that `watchgate up` merges.
+their replicas and issuers from the settings, surfaces, outcomes, detectors, categories, points'
+actions, reasons; never a user, a key, a path or free text. With PROMETHEUS_MULTIPROC_DIR set,
+values live in files that `watchgate up` merges.
 """
 
 from dataclasses import dataclass
@@ -172,8 +172,18 @@ class Metrics:
             "access_denied_total", "Requests that their caller may not make.", "model", "reason"
         )
         self.auth_failures = make.counter(
-            "auth_failures_total", "Requests without a valid key.", "reason"
+            "auth_failures_total", "Requests without a valid key or token.", "reason"
         )
+        self.issuer_key_refreshes = make.counter(
+            "issuer_key_refreshes_total",
+            "Looks at the keys that an issuer's tokens are signed with, by how they ended.",
+            "issuer", "outcome",
+        )  # fmt: skip
+        self.issuer_keys_read_at = make.gauge(
+            "issuer_keys_read_timestamp_seconds",
+            "Unix time when the keys of an issuer were last read.",
+            "issuer", merge="livemin",
+        )  # fmt: skip
         self.journal_append = make.histogram(
             "journal_append_seconds",
             "Until a record reached the level that its tier names.",

@@ -47,6 +47,7 @@ from service.gateway.quotas import Quotas
 from service.gateway.safeguards import SafeguardBoard, SafeguardWatch
 from service.gateway.server import make_server
 from service.gateway.upstream_health import checking
+from service.identity.end_users import EndUserVerifier
 from service.settings import KafkaLog, Model, Settings
 from service.settings.access import AccessPolicy
 from service.store import Store, load_pepper, open_store
@@ -62,6 +63,7 @@ from service.telemetry.ops import (
     serve_in_thread,
 )
 from service.telemetry.tracing import Tracer, make_tracer
+from service.wiring.identity import token_verifier
 from service.wiring.limits import limiter_of
 from service.wiring.parts import SCREENER, SHIPPER, clock, journal_root, make_metrics, own_journal
 from service.wiring.screens import SHIPPED, Detectors, screens_by_model
@@ -131,13 +133,14 @@ async def _put_together(
         contextlib.closing(tracer),
         contextlib.closing(open_store(settings.store.url)) as store,
         own_journal(settings, "gateway", evidence.announce) as journal,
+        token_verifier(settings, metrics) as tokens,
     ):
         evidence.attach(journal)
         upstreams = {u.name: balancer_of(u, meters) for u in settings.upstreams}
         checks = [it for u in settings.upstreams for it in checks_of(u, upstreams[u.name])]
         models = _models(settings, upstreams, screens_by_model(settings, detectors))
         board = SafeguardBoard(models, metrics)
-        authenticator = Authenticator(_pepper(settings, store), meters)
+        authenticator = Authenticator(_pepper(settings, store), meters, tokens)
         recorder = Recorder(evidence, meters)
         pipeline = _pipeline(settings, models, authenticator, board, recorder, tracer, limiter)
         loop = asyncio.get_running_loop()
@@ -234,7 +237,8 @@ def _pipeline(  # noqa: PLR0913, PLR0917  (one call, right above)
         authenticator=authenticator,
         keys=KeysInFlight(gateway.max_connections_per_key, recorder.meters.requests_limited),
         end_users=EndUsers(
-            NewEndUsers(access.new_end_users_per_hour, recorder.meters.end_users_limited)
+            NewEndUsers(access.new_end_users_per_hour, recorder.meters.end_users_limited),
+            EndUserVerifier().verify,
         ),
         authoriser=Authoriser(networks_of(access.trusted_proxies), on_denied),
         denials=denials,

@@ -2,11 +2,15 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from service.core.directory import Rules
 from service.errors import ConfigError
@@ -358,3 +362,44 @@ async def test_the_audit_log_is_told_all_that_spoke_against_a_request(tmp_path: 
         assert isinstance(first, Denied)
         assert first.reasons == ("model_not_allowed", "tools_not_allowed")
         assert (first.key, first.model, first.surface) == (KEY_ID, MODEL, "chat")
+
+
+def ed25519() -> tuple[Ed25519PrivateKey, str]:
+    """Return a key that a project signs with, and the public one as an administrator has it."""
+    private = Ed25519PrivateKey.generate()
+    pem = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return private, pem.decode()
+
+
+def signed(private: Ed25519PrivateKey, end_user: str, **claims: object) -> str:
+    now = int(time.time())
+    stated = {"sub": end_user, "aud": "watchgate", "iat": now, "exp": now + 600, **claims}
+    return jwt.encode(stated, private, "EdDSA")
+
+
+@on_uvloop
+async def test_where_ids_are_signed_only_the_projects_signature_counts(tmp_path: Path) -> None:
+    private, pem = ed25519()
+    stranger, _ = ed25519()
+    change = setting(access={"tiers": {"0": {"end_users": "signed"}}})
+    async with gateway_before(
+        ANSWERS,
+        folder=tmp_path,
+        change=change,
+        prepare=lambda settings: set_project(settings, end_user_key=pem),
+    ) as gateway:
+        users = {
+            "nobody": None,
+            "plain": "alice",
+            "forged": signed(stranger, "alice"),
+            "expired": signed(private, "alice", exp=int(time.time()) - 60),
+            "another's": signed(private, "alice", project="chat"),
+        }
+        for name, user in users.items():
+            reply = await gateway.post(CHAT, chat(user=user))
+            assert (name, reply.status, reply.code) == (name, 400, "invalid_request")
+        for user in (signed(private, "alice"), signed(private, "alice", jti="2")):
+            assert (await gateway.post(CHAT, chat(user=user))).status == 200
+        opened = [it for it, _ in await gateway.events(4) if isinstance(it, Opened)]
+        assert len({event.account for event in opened}) == 1
+        assert opened[0].account.startswith("project/")

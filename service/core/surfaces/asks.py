@@ -7,7 +7,8 @@ import msgspec
 from service.core.surfaces.shape import UNREADABLE, Fields, Request, Surface, decode_field
 from service.errors import InvalidRequest
 
-MAX_END_USER_CHARS: Final = 512
+MAX_END_USER_CHARS: Final = 2048
+"""An id that is signed takes up to a thousand."""
 
 _int_decoder: Final = msgspec.json.Decoder(int | None)
 _text_decoder: Final = msgspec.json.Decoder(str | None)

@@ -86,7 +86,7 @@ def test_where_a_request_names_its_end_user(
     assert end_user_of(request(**fields).fields, SURFACES[surface], header) == end_user
 
 
-@pytest.mark.parametrize("wrong", ["", "x" * 513, 7, ["a"], {"a": 1}])
+@pytest.mark.parametrize("wrong", ["", "x" * 2049, 7, ["a"], {"a": 1}])
 def test_an_end_user_that_is_no_usable_text_is_refused(wrong: object) -> None:
     with pytest.raises(InvalidRequest) as refused:
         end_user_of(request(user=wrong).fields, CHAT, None)

@@ -1,23 +1,32 @@
-"""Whose key a request carries."""
+"""Whose key or token a request carries."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from service.core.callers import Caller, digest_key
+from service.core.callers import KEY_START, Caller, digest_key
 from service.core.directory import KnownKey, Organisation, Project, Snapshot
-from service.errors import InvalidApiKey
-from service.gateway.auth import Authenticator
+from service.core.jose import TokenDenial
+from service.errors import InvalidApiKey, SafeguardInactive
+from service.gateway.auth import _WORDS, Authenticator, TokenProof
 from service.gateway.meters import Meters
+from service.identity.verifier import Issuer, TokenVerifier
 from service.telemetry.metrics import Metrics
+from tests.real_parts.jwks import signing_key
+from tests.unit.service.identity.issuers import NOW as TOKEN_NOW
+from tests.unit.service.identity.issuers import TRUST, Shelf, claims, issuer_with, keys_of
 
 PEPPER = b"p" * 32
 CALLER = Caller("key_1", "project", "project")
 NOW = 1000.0
 
 
-def make() -> tuple[Authenticator, CollectorRegistry]:
+def make(tokens: TokenVerifier | None = None) -> tuple[Authenticator, CollectorRegistry]:
     registry = CollectorRegistry()
-    authenticator = Authenticator(PEPPER, Meters(Metrics(registry)))
+    authenticator = Authenticator(PEPPER, Meters(Metrics(registry)), tokens)
     known = {
         "good": KnownKey("key_1", "project"),
         "late": KnownKey("key_2", "project", expires_at=NOW),
@@ -26,7 +35,7 @@ def make() -> tuple[Authenticator, CollectorRegistry]:
     authenticator.snapshot = Snapshot(
         keys={digest_key(PEPPER, "sk-" + name): key for name, key in known.items()},
         organisations={"default": Organisation("default")},
-        projects={"project": Project("project")},
+        projects={"project": Project("project"), "search": Project("search")},
     )
     return authenticator, registry
 
@@ -93,3 +102,79 @@ def test_before_the_first_snapshot_nobody_is_known() -> None:
     authenticator = Authenticator(PEPPER, Meters(Metrics(CollectorRegistry())))
     with pytest.raises(InvalidApiKey):
         who(authenticator, {b"authorization": b"Bearer sk-good"})
+
+
+SIGNER = signing_key("ES256")
+
+
+def bearer(token: str) -> dict[bytes, bytes]:
+    return {b"authorization": b"Bearer " + token.encode()}
+
+
+def test_a_token_tells_its_caller_and_its_subject_has_an_id_that_names_nobody() -> None:
+    entitled = {
+        "entitlement": ("team",),
+        "entitlements": {"search-team": frozenset({"named_user"})},
+    }
+    authenticator, _ = make(TokenVerifier([issuer_with(SIGNER, **entitled)]))
+    ids = set()
+    for subject, lives_s in (("alice", 60), ("alice", 90), ("bob", 60)):
+        token = SIGNER.sign(claims(sub=subject, exp=TOKEN_NOW + lives_s))
+        caller = authenticator.authenticate(authenticator.digest(bearer(token)), TOKEN_NOW)
+        assert (caller.project, caller.organisation) == ("search", "default")
+        assert caller.entitlements == {"named_user"}
+        ids.add(caller.key_id)
+    assert len(ids) == 2
+    assert all(re.fullmatch("jwt:corp:[0-9a-f]{16}", id_) for id_ in ids)
+    other = Authenticator(PEPPER, Meters(Metrics(CollectorRegistry())), authenticator._tokens)
+    other.snapshot = Snapshot(end_user_secret=b"of another store")
+    proof = other.digest(bearer(token))
+    assert isinstance(proof, TokenProof)
+    assert proof.key_id not in ids
+
+
+def test_what_a_token_may_reach_is_asked_of_the_current_snapshot() -> None:
+    authenticator, registry = make(TokenVerifier([issuer_with(SIGNER)]))
+    proof = authenticator.digest(bearer(SIGNER.sign(claims())))
+    authenticator.authenticate(proof, TOKEN_NOW)
+    known = authenticator.snapshot
+    for projects, word, reason in (
+        ({"search": Project("search", disabled=True)}, "disabled", "disabled"),
+        ({}, "project is not known", "token_unknown_project"),
+    ):
+        authenticator.snapshot = replace(known, projects=projects)
+        with pytest.raises(InvalidApiKey, match=word):
+            authenticator.authenticate(proof, TOKEN_NOW)
+        labels = {"reason": reason}
+        assert registry.get_sample_value("watchgate_auth_failures_total", labels) == 1
+    authenticator.snapshot = known
+    with pytest.raises(InvalidApiKey, match="expired"):
+        authenticator.authenticate(proof, TOKEN_NOW + 700)
+
+
+def test_while_an_issuers_keys_are_away_its_tokens_may_be_tried_again() -> None:
+    tokens = TokenVerifier([Issuer(TRUST, keys_of(Shelf(SIGNER)))])
+    authenticator, registry = make(tokens)
+    with pytest.raises(SafeguardInactive, match="'authentication'"):
+        authenticator.digest(bearer(SIGNER.sign(claims())))
+    labels = {"reason": "token_keys_away"}
+    assert registry.get_sample_value("watchgate_auth_failures_total", labels) == 1
+
+
+def test_without_issuers_a_token_is_a_key_that_nobody_knows() -> None:
+    authenticator, _ = make()
+    with pytest.raises(InvalidApiKey, match="key is not known"):
+        who(authenticator, bearer(SIGNER.sign(claims())))
+
+
+def test_what_begins_like_a_key_is_never_taken_for_a_token() -> None:
+    authenticator, _ = make(TokenVerifier([issuer_with(SIGNER)]))
+    with pytest.raises(InvalidApiKey, match="key is not known"):
+        who(authenticator, bearer(f"{KEY_START}a.b.c"))
+
+
+@pytest.mark.parametrize("reason", TokenDenial)
+def test_every_reason_is_told_in_words_and_documented(reason: TokenDenial) -> None:
+    assert _WORDS[reason].endswith(".")
+    document = Path(__file__).resolve().parents[4] / "docs/identity.md"
+    assert f"`{reason}`" in document.read_text(encoding="utf-8")

@@ -7,9 +7,10 @@ from prometheus_client import CollectorRegistry
 
 from service.core.callers import Caller
 from service.core.directory import Project, Snapshot
+from service.core.jose import TokenDenial
 from service.core.surfaces import SURFACES
 from service.core.surfaces.shape import parse
-from service.errors import RateLimitExceeded
+from service.errors import InvalidRequest, RateLimitExceeded
 from service.gateway.end_users import HEADER, EndUsers, NewEndUsers
 from service.gateway.meters import Meters
 from service.telemetry.metrics import Metrics
@@ -17,6 +18,8 @@ from service.telemetry.tally import CounterTally
 
 CALLER = Caller("key_1", "search", account="search")
 NOW = 1_000_000.0
+SIGNED = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhbGljZSJ9."
+"""The beginning of what these tests take for a signed id."""
 
 
 def tally() -> CounterTally:
@@ -31,9 +34,9 @@ def identify(end_users: EndUsers, user: str | None, header: str | None = None) -
 
 
 def end_users(key: str | None = None) -> EndUsers:
-    def verify(token: str, pem: str, project: str, now: float) -> str | None:
-        is_signed = token.startswith("signed:") and (pem, project, now) == ("pem", "search", NOW)
-        return token.removeprefix("signed:") if is_signed else None
+    def verify(token: str, pem: str, project: str, now: float) -> str | TokenDenial:
+        is_signed = token.startswith(SIGNED) and (pem, project, now) == ("pem", "search", NOW)
+        return token.removeprefix(SIGNED) if is_signed else TokenDenial.BAD_SIGNATURE
 
     made = EndUsers(NewEndUsers(100, tally()), verify)
     projects = {"search": Project("search", end_user_key=key)}
@@ -64,13 +67,19 @@ def test_an_end_user_is_an_account_within_the_project() -> None:
 
 def test_an_id_that_the_project_signed_for_is_the_same_account_as_the_one_it_names() -> None:
     users = end_users("pem")
-    signed = identify(users, "signed:alice")
+    signed = identify(users, SIGNED + "alice")
     assert signed[1] == "signed"  # type: ignore[index]
     assert account(signed) == account(identify(users, "alice"))
 
 
+def test_an_id_that_is_signed_in_vain_is_refused_and_is_no_plain_id() -> None:
+    forged = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJib2IifQ.Zm9yZ2Vk"
+    with pytest.raises(InvalidRequest, match="proves nothing: token_bad_signature"):
+        identify(end_users("pem"), forged)
+
+
 def test_an_id_is_not_signed_where_the_project_has_no_key_to_sign_with() -> None:
-    assert identify(end_users(), "signed:alice")[1] == "named"  # type: ignore[index]
+    assert identify(end_users(), SIGNED + "alice")[1] == "named"  # type: ignore[index]
 
 
 def test_a_key_may_bring_so_many_new_end_users_an_hour() -> None:

@@ -6,7 +6,7 @@ from service.telemetry.metrics import PREFIX, Metrics
 
 CLOSED_SETS = {
     "action", "category", "detector", "group", "kind", "model", "outcome", "phase", "reason",
-    "replica", "safeguard", "surface", "topic", "upstream",
+    "issuer", "replica", "safeguard", "surface", "topic", "upstream",
 }  # fmt: skip
 
 

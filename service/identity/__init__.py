@@ -1,0 +1,1 @@
+"""Tokens that others sign: issuers of OpenID Connect, and callers for their end users."""
