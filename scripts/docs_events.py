@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, get_args, get_origin
 import msgspec
 
 from scripts.docs_tables import Table, code, sentence
-from service.events import schema
+from service.events import audit, schema
 
 _EVENTS: Final = (
     schema.Opened,
@@ -18,6 +18,8 @@ _EVENTS: Final = (
     schema.Crossing,
     schema.DeadLetter,
     schema.Original,
+    audit.Denied,
+    audit.Anchor,
 )
 _NAMES: Final = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
 

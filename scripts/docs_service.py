@@ -1,10 +1,11 @@
-"""The tables of docs/metrics.md, docs/errors.md, docs/surfaces.md and docs/tiers.md."""
+"""The tables of docs/metrics.md, errors.md, surfaces.md, tiers.md and audit.md."""
 
 from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry
 
 from scripts.docs_tables import Table, code, sentence
+from service.core.audit import Action
 from service.core.surfaces import SURFACES
 from service.core.tiers import BUILT, TIERS, Safeguard, unbuilt_safeguards
 from service.gateway.problems import PROBLEMS
@@ -34,6 +35,11 @@ def errors() -> Sequence[Table]:
         for name, (statuses, type_, whens) in sorted(found.items(), key=lambda it: min(it[1][0]))
     ]
     return [Table(["code", "status", "type", "when"], rows, words="what to do")]
+
+
+def actions() -> Sequence[Table]:
+    """Everything that the audit log tells of."""
+    return [Table(["action"], [[code(it)] for it in Action], words="what was done")]
 
 
 def surfaces() -> Sequence[Table]:

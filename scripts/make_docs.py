@@ -29,6 +29,7 @@ MAKERS: Final[Mapping[str, Callable[[], Sequence[Table | str]]]] = {
     "settings": docs_settings.settings,
     "metrics": docs_service.metrics,
     "errors": docs_service.errors,
+    "actions": docs_service.actions,
     "outcomes": docs_events.outcomes,
     "surfaces": docs_service.surfaces,
     "tiers": docs_service.tiers,

@@ -28,7 +28,7 @@ from service.wiring.parts import (
 from service.wiring.points import points_of
 from service.wiring.worker import Worker
 from service.workers.alerts import AlertSender, Pace
-from service.workers.auditor import DAY_S, Auditor, Shown
+from service.workers.auditor import DAY_S, Auditor, Shown, last_anchored
 from service.workers.coverage import Reconciler, SettlingReader
 from service.workers.enforcer import Enforcer
 from service.workers.screener import Screener
@@ -108,6 +108,7 @@ def _audit(settings: Settings, worker: Worker, journal: Journal) -> None:
         journal,
         clock=clock,
         anchor_every_s=_anchor_every_s(settings),
+        anchored=last_anchored(journal_root(settings) / journal.log),
         shown=Shown(metrics.audit_head, metrics.audit_anchor_age, metrics.audit_breaks),
     )
     worker.loop(AUDITOR, [Topic.AUDIT], auditor, journal, tick=auditor.check)

@@ -6,7 +6,9 @@ write all of it anew; what was told to the event log before stays, and gives the
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import Counter, Gauge
@@ -14,9 +16,10 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from service.core.audit import Action, Entry, Head, follows
-from service.errors import JournalFull
+from service.errors import BadRecord, JournalFull
 from service.events.audit import Anchor, Denied, to_event, to_record
-from service.events.log import EventWriter, Received
+from service.events.journal import read_synced
+from service.events.log import EventWriter, Received, Topic
 from service.store.audit import AuditLog, check_audit_key, head_of, mac_at, read_links
 from service.store.effects import claim_effects
 from service.store.engine import Store
@@ -50,9 +53,12 @@ class Auditor:
         *,
         clock: Callable[[], float],
         anchor_every_s: float = DAY_S,
+        anchored: Head | None = None,
         shown: Shown,
     ) -> None:
-        """Start from the log as it is; `anchor_every_s` is the longest between two anchors.
+        """Follow the log from where it was `anchored` last or, where that is not known, as it is.
+
+        `anchor_every_s` is the longest between two anchors.
 
         Raises:
             ConfigError: the log is under another key.
@@ -69,7 +75,7 @@ class Auditor:
         self._anchored_at = clock()
         with store.read() as connection:
             check_audit_key(connection, key)
-            self._head = head_of(connection)
+            self._head = anchored or head_of(connection)
 
     def handle(self, batch: Sequence[Received]) -> None:
         """Put what was refused into the audit log, each event once however often it comes.
@@ -129,6 +135,17 @@ class Auditor:
             _log.warning("the audit log is not anchored: %s", error)
         else:
             self._anchored, self._anchored_at = self._head, now
+
+
+def last_anchored(folder: Path) -> Head | None:
+    """Return the head that a journal was told last, None where it holds none."""
+    last = None
+    for received in read_synced(folder, Topic.AUDIT):
+        with suppress(BadRecord):  # of a later version: who starts must not stumble over it
+            event = to_event(received.record)
+            if isinstance(event, Anchor):
+                last = Head(event.seq, bytes.fromhex(event.mac))
+    return last
 
 
 def _entry(event: Denied, now: float) -> Entry:

@@ -47,9 +47,14 @@ def test_the_token_is_for_its_owner_alone(one: Installation) -> None:
 
 
 def test_status_shows_workers_models_and_what_their_tiers_require(one: Installation) -> None:
-    until(lambda: len(told(one, "status")["workers"]) == 3)
+    until(lambda: len(told(one, "status")["workers"]) == 4)
     status = told(one, "status")
-    assert [worker["name"] for worker in status["workers"]] == ["coverage", "enforcer", "screener"]
+    assert [worker["name"] for worker in status["workers"]] == [
+        "auditor",
+        "coverage",
+        "enforcer",
+        "screener",
+    ]
     assert [model["name"] for model in status["models"]] == ["fast", "slow"]
     assert "prompt_screen" in status["models"][0]["safeguards"]
     assert status["open_gaps"] == 0

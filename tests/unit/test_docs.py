@@ -12,7 +12,8 @@ from service.settings import Settings, load
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 MADE = {
-    "commands.md", "errors.md", "events.md", "metrics.md", "settings.md", "surfaces.md", "tiers.md",
+    "audit.md", "commands.md", "errors.md", "events.md", "metrics.md", "settings.md", "surfaces.md",
+    "tiers.md",
 }  # fmt: skip
 
 

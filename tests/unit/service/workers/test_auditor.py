@@ -6,15 +6,16 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from sqlalchemy import text
 
-from service.core.audit import Action, Entry
+from service.core.audit import Action, Entry, Head
 from service.core.audit_check import Anchor as Told
 from service.core.audit_check import ChainCheck
 from service.errors import BadRecord, ConfigError, JournalFull
 from service.events.audit import Anchor, Denied, to_event, to_record
+from service.events.journal import Journal, Limits
 from service.events.log import Position, Received, Record, Topic
 from service.store import Store, open_store
 from service.store.audit import AuditLog, read_links
-from service.workers.auditor import ANCHOR_S, DAY_S, Auditor, Shown
+from service.workers.auditor import ANCHOR_S, DAY_S, Auditor, Shown, last_anchored
 
 KEY = b"a key of the chain, long enough"
 NOW = 1_000_000.0
@@ -47,7 +48,13 @@ class Events:
 class Desk:
     """An auditor whose clock the test sets."""
 
-    def __init__(self, store: Store, events: Events | None = None, every_s: float = DAY_S) -> None:
+    def __init__(
+        self,
+        store: Store,
+        events: Events | None = None,
+        every_s: float = DAY_S,
+        anchored: Head | None = None,
+    ) -> None:
         self.now = NOW
         self.store = store
         self.events = events or Events()
@@ -58,6 +65,7 @@ class Desk:
             self.events,
             clock=lambda: self.now,
             anchor_every_s=every_s,
+            anchored=anchored,
             shown=Shown(
                 Gauge("head", "…", registry=self.registry),
                 Gauge("age", "…", registry=self.registry),
@@ -240,6 +248,36 @@ def test_it_is_seen_at_once_when_the_log_does_not_go_on_from_where_it_was(
     assert "run watchgate audit verify" in caplog.text
     desk.check_after(ANCHOR_S)
     assert desk.shown("breaks_total") == 1
+
+
+def test_what_was_changed_while_nobody_followed_the_log_is_seen_at_the_start(store: Store) -> None:
+    record(store, 3)
+    desk = Desk(store)
+    desk.check_after(0)
+    (anchor,) = desk.anchors()
+    record(store, 2)
+    head = Head(anchor.seq, bytes.fromhex(anchor.mac))
+    again = Desk(store, anchored=head)
+    again.check_after(0)
+    assert again.shown("breaks_total") == 0
+    assert [it.seq for it in again.anchors()] == [5]
+
+    with store.begin() as connection:
+        connection.execute(text("DROP TRIGGER audit_no_update"))
+        connection.execute(text("UPDATE audit SET actor = 'x' WHERE seq = 4"))
+    after = Desk(store, anchored=head)
+    after.check_after(0)
+    assert after.shown("breaks_total") == 1
+
+
+def test_the_head_that_a_journal_was_told_last_is_known_again(tmp_path: Path) -> None:
+    folder = tmp_path / "enforcer-0"
+    assert last_anchored(folder) is None
+    journal = Journal(folder, limits=Limits(reserve_bytes=2**20))
+    anchors = [to_record(Anchor(at=NOW, seq=seq, mac=f"{seq:064x}")) for seq in (1, 2, 3)]
+    journal.append_all([*anchors, to_record(denied(1))])
+    assert last_anchored(folder) == Head(3, bytes(31) + b"\x03")
+    journal.close()
 
 
 def test_it_does_not_start_under_another_key(store: Store) -> None:
