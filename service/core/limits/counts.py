@@ -140,7 +140,7 @@ class Counts:
             reservation.is_open = False
             self.is_changed = True
             reserved, second = reservation.tokens, reservation.second
-            used = reserved if tokens is None else tokens
+            used = reserved if tokens is None else max(0, tokens)
             for tally in reservation.tallies:
                 tally.settle(reserved, used, second)
 
