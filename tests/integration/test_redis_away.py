@@ -174,6 +174,38 @@ async def test_a_redis_that_is_away_at_the_start_keeps_no_gateway_from_starting(
             await gateway.limiter.admit(LIMITS, 1, GRAVE)
 
 
+async def test_gateways_are_not_taken_for_dead_when_redis_itself_was_away(tmp_path: Path) -> None:
+    one = (counter(Kind.CONCURRENT, 1),)
+    with redis_server(tmp_path, has_own_clock=True) as server:
+        async with gateway_on(server) as first, gateway_on(server) as second:
+            await first.limiter.admit(one, 1, GRAVE)
+            server.pause()
+            for gateway in (first, second):
+                with pytest.raises(SafeguardInactive):
+                    await gateway.limiter.admit(one, 1, GRAVE)
+            server.set_clock(100)  # over the lease of 60 s
+            server.resume()
+            for gateway in (second, first):
+                await back(gateway)
+            with pytest.raises(RateLimitExceeded):
+                await second.limiter.admit(one, 1, GRAVE)
+            assert first.meters.reservations_returned.total == 0
+            assert second.meters.reservations_returned.total == 0
+
+
+async def test_what_is_no_redis_is_away() -> None:
+    async def speak(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(speak, "127.0.0.1", 0) as other:
+        port = other.sockets[0].getsockname()[1]
+        async with a_gateway(f"redis://127.0.0.1:{port}", "watchgate", share_tiers=(OPEN,)) as it:
+            assert it.limiter.is_away
+            assert await let_in(it, LIMITS, 1) == 1
+
+
 async def test_under_a_flapping_redis_no_slot_is_lost(server: RedisServer) -> None:
     one = (counter(Kind.CONCURRENT, 5), counter(Kind.MONTH, 10_000))
     async with gateway_on(server) as gateway:
