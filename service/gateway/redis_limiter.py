@@ -66,6 +66,7 @@ class RedisLimiter:
         self._link: RedisLink | None = None
         self._connection = 0
         self._permits = 0
+        self._said = ""
         self._unsettled: dict[str, int | None] = {}
         """Settlements that Redis has not acknowledged, oldest first; each may be sent again."""
 
@@ -179,7 +180,7 @@ class RedisLimiter:
                 wait_s = _FIRST_WAIT_S
                 await self._beat(link)
             except (OSError, RedisAway, hiredis.HiredisError) as error:
-                _log.warning("the limits cannot be counted in Redis: %s", _reason(error))
+                self._say(f"the limits cannot be counted in Redis: {_reason(error)}")
             first.set()
             self._link = None
             await asyncio.sleep(wait_s)
@@ -197,8 +198,15 @@ class RedisLimiter:
         for permit_id, tokens in list(self._unsettled.items()):
             self._send_settlement(link, permit_id, tokens)
         self._link = link
+        self._said = ""
         _log.info("the limits are counted in Redis")
         return link
+
+    def _say(self, words: str) -> None:
+        """Warn, of the same once."""
+        if words != self._said:
+            self._said = words
+            _log.warning(words)
 
     async def _beat(self, link: RedisLink) -> None:
         """Give signs of life, and give back what silent gateways have reserved, until it is lost.

@@ -225,8 +225,9 @@ end
 -- Argument: the lease in seconds, and what names of `open` and `returned` start with. Returns how
 -- many reservations of a silent gateway were given back, or -1: this gateway has to join first.
 local function beat()
-  local now, _, _, has_joined = clock()
+  local second, micros, _, has_joined = clock()
   if not has_joined then return -1 end
+  local now = second + micros / 1e6
   local lease_s = tonumber(ARGV[4])
   local last = tonumber(call('HGET', state, 'beat') or now)
   call('HSET', state, 'beat', now)
@@ -242,9 +243,9 @@ end
 
 -- Lets a gateway reserve on this connection, and on none that it had before.
 local function join()
-  local now = clock()
+  local second, micros = clock()
   call('HSET', state, 'gateway:' .. gateway, connection)
-  call('ZADD', gateways, now, gateway)
+  call('ZADD', gateways, second + micros / 1e6, gateway)
   return 1
 end
 

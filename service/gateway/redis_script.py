@@ -65,7 +65,7 @@ class LimitsScript:
 
     def settle(self, connection: int, permit: str, tokens: int | None) -> tuple[Any, ...]:
         """Return the arguments of a settlement."""
-        return self._call("settle", connection, permit, -1 if tokens is None else tokens)
+        return self._call("settle", connection, permit, -1 if tokens is None else max(0, tokens))
 
     def beat(self, connection: int, lease_s: float) -> tuple[Any, ...]:
         """Return the arguments of a sign of life."""

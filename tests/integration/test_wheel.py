@@ -52,6 +52,7 @@ def test_a_wheel_holds_the_c_part_and_is_for_this_machine_and_any_python(tmp_pat
     assert "-py3-none-" in wheel.name
     assert not wheel.name.endswith("-any.whl")
     assert (unpacked(wheel, tmp_path / "tree") / "detectors" / library_name()).exists()
+    assert (tmp_path / "tree" / "service" / "gateway" / "redis_limits.lua").exists()
     assert scores_of(tmp_path / "tree").startswith("native ")
 
 

@@ -53,7 +53,7 @@ class RedisServer:
         program = debian_program("redis-server", "redis-server")
         environment = dict(os.environ)
         if self._has_own_clock:
-            environment["LD_PRELOAD"] = str(_clock_library(self._folder))
+            environment["LD_PRELOAD"] = str(clock_library(self._folder))
             environment["CLOCK_SHIFT"] = str(self._shift)
         with (self._folder / "output.log").open("ab") as output:
             self._process = subprocess.Popen(
@@ -123,7 +123,8 @@ def redis_server(folder: Path, *options: str, has_own_clock: bool = False) -> It
         yield server
 
 
-def _clock_library(folder: Path) -> Path:
+def clock_library(folder: Path) -> Path:
+    """Build what shows its process another time of day, by $CLOCK_SHIFT; takes gcc."""
     library = folder / "shifted_clock.so"
     if not library.exists():
         flags = ["-O2", "-Wall", "-shared", "-fPIC"]

@@ -9,7 +9,7 @@ import msgspec
 
 from service.core.limits.counters import Counter, Counters, Kind
 from service.core.limits.periods import day_ends_at, day_of, month_ends_at, month_of
-from service.core.limits.rates import Rate, Rates, rates_of, tightest
+from service.core.limits.rates import Rate, Rates, rates_of
 from service.core.limits.tallies import Period, Slots, Windows
 from service.core.limits.windows import Window
 
@@ -26,6 +26,10 @@ class Tally(Protocol):
     def wait_s(self, room: int, ticks: float, at: float) -> float: ...  # noqa: D102  (as above)
 
     def reset_s(self, ticks: float, at: float) -> float: ...  # noqa: D102  (as above)
+
+
+Standing = tuple[int, Counter, Tally]
+"""What is left of a counter, and where it is counted."""
 
 
 class _Store(Protocol):
@@ -118,20 +122,24 @@ class Counts:
         """
         second, of = int(ticks), self._of
         self._keep_up(second, at)
-        tallies, left = [], []
-        for counter in counters:
+        tallies: list[Tally] = []
+        of_requests: Standing | None = None
+        of_tokens: Standing | None = None
+        for counter in counters:  # one pass: this is most of what a limit costs
             tally = of[counter.kind].get(counter.id, second)
             tallies.append(tally)
-            left.append(counter.limit - tally.total - (tokens if counter.in_tokens else 1))
-        if left and min(left) < 0:
-            return _refused(counters, tallies, tokens, ticks, at)
-        self.is_changed = True
-        held = []
-        for counter, tally in zip(counters, tallies, strict=True):
-            tally.add(tokens if counter.in_tokens else 1, second)
-            if counter.kind is not Kind.REQUESTS:
-                held.append(tally)
-        rates = _rates(counters, tallies, left, ticks, at)
+            if counter.in_tokens:
+                left = counter.limit - tally.total - tokens
+                if of_tokens is None or left < of_tokens[0]:
+                    of_tokens = left, counter, tally
+            else:
+                left = counter.limit - tally.total - 1
+                if counter.kind is Kind.REQUESTS and (of_requests is None or left < of_requests[0]):
+                    of_requests = left, counter, tally
+            if left < 0:
+                return self._refused(counters, tokens, ticks, at)
+        held = self._count(counters, tallies, tokens, second)
+        rates = Rates(_rate(of_requests, ticks, at), _rate(of_tokens, ticks, at))
         return Reservation(tokens, second, held, rates)
 
     def settle(self, reservation: Reservation, tokens: int | None) -> None:
@@ -140,7 +148,7 @@ class Counts:
             reservation.is_open = False
             self.is_changed = True
             reserved, second = reservation.tokens, reservation.second
-            used = reserved if tokens is None else tokens
+            used = reserved if tokens is None else max(0, tokens)
             for tally in reservation.tallies:
                 tally.settle(reserved, used, second)
 
@@ -173,27 +181,37 @@ class Counts:
             self._day.keep_up(at)
             self._month.keep_up(at)
 
+    def _count(
+        self, counters: Counters, tallies: Sequence[Tally], tokens: int, second: int
+    ) -> Sequence[Tally]:
+        """Count a request, and return what its end will change."""
+        self.is_changed = True
+        held = []
+        for counter, tally in zip(counters, tallies, strict=True):
+            if counter.in_tokens:
+                tally.add(tokens, second)
+                held.append(tally)
+            else:
+                tally.add(1, second)
+                if counter.kind is not Kind.REQUESTS:
+                    held.append(tally)
+        return held
 
-def _rates(
-    counters: Counters, tallies: Sequence[Tally], left: Sequence[int], ticks: float, at: float
-) -> Rates:
-    requests, tokens = [
-        None if i is None else Rate(counters[i].limit, left[i], tallies[i].reset_s(ticks, at))
-        for i in tightest(counters, left)
-    ]
-    return Rates(requests, tokens)
+    def _refused(self, counters: Counters, tokens: int, ticks: float, at: float) -> Refused:
+        """Return which of the counters without room refuses for longest."""
+        refusals = []
+        for counter in counters:
+            tally = self._of[counter.kind].get(counter.id, int(ticks))
+            room = counter.limit - (tokens if counter.in_tokens else 1)
+            if tally.total > room:
+                left, reset_s = counter.limit - tally.total, tally.reset_s(ticks, at)
+                wait_s = tally.wait_s(room, ticks, at) if room >= 0 else None
+                refusals.append(Refused(counter, wait_s, rates_of(counter, left, reset_s)))
+        return max(refusals, key=Refused.length_s)
 
 
-def _refused(
-    counters: Counters, tallies: Sequence[Tally], tokens: int, ticks: float, at: float
-) -> Refused:
-    refusals = [
-        Refused(
-            counter,
-            tally.wait_s(room, ticks, at) if room >= 0 else None,
-            rates_of(counter, counter.limit - tally.total, tally.reset_s(ticks, at)),
-        )
-        for counter, tally in zip(counters, tallies, strict=True)
-        if tally.total > (room := counter.limit - (tokens if counter.in_tokens else 1))
-    ]
-    return max(refusals, key=Refused.length_s)
+def _rate(standing: Standing | None, ticks: float, at: float) -> Rate | None:
+    if standing is None:
+        return None
+    left, counter, tally = standing
+    return Rate(counter.limit, left, tally.reset_s(ticks, at))

@@ -127,3 +127,23 @@ def test_only_what_nobody_foresaw_is_logged_and_without_its_words(
     assert vars(record)["error"] == "ValueError"
     assert vars(record)["exchange_id"] == "ex-1"
     assert "test_problems.py:" in vars(record)["place"]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (errors.RateLimitExceeded("full"), {b"retry-after": b"1"}),
+        (errors.RateLimitExceeded("full", retry_after_s=11.2), {b"retry-after": b"12"}),
+        (errors.RateLimitExceeded("too large", is_final=True), {b"x-should-retry": b"false"}),
+        (
+            errors.BudgetExceeded("used up", retry_after_s=0.2, headers=[(b"x-some", b"1")]),
+            {b"retry-after": b"1", b"x-should-retry": b"false", b"x-some": b"1"},
+        ),
+    ],
+)
+def test_a_limit_says_itself_when_another_try_makes_sense(
+    error: errors.LimitReached, told: dict[bytes, bytes]
+) -> None:
+    headers = dict(problems.error_headers(error))
+    assert headers == {b"content-type": b"application/json", **told}
+    assert problems.problem_of(error).status == 429
