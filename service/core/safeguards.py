@@ -1,6 +1,6 @@
 """Which safeguards are proved active: decisions from facts, nothing else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from service.core.tiers import TIERS, Safeguard
@@ -13,10 +13,13 @@ class Facts:
     journal_accepts: bool
     """The journal has room and has not failed."""
     snapshot_age_s: float | None
-    """Since the store was last heard of; None: never."""
-    max_snapshot_age_s: float
+    """Since the store was last heard of, be it by this process or by the one whose copy it
+    started from; None: never."""
+    staleness_bounds_s: Sequence[float]
+    """How old the word of the store may be, for each tier."""
     screener_silent_s: float | None
-    """Since the screener's last sign of life; None: there was none."""
+    """Since the screener's last sign of life, up to when the store was last heard of: while it is
+    away no sign could be seen. None: there was none."""
     screening_lag_s: float | None
     """Age of the oldest record not known to be screened; None: unknown."""
 
@@ -37,7 +40,9 @@ def _why_inactive(safeguard: Safeguard, tier: int, facts: Facts) -> str | None:
         case Safeguard.EVIDENCE:
             return None if facts.journal_accepts else "the journal takes no new exchange"
         case Safeguard.AUTHENTICATION:
-            return _stale_snapshot(facts)
+            return _NO_SNAPSHOT if facts.snapshot_age_s is None else None
+        case Safeguard.STORE:
+            return _stale_snapshot(tier, facts)
         case Safeguard.PROMPT_SCREEN | Safeguard.ANSWER_SCREEN:
             return _silent_screener(facts)
         case Safeguard.SCREENING_LAG:
@@ -48,11 +53,15 @@ def _why_inactive(safeguard: Safeguard, tier: int, facts: Facts) -> str | None:
             return "this version does not have it"
 
 
-def _stale_snapshot(facts: Facts) -> str | None:
-    if facts.snapshot_age_s is None:
-        return "the store has not been read yet"
-    if facts.snapshot_age_s > facts.max_snapshot_age_s:
-        return f"the store was last heard of {facts.snapshot_age_s:.0f} s ago"
+_NO_SNAPSHOT = "the store has not been read yet"
+
+
+def _stale_snapshot(tier: int, facts: Facts) -> str | None:
+    age_s, bound_s = facts.snapshot_age_s, facts.staleness_bounds_s[tier]
+    if age_s is None:
+        return _NO_SNAPSHOT
+    if age_s > bound_s:
+        return f"the store was last heard of {age_s:.0f} s ago, over the tier's {bound_s:g} s"
     return None
 
 

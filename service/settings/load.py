@@ -43,6 +43,7 @@ def redacted(settings: Settings) -> dict[str, Any]:
     effective = settings.model_dump(mode="json")
     alerts = effective["alerts"]
     alerts["alertmanagers"] = [_PASSWORD.sub(ASTERISKS, url) for url in alerts["alertmanagers"]]
+    effective["store"]["url"] = _PASSWORD.sub(ASTERISKS, effective["store"]["url"])
     return effective
 
 

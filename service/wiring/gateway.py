@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from service.core.screens import ModelScreens
 from service.core.surfaces import SURFACES
-from service.core.tiers import TIERS
+from service.core.tiers import TIERS, staleness_bounds
 from service.errors import BadRecord
 from service.events.journal import Journal, oldest_unread
 from service.events.journal.groups import Group, groups_folder
@@ -35,10 +35,14 @@ from service.gateway.passage import Recorder
 from service.gateway.pipeline import Limits, Pipeline
 from service.gateway.safeguards import SafeguardBoard, SafeguardWatch
 from service.gateway.server import make_server
+from service.gateway.store_watch import StoreWatch
 from service.gateway.upstream_health import checking
 from service.settings import KafkaLog, Settings
-from service.store import Store, load_pepper, open_store
+from service.store import Store, load_pepper
+from service.store.copy import LocalCopy
+from service.store.engine import store_at
 from service.store.pepper import check_pepper
+from service.store.schema import migrate
 from service.telemetry.metrics import Metrics
 from service.telemetry.ops import (
     OpsAddress,
@@ -58,6 +62,8 @@ _YOUNG_OBJECTS: Final = 20_000
 """How many new objects make the garbage collector look at them; Python's own figure is 700."""
 _DRAIN_S: Final = 5.0
 """The longest wait for the journal at the end; it has seldom more than a few commits to make."""
+_WATCH_S: Final = 1.0
+"""Between two looks at the safeguards; more often where the store is asked more often."""
 
 
 def run_gateway(settings: Settings, ops: OpsAddress) -> int:
@@ -96,7 +102,7 @@ async def gateway_of(settings: Settings, detectors: Detectors = SHIPPED) -> Asyn
     tracer = make_tracer("watchgate-gateway")
     with (
         contextlib.closing(tracer),
-        contextlib.closing(open_store(settings.store.url)) as store,
+        contextlib.closing(store_at(settings.store.url)) as store,
         own_journal(settings, "gateway", evidence.announce) as journal,
     ):
         evidence.attach(journal)
@@ -104,15 +110,20 @@ async def gateway_of(settings: Settings, detectors: Detectors = SHIPPED) -> Asyn
         checks = [it for u in settings.upstreams for it in checks_of(u, upstreams[u.name])]
         models = _models(settings, upstreams, screens_by_model(settings, detectors))
         board = SafeguardBoard(models, metrics)
-        authenticator = Authenticator(_pepper(settings, store), meters)
+        pepper = _pepper(settings)
+        store_watch = _store_watch(settings, store, journal, pepper)
+        store_watch.open()
+        authenticator = Authenticator(pepper, meters)
         recorder = Recorder(evidence, meters)
         pipeline = _pipeline(settings, models, authenticator, board, recorder, tracer)
-        watch = _watch(settings, board, authenticator, store, journal, metrics)
-        app = GatewayApp(pipeline, watch, settings.store.poll_s)
+        watch = _watch(settings, board, store_watch, journal, metrics)
+        app = GatewayApp(pipeline, watch, min(_WATCH_S, settings.store.poll_s))
+        store_watch.start(lambda snapshot: setattr(authenticator, "snapshot", snapshot))
         try:
             async with checking(checks):
                 yield Gateway(app, journal, board, registry, meters)
         finally:
+            store_watch.stop()
             await evidence.drain(_DRAIN_S)
             meters.flush()
             for upstream in upstreams.values():
@@ -197,19 +208,26 @@ def _pipeline(  # noqa: PLR0913, PLR0917  (one call, right above)
     )
 
 
-def _pepper(settings: Settings, store: Store) -> bytes:
-    """Return the pepper, which must be the one that the store's keys were made under."""
+def _pepper(settings: Settings) -> bytes:
     secret = settings.auth.pepper.get_secret_value() if settings.auth.pepper else None
-    pepper = load_pepper(settings.data_dir, secret)
-    check_pepper(store, pepper)
-    return pepper
+    return load_pepper(settings.data_dir, secret)
 
 
-def _watch(  # noqa: PLR0913, PLR0917  (one call, right above)
+def _store_watch(settings: Settings, store: Store, journal: Journal, pepper: bytes) -> StoreWatch:
+    """Return the watch of a store whose keys must have been made under this pepper."""
+
+    def prepare() -> None:
+        migrate(store)
+        check_pepper(store, pepper)
+
+    copy = LocalCopy(settings.data_dir / "store-copy" / journal.log, pepper)
+    return StoreWatch(store, prepare, copy, poll_s=settings.store.poll_s, clock=clock)
+
+
+def _watch(
     settings: Settings,
     board: SafeguardBoard,
-    authenticator: Authenticator,
-    store: Store,
+    store_watch: StoreWatch,
     journal: Journal,
     metrics: Metrics,
 ) -> SafeguardWatch:
@@ -217,13 +235,12 @@ def _watch(  # noqa: PLR0913, PLR0917  (one call, right above)
     group = Group(groups_folder(journal_root(settings)), SHIPPER if kafka else SCREENER)
     return SafeguardWatch(
         board=board,
-        authenticator=authenticator,
-        store=store,
+        store=store_watch,
         journal=journal,
         group=group,
         unread_since=_unread_since(journal_root(settings) / journal.log, group),
         screener_reads_kafka=kafka,
-        max_snapshot_age_s=settings.store.max_staleness_s,
+        staleness_bounds_s=staleness_bounds(settings.store.max_staleness_s),
         metrics=metrics,
         clock=clock,
     )
