@@ -1,5 +1,6 @@
 """Which safeguards are proved active: decisions from facts, nothing else."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -39,10 +40,10 @@ def _why_inactive(safeguard: Safeguard, tier: int, facts: Facts) -> str | None:
     match safeguard:
         case Safeguard.EVIDENCE:
             return None if facts.journal_accepts else "the journal takes no new exchange"
-        case Safeguard.AUTHENTICATION:
-            return _NO_SNAPSHOT if facts.snapshot_age_s is None else None
-        case Safeguard.STORE:
-            return _stale_snapshot(tier, facts)
+        case Safeguard.AUTHENTICATION | Safeguard.STORE:
+            is_any_age_good = safeguard is Safeguard.AUTHENTICATION  # it needs to know keys at all
+            bound_s = math.inf if is_any_age_good else facts.staleness_bounds_s[tier]
+            return _stale_snapshot(facts, bound_s)
         case Safeguard.PROMPT_SCREEN | Safeguard.ANSWER_SCREEN:
             return _silent_screener(facts)
         case Safeguard.SCREENING_LAG:
@@ -53,15 +54,14 @@ def _why_inactive(safeguard: Safeguard, tier: int, facts: Facts) -> str | None:
             return "this version does not have it"
 
 
-_NO_SNAPSHOT = "the store has not been read yet"
-
-
-def _stale_snapshot(tier: int, facts: Facts) -> str | None:
-    age_s, bound_s = facts.snapshot_age_s, facts.staleness_bounds_s[tier]
-    if age_s is None:
-        return _NO_SNAPSHOT
-    if age_s > bound_s:
-        return f"the store was last heard of {age_s:.0f} s ago, over the tier's {bound_s:g} s"
+def _stale_snapshot(facts: Facts, bound_s: float) -> str | None:
+    if facts.snapshot_age_s is None:
+        return "the store has not been read yet"
+    if facts.snapshot_age_s > bound_s:
+        return (
+            f"the store was last heard of {facts.snapshot_age_s:.0f} s ago, "
+            f"over the tier's {bound_s:g} s"
+        )
     return None
 
 
