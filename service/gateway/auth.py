@@ -2,12 +2,13 @@
 
 from service.core.callers import Caller, Denial, KeyDigester, authenticate
 from service.core.directory import Snapshot
-from service.errors import InvalidApiKey
+from service.errors import InvalidApiKey, SafeguardInactive
 from service.gateway.asgi import Fields
 from service.gateway.meters import Meters
 
 _SCHEME = b"bearer "
 _NONE = "No API key was given: send 'Authorization: Bearer KEY' or 'x-api-key: KEY'."
+_NOBODY = "The safeguard 'authentication' is not active: the store has not been read yet."
 _WORDS = {
     Denial.UNKNOWN: "The API key is not known.",
     Denial.EXPIRED: "The API key has expired.",
@@ -38,9 +39,12 @@ class Authenticator:
 
         Raises:
             InvalidApiKey: it proves nothing.
+            SafeguardInactive: no key is known so far.
         """
         found = authenticate(self.snapshot, digest, now)
         if isinstance(found, Denial):
+            if self.snapshot.revision < 0:
+                raise SafeguardInactive(_NOBODY)
             raise self._denied(found, _WORDS[found])
         return found
 

@@ -52,7 +52,7 @@ class StoreWatch:
     def __init__(  # noqa: PLR0913  (the store, and the clocks)
         self,
         store: Store,
-        prepare: Callable[[], None],
+        prepare: Callable[[bool], None],
         copy: LocalCopy,
         *,
         poll_s: float,
@@ -60,7 +60,11 @@ class StoreWatch:
         ticks: Callable[[], float] = time.perf_counter,
         moment: Callable[[], Moment] = this_moment,
     ) -> None:
-        """Know nothing yet; `prepare` is what must have been done once before the store is read."""
+        """Know nothing yet.
+
+        `prepare` is what must have been done once before the store is read. It is told whether the
+        store may be a new one: where there is a copy of it, it is away if it cannot be found.
+        """
         self.news = News()
         self._store = store
         self._prepare = prepare
@@ -125,7 +129,7 @@ class StoreWatch:
     def _look(self) -> None:
         asked = self._ticks()
         if not self._prepared:
-            self._prepare()
+            self._prepare(not self._copy.is_there())
             self._prepared = True
         with self._store.read() as connection:
             snapshot = refreshed(connection, self.news.snapshot, self._clock())

@@ -86,6 +86,10 @@ class LocalCopy:
         self._mac = b""
         self._next_s = 0.0
 
+    def is_there(self) -> bool:
+        """Say whether there is one, good or not: then there has been a store."""
+        return self._path.exists()
+
     def save(self, snapshot: Snapshot, heard: Heard) -> None:
         """Keep what a gateway knows, at most every `SAVE_S`: what changed, or else when it heard.
 

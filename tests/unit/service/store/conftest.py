@@ -17,6 +17,7 @@ def store_url(tmp_path: Path) -> str:
 @pytest.fixture
 def empty_url(tmp_path: Path) -> str:
     """A database without tables."""
+    (tmp_path / "empty.db").touch()
     return f"sqlite:///{tmp_path}/empty.db"
 
 

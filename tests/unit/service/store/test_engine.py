@@ -13,7 +13,6 @@ from service.core.callers import Caller, authenticate
 from service.errors import ConfigError
 from service.store import Store, load_snapshot, open_store, revision
 from service.store.audit import AuditLog
-from service.store.engine import store_at
 from service.store.pepper import check_pepper
 from service.store.revision import bump_revision
 from service.store.schema import HEAD, upgrade
@@ -61,7 +60,7 @@ def test_keys_of_the_first_version_are_known_after_the_migration(
 ) -> None:
     assert revision(store) == 1  # asks for the fixture, so that this runs on both databases
     pepper = b"the pepper of version one"
-    old = store_at(empty_url)
+    old = Store(empty_url)
     with old.begin() as connection:
         upgrade(connection, "0001")
         connection.execute(

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from service.errors import StoreUnavailable
 from service.store import Store, open_store, revision
-from service.store.engine import store_at
 from service.store.revision import bump_revision
 
 
@@ -40,8 +40,30 @@ def test_a_file_that_cannot_be_made_is_told_in_words(tmp_path: Path) -> None:
 
 
 def test_a_store_that_nobody_has_used_yet_makes_no_file(tmp_path: Path) -> None:
-    store_at(f"sqlite:///{tmp_path}/later.db").close()
+    Store(f"sqlite:///{tmp_path}/later.db").close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_was_taken_away_is_missed_and_not_made_anew(
+    tmp_path: Path, store: Store
+) -> None:
+    file, aside = tmp_path / "store" / "watchgate.db", tmp_path / "aside.db"
+    file.rename(aside)
+    with pytest.raises(OperationalError, match="there is no file"):
+        revision(store)
+    assert not file.exists()
+    aside.rename(file)
+    assert revision(store) == 1
+
+
+def test_a_file_that_was_put_in_its_place_is_used(tmp_path: Path, store: Store) -> None:
+    other = open_store(f"sqlite:///{tmp_path}/other.db")
+    with other.begin() as connection:
+        bump_revision(connection)
+    other.close()
+    assert revision(store) == 1
+    (tmp_path / "other.db").rename(tmp_path / "store" / "watchgate.db")
+    assert revision(store) == 2
 
 
 def test_migrating_says_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
