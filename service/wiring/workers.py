@@ -54,6 +54,8 @@ def run_screener(settings: Settings, ops: OpsAddress) -> int:
 def run_enforcer(settings: Settings, ops: OpsAddress) -> int:
     """Act on verdicts, reconcile the coverage and send alerts until told to stop."""
     with Worker(ENFORCER, settings, ops) as worker, worker.journal() as journal:
+        if not worker.await_store():  # all that it does is in there
+            return 0
         metrics, store = worker.metrics, worker.store
         enforcer = Enforcer(
             store, clock=clock, on_enforced=lambda action: metrics.enforcements.labels(action).inc()
