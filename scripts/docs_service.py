@@ -60,10 +60,12 @@ def tiers() -> Sequence[Table]:
         required = tier.requires
         lag = "no bound" if tier.max_screening_lag_s is None else f"{tier.max_screening_lag_s:g} s"
         served = "no" if unbuilt_safeguards(tier.number) else "yes"
-        rows.append(
-            [code(f"{tier.number} {tier.name}"), ", ".join(added), tier.evidence, lag, served]
-        )
-    headings = ["tier", "requires, beyond the tier above", "evidence", "screening lag", "served"]
+        stale, name = f"{tier.max_store_staleness_s:g} s", code(f"{tier.number} {tier.name}")
+        rows.append([name, ", ".join(added), tier.evidence, lag, stale, served])
+    headings = [
+        "tier", "requires, beyond the tier above", "evidence", "screening lag", "store heard of",
+        "served",
+    ]  # fmt: skip
     return [Table(headings, rows, words="for")]
 
 

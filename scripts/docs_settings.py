@@ -19,6 +19,7 @@ _JSON_TYPES: Final = {
     "boolean": "true or false",
     "null": "none",
     "array": "list",
+    "object": "mapping",
 }
 _MANY: Final[dict[Any, str]] = {tuple: "[]", dict: ".N"}
 """How the path of one of several sections is written, by the type that holds them."""

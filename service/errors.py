@@ -4,6 +4,7 @@
     ├── ConfigError            the settings are wrong: a line a mistake, with the key's path
     ├── CannotListen           an address is taken, or not of this machine
     ├── AlreadyRunning         another process holds what only one may
+    ├── StoreUnavailable       the store's database cannot be used now
     ├── EventLogError
     │   ├── JournalFull        no room to keep another exchange: refuse it
     │   ├── JournalBroken      a write or sync failed: nothing more is promised
@@ -57,6 +58,10 @@ class CannotListen(WatchgateError):
 
 class AlreadyRunning(WatchgateError):
     """Another process holds what only one may; the message names it."""
+
+
+class StoreUnavailable(WatchgateError):
+    """The store's database is away, or refuses to be used; the message says why."""
 
 
 class EventLogError(WatchgateError):

@@ -1,6 +1,7 @@
 """Which safeguards are proved active: decisions from facts, nothing else."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,10 +15,13 @@ class Facts:
     journal_accepts: bool
     """The journal has room and has not failed."""
     snapshot_age_s: float | None
-    """Since the store was last heard of; None: never."""
-    max_snapshot_age_s: float
+    """Since the store was last heard of, be it by this process or by the one whose copy it
+    started from; None: never."""
+    staleness_bounds_s: Sequence[float]
+    """How old the word of the store may be, for each tier."""
     screener_silent_s: float | None
-    """Since the screener's last sign of life; None: there was none."""
+    """Since the screener's last sign of life, up to when the store was last heard of: while it is
+    away no sign could be seen. None: there was none."""
     screening_lag_s: float | None
     """Age of the oldest record not known to be screened; None: unknown."""
 
@@ -48,8 +52,10 @@ def _why_inactive(safeguard: Safeguard, tier: int, facts: Facts) -> str | None:
     match safeguard:
         case Safeguard.EVIDENCE:
             return None if facts.journal_accepts else "the journal takes no new exchange"
-        case Safeguard.AUTHENTICATION:
-            return _stale_snapshot(facts)
+        case Safeguard.AUTHENTICATION | Safeguard.STORE:
+            is_any_age_good = safeguard is Safeguard.AUTHENTICATION  # it needs to know keys at all
+            bound_s = math.inf if is_any_age_good else facts.staleness_bounds_s[tier]
+            return _stale_snapshot(facts, bound_s)
         case Safeguard.PROMPT_SCREEN | Safeguard.ANSWER_SCREEN:
             return _silent_screener(facts)
         case Safeguard.SCREENING_LAG:
@@ -60,11 +66,14 @@ def _why_inactive(safeguard: Safeguard, tier: int, facts: Facts) -> str | None:
             return "this version does not have it"
 
 
-def _stale_snapshot(facts: Facts) -> str | None:
+def _stale_snapshot(facts: Facts, bound_s: float) -> str | None:
     if facts.snapshot_age_s is None:
         return "the store has not been read yet"
-    if facts.snapshot_age_s > facts.max_snapshot_age_s:
-        return f"the store was last heard of {facts.snapshot_age_s:.0f} s ago"
+    if facts.snapshot_age_s > bound_s:
+        return (
+            f"the store was last heard of {facts.snapshot_age_s:.0f} s ago, "
+            f"over the tier's {bound_s:g} s"
+        )
     return None
 
 

@@ -1,5 +1,6 @@
 """Tiers: what a model's risk asks of the gateway before it may be served. See docs/tiers.md."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Literal
@@ -16,6 +17,7 @@ class Safeguard(StrEnum):
     """A control that can be proved active; the names are metric labels and error texts."""
 
     AUTHENTICATION = "authentication"
+    STORE = "store"
     EVIDENCE = "evidence"
     PARAMETERS = "parameter_allow_list"
     PROMPT_SCREEN = "prompt_screen"
@@ -38,6 +40,7 @@ class Safeguard(StrEnum):
 BUILT: Final = frozenset(
     {
         Safeguard.AUTHENTICATION,
+        Safeguard.STORE,
         Safeguard.EVIDENCE,
         Safeguard.PARAMETERS,
         Safeguard.PROMPT_SCREEN,
@@ -72,10 +75,21 @@ class Tier:
     entitlements: frozenset[str] = frozenset()
     """Those that a caller must have."""
 
+    @property
+    def max_store_staleness_s(self) -> float:
+        """How long a model is served after the store was last heard of, unless settings change it.
+
+        What was revoked or suspended since then is not known.
+        """
+        return _MAX_STORE_STALENESS_S[self.number]
+
+
+_MAX_STORE_STALENESS_S: Final = (86_400.0, 3_600.0, 300.0, 60.0, 60.0)
+
 
 def _tiers() -> tuple[Tier, ...]:
     s = Safeguard
-    open_ = frozenset({s.AUTHENTICATION, s.EVIDENCE, s.PARAMETERS})
+    open_ = frozenset({s.AUTHENTICATION, s.STORE, s.EVIDENCE, s.PARAMETERS})
     baseline = open_ | {s.PROMPT_SCREEN, s.ANSWER_SCREEN, s.CHAT_TEMPLATE, s.SCREENING_LAG}
     elevated = baseline | {s.ANSWER_WINDOW, s.END_USER_IDS, s.ADAPTERS}
     high = elevated | {s.VERIFIED_IDENTITY, s.ACCOUNT_MONITORING, s.REVIEW, s.LEASE}
@@ -102,6 +116,11 @@ def _tiers() -> tuple[Tier, ...]:
 
 
 TIERS: Final = _tiers()
+
+
+def staleness_bounds(changes: Mapping[int, float]) -> Sequence[float]:
+    """Return for each tier how old the word of the store may be, with the changes that are set."""
+    return [changes.get(tier.number, tier.max_store_staleness_s) for tier in TIERS]
 
 
 def unbuilt_safeguards(tier: int) -> list[Safeguard]:

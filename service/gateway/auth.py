@@ -14,6 +14,7 @@ from service.identity.verifier import TokenVerifier, Verified, looks_like_a_toke
 
 _SCHEME = b"bearer "
 _NONE = "No API key was given: send 'Authorization: Bearer KEY' or 'x-api-key: KEY'."
+_NOBODY = "The safeguard 'authentication' is not active: the store has not been read yet."
 _WORDS: Final[dict[Denial | TokenDenial, str]] = {
     Denial.UNKNOWN: "The API key is not known.",
     Denial.EXPIRED: "The API key has expired.",
@@ -80,7 +81,8 @@ class Authenticator:
 
         Raises:
             InvalidApiKey: it proves nothing.
-            SafeguardInactive: the keys of its token's issuer are not known any more.
+            SafeguardInactive: the keys of its token's issuer are not known any more, or no key is
+                known so far.
         """
         found: Caller | Denial | TokenDenial
         if isinstance(proof, TokenProof):
@@ -88,6 +90,8 @@ class Authenticator:
         else:
             found = authenticate(self.snapshot, proof, now)
         if isinstance(found, Denial | TokenDenial):
+            if self.snapshot.revision < 0:
+                raise SafeguardInactive(_NOBODY)
             raise self._denied(found, _WORDS[found])
         return found
 

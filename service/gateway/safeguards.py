@@ -1,25 +1,21 @@
 """Which models may be served now: facts gathered once a second, looked up by each request."""
 
-import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from service.core.directory import Snapshot
 from service.core.safeguards import Facts, inactive_safeguards
 from service.core.tiers import TIERS
 from service.events.journal import Journal
 from service.events.journal.groups import Group
 from service.gateway.exchange import ServedModel
-from service.store.engine import Store
-from service.store.heartbeats import Heartbeat, read_heartbeats
-from service.store.snapshot import load_snapshot, revision
+from service.gateway.store_watch import News, StoreWatch
 from service.telemetry.metrics import Metrics
 
-_log = logging.getLogger(__name__)
-SCREENER: Final = "screener"
+FACTS_S: Final = 15.0
+"""How long facts prove something. They are gathered each second."""
 _UNCHECKED: Final = "The safeguards have not been checked lately."
 _MAX_SAMPLES: Final = 3600
 
@@ -43,8 +39,8 @@ class SafeguardBoard:
     def inactive(self, model: str, now: float) -> str | None:
         """Return why a model may not be served, in words for the caller.
 
-        `now` is of the monotonic clock `ticks`: facts prove something for as long as a snapshot
-        may be old, so that nothing is served on the word of a watch that has stopped.
+        `now` is of the monotonic clock `ticks`: facts prove something for `FACTS_S`, so that
+        nothing is served on the word of a watch that has stopped.
         """
         return self._inactive[model] if now < self._valid_until else _UNCHECKED
 
@@ -69,7 +65,7 @@ class SafeguardBoard:
             self._inactive[name] = (
                 f"The safeguard '{first[0]}' is not active: {first[1]}." if first else None
             )
-        self._valid_until = self._ticks() + facts.max_snapshot_age_s
+        self._valid_until = self._ticks() + FACTS_S
 
 
 class AcknowledgementLag:
@@ -108,7 +104,7 @@ class AcknowledgementLag:
 
 
 class SafeguardWatch:
-    """Gathers the facts, and keeps the board and the keys up to date.
+    """Gathers the facts, and keeps the board up to date.
 
     Durations are of the monotonic clock `ticks`, so that a clock that is set back hides nothing.
     """
@@ -117,13 +113,12 @@ class SafeguardWatch:
         self,
         *,
         board: SafeguardBoard,
-        on_snapshot: Callable[[Snapshot], None],
-        store: Store,
+        store: StoreWatch,
         journal: Journal,
         group: Group,
         unread_since: float | None,
         screener_reads_kafka: bool,
-        max_snapshot_age_s: float,
+        staleness_bounds_s: Sequence[float],
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
         ticks: Callable[[], float] = time.perf_counter,
@@ -131,72 +126,48 @@ class SafeguardWatch:
         """Know nothing yet.
 
         `unread_since` is when the oldest record came, in Unix seconds, that the group had not
-        acknowledged at the start; None: there was none.
+        acknowledged at the start; None: there was none. The bounds are for each tier.
         """
         self._board = board
-        self._on_snapshot = on_snapshot
-        self._revision = -1
         self._store = store
         self._journal = journal
         self._screener_reads_kafka = screener_reads_kafka
-        self._max_snapshot_age_s = max_snapshot_age_s
+        self._staleness_bounds_s = staleness_bounds_s
         self._metrics = metrics
-        self._clock = clock
         self._ticks = ticks
         self._started = ticks()
         age_s = None if unread_since is None else abs(clock() - unread_since)
         since = None if age_s is None else self._started - age_s
         self._lag = AcknowledgementLag(journal, group, since)
-        self._heard_at: float | None = None
-        self._beat: Heartbeat | None = None
-        self._beat_at = 0.0
 
     def check(self) -> None:
-        """Gather the facts once."""
-        self._ask_store()
-        now = self._ticks()
+        """Gather the facts once; what the store says is not asked for here."""
+        now, news = self._ticks(), self._store.news
         lag_s = self._lag.seconds(now)
-        facts = self._facts(now, lag_s)
+        facts = self._facts(now, lag_s, news)
         self._board.update(facts)
         self._metrics.journal_bytes.set(self._journal.used_bytes)
         self._metrics.journal_oldest.set(lag_s)
         self._metrics.screening_lag.set(facts.screening_lag_s or lag_s)
-        self._metrics.snapshot_age.set(now - (self._heard_at or self._started))
+        heard_at = self._started if news.heard_at is None else news.heard_at
+        self._metrics.snapshot_age.set(now - heard_at)
 
-    def _ask_store(self) -> None:
-        try:
-            if revision(self._store) != self._revision:
-                snapshot = load_snapshot(self._store, self._clock())
-                self._on_snapshot(snapshot)
-                self._revision = snapshot.revision
-            with self._store.read() as connection:
-                self._note_beat(read_heartbeats(connection).get(SCREENER))
-            self._heard_at = self._ticks()
-        except Exception as error:  # noqa: BLE001  (whatever the driver raises: the store is away)
-            _log.warning("the store cannot be read: %s", type(error).__name__)
-
-    def _note_beat(self, beat: Heartbeat | None) -> None:
-        """Note when a beat was first seen; of the one found at the start only its clock tells."""
-        if beat is not None and beat != self._beat:
-            age_s = abs(self._clock() - beat.at) if self._heard_at is None else 0.0
-            self._beat_at = self._ticks() - age_s
-        self._beat = beat
-
-    def _facts(self, now: float, lag_s: float) -> Facts:
-        beat = self._beat
-        silent_s = None if beat is None else now - self._beat_at
+    def _facts(self, now: float, lag_s: float, news: News) -> Facts:
         return Facts(
             journal_accepts=self._journal.has_room(),
-            snapshot_age_s=None if self._heard_at is None else now - self._heard_at,
-            max_snapshot_age_s=self._max_snapshot_age_s,
-            screener_silent_s=silent_s,
-            screening_lag_s=self._screening_lag_s(lag_s, silent_s),
+            snapshot_age_s=None if news.heard_at is None else now - news.heard_at,
+            staleness_bounds_s=self._staleness_bounds_s,
+            screener_silent_s=news.silent_s(),
+            screening_lag_s=self._screening_lag_s(now, lag_s, news),
         )
 
-    def _screening_lag_s(self, lag_s: float, silent_s: float | None) -> float | None:
-        """Return what is known: of Kafka the screener alone tells how far behind it is."""
+    def _screening_lag_s(self, now: float, lag_s: float, news: News) -> float | None:
+        """Return what is known: of Kafka the screener alone tells how far behind it is.
+
+        It does so through the store: while that is away, its silence counts as lag.
+        """
         if not self._screener_reads_kafka:
             return lag_s
-        if self._beat is None or silent_s is None:
+        if news.beat is None:
             return None
-        return lag_s + self._beat.lag_s + silent_s
+        return lag_s + news.beat.lag_s + now - news.beat_at

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 from typing import Annotated, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
@@ -51,6 +51,25 @@ def has_host_and_port(url: str) -> str:
         is_usable = False
     if not is_usable:
         raise ValueError("expected a host in ASCII, and a port from 1 to 65535 or none")
+    return url
+
+
+_POSTGRES_OPTIONS: Final = frozenset({"sslmode", "sslrootcert", "sslcert", "sslkey"})
+
+
+def is_postgres(url: str) -> str:
+    """Refuse an address of PostgreSQL that lacks a part, or has options of other kinds than TLS.
+
+    A password among the options would be shown where the one before the @ is not.
+    """
+    has_host_and_port(url)
+    parts = urlsplit(url)
+    if not parts.path.strip("/") or "/" in parts.path[1:] or parts.fragment:
+        raise ValueError("expected the name of a database after the port, as in /watchgate")
+    options = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
+    if options - _POSTGRES_OPTIONS:
+        there_are = ", ".join(sorted(_POSTGRES_OPTIONS))
+        raise ValueError(f"expected no option after the ? but: {there_are}")
     return url
 
 

@@ -45,6 +45,7 @@ def redacted(settings: Settings) -> dict[str, Any]:
     alerts["alertmanagers"] = [_PASSWORD.sub(ASTERISKS, url) for url in alerts["alertmanagers"]]
     if "url" in (limits := effective["limits"]):
         limits["url"] = _PASSWORD.sub(ASTERISKS, limits["url"])
+    effective["store"]["url"] = _PASSWORD.sub(ASTERISKS, effective["store"]["url"])
     return effective
 
 

@@ -27,6 +27,7 @@ from service.settings.base import (
     Port,
     Section,
     has_host_and_port,
+    is_postgres,
     path_from_base,
 )
 from service.settings.limits import MemoryLimits, RedisLimits
@@ -140,19 +141,34 @@ class KafkaLog(Section):
 
 
 class Store(Section):
-    """Keys, alerts and whatever else is asked and changed: an SQLite file."""
+    """Keys, alerts and whatever else is asked and changed: SQLite, or PostgreSQL."""
 
     url: Annotated[str, Field(validate_default=True)] = "sqlite:///var/watchgate.db"
     poll_s: PositiveFloat = 1.0
-    max_staleness_s: PositiveFloat = 60.0
+    max_staleness_s: dict[TierNumber, PositiveFloat] = Field(default_factory=dict)
 
     @field_validator("url")
     @classmethod
-    def _sqlite_from_base(cls, url: str, info: ValidationInfo) -> str:
+    def _has_a_database(cls, url: str, info: ValidationInfo) -> str:
         scheme, separator, path = url.partition(":///")
-        if scheme != "sqlite" or not separator or not path:
-            raise ValueError("expected sqlite:///PATH")
-        return f"sqlite:///{path_from_base(Path(path), info)}"
+        if scheme == "sqlite" and separator and path:
+            return f"sqlite:///{path_from_base(Path(path), info)}"
+        if not url.startswith("postgresql://"):
+            raise ValueError("expected sqlite:///PATH or postgresql://USER:PASSWORD@HOST:PORT/NAME")
+        return is_postgres(url)
+
+    @field_validator("max_staleness_s", mode="before")
+    @classmethod
+    def _one_for_all_tiers(cls, given: Any) -> Any:  # noqa: ANN401  (what was written)
+        if isinstance(given, dict):
+            return given
+        try:
+            seconds = float(given)
+        except (TypeError, ValueError):
+            seconds = 0.0
+        if not seconds > 0:
+            raise ValueError("expected seconds over 0, or a mapping of tiers to seconds")
+        return dict.fromkeys(range(MAX_TIER + 1), seconds)
 
 
 class Audit(Section):

@@ -6,6 +6,6 @@ poll the revision and load a snapshot when it moved. No request waits for the st
 
 from service.store.engine import Store, open_store
 from service.store.pepper import load_pepper
-from service.store.snapshot import load_snapshot, revision
+from service.store.snapshot import load_snapshot, refresh, revision
 
-__all__ = ["Store", "load_pepper", "load_snapshot", "open_store", "revision"]
+__all__ = ["Store", "load_pepper", "load_snapshot", "open_store", "refresh", "revision"]

@@ -33,7 +33,8 @@ def open_gaps(connection: Connection, gaps: Iterable[Gap], now: float) -> int:
         row = insert_into(connection, coverage_gaps).values(
             exchange_id=gap.exchange_id, kind=gap.kind, model=gap.model, first_seen_at=now
         )
-        new += connection.execute(row.on_conflict_do_nothing()).rowcount
+        added = row.on_conflict_do_nothing().returning(coverage_gaps.c.exchange_id)
+        new += len(connection.execute(added).all())
     return new
 
 

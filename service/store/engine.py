@@ -1,31 +1,49 @@
-"""Opening the store, an SQLite file, and its transactions.
+"""Opening the store, SQLite or PostgreSQL, and its transactions.
 
-SQLite keeps a rollback journal, not a write-ahead log: several processes write, and before
-3.51.3 two writers could lose data in WAL mode when it is reset (Debian ships 3.40). Writers
-take their lock when a transaction begins: one that began by reading could not wait for it.
+Writers come one after the other on either: each takes a lock when its transaction begins. So what
+a writer finds is so until it ends, revisions are handed out in the order in which they are
+committed, and code that looks before it inserts needs no other lock. What that costs is in
+docs/store.md.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from sqlite3 import Connection as SqliteConnection
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy import Connection
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
+from service.errors import StoreUnavailable
+from service.store.postgres import postgres_engines
 from service.store.schema import migrate
+from service.store.sqlite import file_of, make_private_file, sqlite_engines
 
-BUSY_TIMEOUT_S: Final = 10.0
+UNREACHABLE: Final = (SQLAlchemyError, OSError)
+"""What it raises to use a store that is away."""
 
 
 class Store:
-    """A database with today's tables. Threads may share it; processes open their own."""
+    """A database. Threads may share it; processes open their own."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._reading = engine
-        self._writing = engine.execution_options(watchgate_writes=True)
+    def __init__(self, url: str) -> None:
+        """Take the address, `sqlite:///PATH` or `postgresql://…`; the store may be away so far."""
+        self._url = make_url(url)
+        self._is_file = self._url.get_backend_name() == "sqlite"
+        engines = sqlite_engines if self._is_file else postgres_engines
+        self._reading, self._writing = engines(self._url)
+
+    def prepare(self, *, may_be_new: bool = True) -> None:
+        """Bring the tables up to date, in a file that is made if it is SQLite's and may be new.
+
+        Any number of processes may do so at the same time.
+
+        Raises:
+            ConfigError: the database was made by a newer version of Watchgate.
+        """
+        if self._is_file and may_be_new:
+            make_private_file(file_of(self._url))
+        migrate(self)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -45,43 +63,24 @@ class Store:
 
 
 def open_store(url: str) -> Store:
-    """Open the database of `sqlite:///PATH`, made if it is new, and bring its tables up to date.
-
-    Any number of processes may do so at the same time.
+    """Return the store at an address, prepared for use.
 
     Raises:
         ConfigError: the database was made by a newer version of Watchgate.
+        StoreUnavailable: it cannot be used now.
     """
-    store = Store(_sqlite_engine(make_url(url)))
+    store = Store(url)
     try:
-        migrate(store)
+        store.prepare()
+    except UNREACHABLE as error:
+        store.close()
+        raise StoreUnavailable(f"store.url: the database cannot be used: {_why(error)}") from error
     except BaseException:
         store.close()
         raise
     return store
 
 
-def _sqlite_engine(url: URL) -> Engine:
-    if url.database:
-        _make_private_file(Path(url.database))
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
-    event.listen(engine, "connect", _set_up_connection)
-    event.listen(engine, "begin", _begin)
-    return engine
-
-
-def _make_private_file(path: Path) -> None:
-    """SQLite gives its journal the mode of the database, so this is enough for both."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-
-
-def _set_up_connection(connection: SqliteConnection, _record: Any) -> None:  # noqa: ANN401
-    connection.isolation_level = None  # the driver would begin transactions by rules of its own
-    for pragma in ("journal_mode = DELETE", "synchronous = FULL", "foreign_keys = ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("watchgate_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+def _why(error: Exception) -> str:
+    """Return the driver's words, without the statement that SQLAlchemy adds to them."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())

@@ -1,6 +1,6 @@
-"""Bringing the tables up to date: Alembic, in one transaction, one process at a time.
+"""Bringing the tables up to date: Alembic, in one transaction that may write.
 
-SQLite's writers exclude each other; another database would need a lock of its own here.
+Such transactions come one after the other, so one process migrates and the others find it done.
 """
 
 from contextlib import AbstractContextManager
@@ -46,7 +46,7 @@ def migrate(store: Opens) -> None:
                 f"knows up to {HEAD}; run the newer version",
             )
         if found != HEAD:
-            _upgrade(connection)
+            upgrade(connection)
 
 
 def _version(connection: Connection) -> str | None:
@@ -55,11 +55,12 @@ def _version(connection: Connection) -> str | None:
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def _upgrade(connection: Connection) -> None:
+def upgrade(connection: Connection, to: str = "head") -> None:
+    """Run the migrations up to one, in the transaction that is open."""
     from alembic import command  # noqa: PLC0415  (0.1 s that only a migration should cost)
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)

@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import threading
 from importlib.metadata import version
 
 import uvicorn
@@ -12,7 +13,7 @@ from service.console.guard import TokenGuard
 from service.core.tiers import TIERS, Safeguard
 from service.errors import ConfigError
 from service.settings import Model, Settings
-from service.store import Store, open_store
+from service.store import Store
 from service.store.revision import current_revision
 from service.store.secret_file import secret_in
 from service.telemetry.ops import (
@@ -25,7 +26,7 @@ from service.telemetry.ops import (
     ops_server,
     serve_in_thread,
 )
-from service.wiring.parts import clock, make_metrics
+from service.wiring.parts import clock, is_prepared, make_metrics, prepare_later
 
 TOKEN_FILE = "admin-token"  # noqa: S105  (its name)
 MIN_TOKEN_BYTES = 32
@@ -39,7 +40,11 @@ def run_console(settings: Settings, ops: OpsAddress) -> int:
         ConfigError: the token cannot be read or made, or is too short.
     """
     registry, metrics = make_metrics()
-    with contextlib.closing(open_store(settings.store.url)) as store:
+    with contextlib.closing(Store(settings.store.url)) as store:
+        if not is_prepared(store):
+            later = threading.Thread(target=prepare_later, args=(store, threading.Event()))
+            later.daemon = True
+            later.start()
         desk = Desk(store, [_known(m) for m in settings.models], version("watchgate"), clock)
         refused = metrics.auth_failures.labels("admin_token")
         app = TokenGuard(make_admin_app(desk), admin_token(settings), refused.inc)

@@ -5,7 +5,7 @@ import contextlib
 import gc
 import secrets
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -18,10 +18,9 @@ from service.core.access import ModelTerms
 from service.core.access import Reason as DenyReason
 from service.core.addresses import networks_of
 from service.core.callers import Caller
-from service.core.directory import Snapshot
 from service.core.screens import ModelScreens
 from service.core.surfaces import SURFACES
-from service.core.tiers import TIERS
+from service.core.tiers import TIERS, staleness_bounds
 from service.errors import BadRecord
 from service.events.journal import Journal, oldest_unread
 from service.events.journal.groups import Group, groups_folder
@@ -46,11 +45,13 @@ from service.gateway.pipeline import Limits, Pipeline
 from service.gateway.quotas import Quotas
 from service.gateway.safeguards import SafeguardBoard, SafeguardWatch
 from service.gateway.server import make_server
+from service.gateway.store_watch import StoreWatch
 from service.gateway.upstream_health import checking
 from service.identity.end_users import EndUserVerifier
 from service.settings import KafkaLog, Model, Settings
 from service.settings.access import AccessPolicy
-from service.store import Store, load_pepper, open_store
+from service.store import Store, load_pepper
+from service.store.copy import LocalCopy
 from service.store.pepper import check_pepper
 from service.telemetry.metrics import Metrics
 from service.telemetry.ops import (
@@ -73,6 +74,8 @@ _YOUNG_OBJECTS: Final = 20_000
 """How many new objects make the garbage collector look at them; Python's own figure is 700."""
 _DRAIN_S: Final = 5.0
 """The longest wait for the journal at the end; it has seldom more than a few commits to make."""
+_WATCH_S: Final = 1.0
+"""Between two looks at the safeguards; more often where the store is asked more often."""
 
 
 def run_gateway(settings: Settings, ops: OpsAddress) -> int:
@@ -131,7 +134,7 @@ async def _put_together(
     tracer = make_tracer("watchgate-gateway")
     with (
         contextlib.closing(tracer),
-        contextlib.closing(open_store(settings.store.url)) as store,
+        contextlib.closing(Store(settings.store.url)) as store,
         own_journal(settings, "gateway", evidence.announce) as journal,
         token_verifier(settings, metrics) as tokens,
     ):
@@ -140,20 +143,20 @@ async def _put_together(
         checks = [it for u in settings.upstreams for it in checks_of(u, upstreams[u.name])]
         models = _models(settings, upstreams, screens_by_model(settings, detectors))
         board = SafeguardBoard(models, metrics)
-        authenticator = Authenticator(_pepper(settings, store), meters, tokens)
+        pepper = _pepper(settings)
+        store_watch = _store_watch(settings, store, journal, pepper)
+        store_watch.open()
+        authenticator = Authenticator(pepper, meters, tokens)
         recorder = Recorder(evidence, meters)
         pipeline = _pipeline(settings, models, authenticator, board, recorder, tracer, limiter)
-        loop = asyncio.get_running_loop()
-
-        def use(snapshot: Snapshot) -> None:
-            loop.call_soon_threadsafe(pipeline.use, snapshot)
-
-        watch = _watch(settings, board, use, store, journal, metrics)
-        app = GatewayApp(pipeline, watch, settings.store.poll_s)
+        watch = _watch(settings, board, store_watch, journal, metrics)
+        app = GatewayApp(pipeline, watch, min(_WATCH_S, settings.store.poll_s))
+        store_watch.start(pipeline.use)
         try:
             async with checking(checks):
                 yield Gateway(app, journal, board, registry, meters)
         finally:
+            store_watch.stop()
             await evidence.drain(_DRAIN_S)
             meters.flush()
             for upstream in upstreams.values():
@@ -253,19 +256,26 @@ def _pipeline(  # noqa: PLR0913, PLR0917  (one call, right above)
     )
 
 
-def _pepper(settings: Settings, store: Store) -> bytes:
-    """Return the pepper, which must be the one that the store's keys were made under."""
+def _pepper(settings: Settings) -> bytes:
     secret = settings.auth.pepper.get_secret_value() if settings.auth.pepper else None
-    pepper = load_pepper(settings.data_dir, secret)
-    check_pepper(store, pepper)
-    return pepper
+    return load_pepper(settings.data_dir, secret)
 
 
-def _watch(  # noqa: PLR0913, PLR0917  (one call, right above)
+def _store_watch(settings: Settings, store: Store, journal: Journal, pepper: bytes) -> StoreWatch:
+    """Return the watch of a store whose keys must have been made under this pepper."""
+
+    def prepare(may_be_new: bool) -> None:
+        store.prepare(may_be_new=may_be_new)
+        check_pepper(store, pepper)
+
+    copy = LocalCopy(settings.data_dir / "store-copy" / journal.log, pepper)
+    return StoreWatch(store, prepare, copy, poll_s=settings.store.poll_s, clock=clock)
+
+
+def _watch(
     settings: Settings,
     board: SafeguardBoard,
-    on_snapshot: Callable[[Snapshot], None],
-    store: Store,
+    store_watch: StoreWatch,
     journal: Journal,
     metrics: Metrics,
 ) -> SafeguardWatch:
@@ -273,13 +283,12 @@ def _watch(  # noqa: PLR0913, PLR0917  (one call, right above)
     group = Group(groups_folder(journal_root(settings)), SHIPPER if kafka else SCREENER)
     return SafeguardWatch(
         board=board,
-        on_snapshot=on_snapshot,
-        store=store,
+        store=store_watch,
         journal=journal,
         group=group,
         unread_since=_unread_since(journal_root(settings) / journal.log, group),
         screener_reads_kafka=kafka,
-        max_snapshot_age_s=settings.store.max_staleness_s,
+        staleness_bounds_s=staleness_bounds(settings.store.max_staleness_s),
         metrics=metrics,
         clock=clock,
     )

@@ -1,8 +1,10 @@
 """The parts that processes share, made from the settings."""
 
+import logging
 import os
 import re
 import socket
+import threading
 import time
 import zlib
 from collections.abc import Collection, Iterator, Sequence
@@ -18,6 +20,8 @@ from service.events.kafka.reader import KafkaReader
 from service.events.log import Durability, EventReader, Topic
 from service.events.schema import interrupted, to_record
 from service.settings import KafkaLog, Settings
+from service.store import Store
+from service.store.engine import UNREACHABLE
 from service.telemetry.metrics import Metrics
 
 SCREENER = "screener"
@@ -27,6 +31,8 @@ AUDITOR = "auditor"
 SHIPPER = "shipper"
 
 clock = time.time
+_log = logging.getLogger(__name__)
+_STORE_PAUSE_S = 1.0
 
 
 def journal_root(settings: Settings) -> Path:
@@ -147,3 +153,23 @@ def is_supervised() -> bool:
 
 def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
+
+
+def is_prepared(store: Store) -> bool:
+    """Prepare the store for use; False: it is away.
+
+    Raises:
+        ConfigError: the database was made by a newer version of Watchgate.
+    """
+    try:
+        store.prepare()
+    except UNREACHABLE as error:
+        _log.warning("the store cannot be used: %s", type(error).__name__)
+        return False
+    return True
+
+
+def prepare_later(store: Store, stop: threading.Event) -> None:
+    """Prepare a store that is away once it is there, unless told to stop before that."""
+    while not (stop.wait(_STORE_PAUSE_S) or is_prepared(store)):
+        pass

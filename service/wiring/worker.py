@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.events.journal import Journal
 from service.events.log import EventReader, Received, Topic
 from service.settings import Settings
-from service.store import Store, open_store
+from service.store import Store
 from service.telemetry.metrics import Metrics
 from service.telemetry.ops import (
     OpsAddress,
@@ -22,7 +22,14 @@ from service.telemetry.ops import (
     ops_server,
     serve_in_thread,
 )
-from service.wiring.parts import clock, make_metrics, own_journal, reader_of
+from service.wiring.parts import (
+    clock,
+    is_prepared,
+    make_metrics,
+    own_journal,
+    prepare_later,
+    reader_of,
+)
 from service.workers.loop import Handler, Loop
 from service.workers.progress import Progress, Pulse
 
@@ -36,7 +43,7 @@ class Worker:
     """One worker process."""
 
     def __init__(self, role: str, settings: Settings, ops: OpsAddress) -> None:
-        """Open the store; nothing runs yet."""
+        """Take up the store; nothing runs yet, and it may be away."""
         self._role = role
         self._settings = settings
         self._ops = ops
@@ -46,8 +53,10 @@ class Worker:
         self._failed = False
         self._threads: list[threading.Thread] = []
         self._resources = contextlib.ExitStack()
-        self.store: Store = open_store(settings.store.url)
+        self.store = Store(settings.store.url)
         self._resources.callback(self.store.close)
+        if not is_prepared(self.store):
+            self.add(lambda stop: prepare_later(self.store, stop))
         self._pulse = Pulse(self.store, clock)
         self.add(self._pulse.run)
 
@@ -62,6 +71,16 @@ class Worker:
     def __exit__(self, *exception: object) -> None:
         """Close what was opened."""
         self._resources.close()
+
+    def await_store(self) -> bool:
+        """Wait until the store can be used; False: told to stop before that.
+
+        Raises:
+            ConfigError: the database was made by a newer version of Watchgate.
+        """
+        if not is_prepared(self.store):
+            prepare_later(self.store, self._stop)
+        return not self._stop.is_set()
 
     def journal(self) -> contextlib.AbstractContextManager[Journal]:
         """Open the journal that this worker appends to."""

@@ -63,6 +63,8 @@ def run_enforcer(settings: Settings, ops: OpsAddress) -> int:
         ConfigError: the key of the audit log is not the one that the log is under.
     """
     with Worker(ENFORCER, settings, ops) as worker, worker.journal() as journal:
+        if not worker.await_store():  # all that it does is in there
+            return 0
         metrics, store = worker.metrics, worker.store
         enforcer = Enforcer(
             store, clock=clock, on_enforced=lambda action: metrics.enforcements.labels(action).inc()

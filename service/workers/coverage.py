@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from detectors.api import Part
@@ -30,7 +30,12 @@ _KINDS: Final = (UNRECORDED, UNSCREENED)
 class Reconciler:
     """Handles records of all topics that say what became of an exchange."""
 
-    transient: tuple[type[Exception], ...] = (OperationalError, InterfaceError, PoolTimeoutError)
+    transient: tuple[type[Exception], ...] = (
+        OperationalError,
+        InterfaceError,
+        InternalError,  # PostgreSQL while it is a standby
+        PoolTimeoutError,
+    )
 
     def __init__(
         self,

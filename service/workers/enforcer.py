@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from service.core.alerts import Occurrence, fingerprint, labels_of
@@ -26,7 +26,12 @@ PRUNE_EVERY_S: Final = 3600.0
 class Enforcer:
     """Handles records of the topic of verdicts; each verdict id has its effect once, ever."""
 
-    transient: tuple[type[Exception], ...] = (OperationalError, InterfaceError, PoolTimeoutError)
+    transient: tuple[type[Exception], ...] = (
+        OperationalError,
+        InterfaceError,
+        InternalError,  # PostgreSQL while it is a standby
+        PoolTimeoutError,
+    )
     """What no record is to blame for: the store is away."""
 
     def __init__(

@@ -1,20 +1,23 @@
-"""Readers and writers of one SQLite file, which wait for each other instead of failing."""
+"""Readers and writers of one store, which wait for each other instead of failing."""
 
 import threading
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from service.store import open_store, revision
+from service.core.directory import Snapshot
+from service.store import Store, load_snapshot, open_store, refresh, revision
+from service.store.owners import Origin, make_project
 from service.store.revision import bump_revision, current_revision
 
 TIMEOUT_S = 30.0
 
 
 @pytest.mark.parametrize("ending", ["commit", "rollback"])
-def test_a_writer_waits_for_another_and_then_sees_what_it_did(tmp_path: Path, ending: str) -> None:
-    url = f"sqlite:///{tmp_path}/watchgate.db"
-    one, other = open_store(url), open_store(url)
+def test_a_writer_waits_for_another_and_then_sees_what_it_did(
+    empty_store_url: str, ending: str
+) -> None:
+    one, other = open_store(empty_store_url), open_store(empty_store_url)
     begun = threading.Event()
     seen: list[int] = []
 
@@ -40,9 +43,8 @@ def test_a_writer_waits_for_another_and_then_sees_what_it_did(tmp_path: Path, en
     other.close()
 
 
-def test_a_long_reader_sees_one_state_and_a_writer_waits_for_it(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/watchgate.db"
-    reader, writer = open_store(url), open_store(url)
+def test_a_long_reader_sees_one_state_whatever_is_written(empty_store_url: str) -> None:
+    reader, writer = open_store(empty_store_url), open_store(empty_store_url)
     changed = threading.Event()
 
     def write() -> None:
@@ -61,3 +63,35 @@ def test_a_long_reader_sees_one_state_and_a_writer_waits_for_it(tmp_path: Path) 
     assert revision(reader) == 2
     reader.close()
     writer.close()
+
+
+def test_revisions_become_visible_in_the_order_in_which_they_were_handed_out(
+    empty_store_url: str,
+) -> None:
+    stores = [open_store(empty_store_url) for _ in range(3)]
+    origin = Origin(1.0, "tests")
+    stop = threading.Event()
+
+    def write(store: Store, name: str) -> None:
+        for number in range(20):
+            with store.begin() as connection:
+                make_project(connection, f"{name}-{number}", origin)
+                make_project(connection, f"shared-{number}", origin)
+
+    def watch() -> list[Snapshot]:
+        seen = [load_snapshot(stores[2], 0.0)]
+        while not stop.is_set():
+            seen.append(refresh(stores[2], seen[-1], 0.0))
+        return [*seen, refresh(stores[2], seen[-1], 0.0)]
+
+    with ThreadPoolExecutor(3) as threads:
+        watching = threads.submit(watch)
+        writing = [threads.submit(write, store, f"p{i}") for i, store in enumerate(stores[:2])]
+        for one in writing:
+            one.result(TIMEOUT_S)
+        stop.set()
+        last = watching.result(TIMEOUT_S)[-1]
+    assert last.projects == load_snapshot(stores[2], 0.0).projects
+    assert len(last.projects) == 60
+    for store in stores:
+        store.close()

@@ -89,10 +89,9 @@ def _let_go(processes: Sequence["subprocess.Popen[str]"]) -> list[str]:
     return [process.communicate(timeout=TIMEOUT_S)[0] for process in processes]
 
 
-def test_a_new_store_is_opened_by_several_at_once(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/new/watchgate.db"
-    assert run_at_once(OPEN, url) == ["1\n"] * PROCESSES
-    assert run_at_once(OPEN, url) == ["1\n"] * PROCESSES
+def test_a_new_store_is_opened_by_several_at_once(empty_store_url: str) -> None:
+    assert run_at_once(OPEN, empty_store_url) == ["1\n"] * PROCESSES
+    assert run_at_once(OPEN, empty_store_url) == ["1\n"] * PROCESSES
 
 
 def test_the_pepper_is_made_once_by_several_at_once(tmp_path: Path) -> None:
@@ -101,15 +100,18 @@ def test_the_pepper_is_made_once_by_several_at_once(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "var").iterdir()] == ["pepper"]
 
 
-def test_keys_made_by_several_at_once_are_all_kept_and_all_known(tmp_path: Path) -> None:
+def test_keys_made_by_several_at_once_are_all_kept_and_all_known(
+    tmp_path: Path, empty_store_url: str
+) -> None:
     config = tmp_path / "watchgate.yaml"
     config.write_text(
         'data_dir: var\nupstreams: [{name: local, url: "http://127.0.0.1:8000"}]\n'
         "models: [{name: m, upstream: local, tier: 1}]\n"
+        f"store: {{url: {empty_store_url}}}\n"
     )
     lines = [line for output in run_at_once(KEYS, config) for line in output.splitlines()]
     made = [json.loads(line) for line in lines]
-    store = open_store(f"sqlite:///{tmp_path}/var/watchgate.db")
+    store = open_store(empty_store_url)
     snapshot = load_snapshot(store, 0.0)
     pepper = load_pepper(tmp_path / "var", None)
     assert len(made) == len(snapshot.keys) == 5 * PROCESSES
@@ -121,8 +123,10 @@ def test_keys_made_by_several_at_once_are_all_kept_and_all_known(tmp_path: Path)
     store.close()
 
 
-def test_a_verdict_that_several_enforcers_read_has_one_effect(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/watchgate.db"
+def test_a_verdict_that_several_enforcers_read_has_one_effect(
+    tmp_path: Path, empty_store_url: str
+) -> None:
+    url = empty_store_url
     open_store(url).close()
     bodies = tmp_path / "verdicts.jsonl"
     bodies.write_text("\n".join(_verdict(number) for number in range(30)))

@@ -403,16 +403,25 @@ async def gateway_before(
     """Run a gateway before an upstream that plays the scripts; `change` edits its settings."""
     async with ScriptedUpstream(*scripts) as upstream:
         settings = settings_in(folder, upstream.port, tier, change)
-        _add_key(settings)
+        add_key_of_tests(settings)
         prepare(settings)
-        async with (
-            gateway_of(settings, detectors) as parts,
-            _served(settings, parts) as (port, server),
-        ):
-            gateway = RunningGateway(settings, parts, port, server, upstream)
+        async with running(settings, upstream, detectors) as gateway:
             yield gateway
-            for connection in gateway.open_connections:
-                connection.close()
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings, upstream: ScriptedUpstream, detectors: Detectors = SHIPPED
+) -> AsyncIterator[RunningGateway]:
+    """Run a gateway with what there is by these settings, be it much or little."""
+    async with (
+        gateway_of(settings, detectors) as parts,
+        _served(settings, parts) as (port, server),
+    ):
+        gateway = RunningGateway(settings, parts, port, server, upstream)
+        yield gateway
+        for connection in gateway.open_connections:
+            connection.close()
 
 
 @asynccontextmanager
@@ -456,7 +465,8 @@ def settings_in(
     return load(path)
 
 
-def _add_key(settings: Settings) -> None:
+def add_key_of_tests(settings: Settings) -> None:
+    """Keep `KEY` in the store of the settings."""
     pepper = load_pepper(settings.data_dir, None)
     with opened(settings) as store, store.begin() as connection:
         key = StoredKey(KEY_ID, "project", KEY[:12], time.time(), "tests")

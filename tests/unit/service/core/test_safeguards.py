@@ -4,12 +4,12 @@ from itertools import pairwise
 import pytest
 
 from service.core.safeguards import SCREENER_SILENCE_S, Facts, inactive_safeguards
-from service.core.tiers import BUILT, TIERS, Safeguard, unbuilt_safeguards
+from service.core.tiers import BUILT, TIERS, Safeguard, staleness_bounds, unbuilt_safeguards
 
 ALL_WELL = Facts(
     journal_accepts=True,
     snapshot_age_s=0.5,
-    max_snapshot_age_s=60.0,
+    staleness_bounds_s=staleness_bounds({}),
     screener_silent_s=1.0,
     screening_lag_s=0.2,
 )
@@ -36,15 +36,29 @@ def test_a_journal_that_takes_no_exchange_stops_every_tier(tier: int) -> None:
     assert list(inactive(tier, journal_accepts=False)) == [Safeguard.EVIDENCE]
 
 
-@pytest.mark.parametrize("tier", [0, 1])
 @pytest.mark.parametrize(
-    ("age_s", "active"), [(None, False), (0.0, True), (60.0, True), (60.1, False)]
+    ("tier", "bound_s"), [(0, 86_400.0), (1, 3_600.0), (2, 300.0), (3, 60.0), (4, 60.0)]
 )
-def test_authentication_needs_a_store_that_was_heard_of(
-    tier: int, age_s: float | None, active: bool
+def test_the_store_must_have_been_heard_of_within_the_tiers_bound(
+    tier: int, bound_s: float
 ) -> None:
-    found = inactive(tier, snapshot_age_s=age_s)
-    assert (Safeguard.AUTHENTICATION not in found) is active
+    assert TIERS[tier].max_store_staleness_s == bound_s
+    assert Safeguard.STORE not in inactive(tier, snapshot_age_s=bound_s)
+    assert Safeguard.STORE in inactive(tier, snapshot_age_s=bound_s + 0.1)
+    assert Safeguard.AUTHENTICATION not in inactive(tier, snapshot_age_s=bound_s + 0.1)
+
+
+def test_settings_change_the_bound_of_a_tier() -> None:
+    bounds = staleness_bounds({1: 7.0})
+    assert Safeguard.STORE not in inactive(1, snapshot_age_s=7.0, staleness_bounds_s=bounds)
+    assert Safeguard.STORE in inactive(1, snapshot_age_s=7.1, staleness_bounds_s=bounds)
+    assert inactive(0, snapshot_age_s=7.1, staleness_bounds_s=bounds) == {}
+
+
+@pytest.mark.parametrize("tier", [0, 1])
+def test_without_any_word_of_the_store_nobody_can_be_authenticated(tier: int) -> None:
+    found = inactive(tier, snapshot_age_s=None)
+    assert set(found) == {Safeguard.AUTHENTICATION, Safeguard.STORE}
 
 
 @pytest.mark.parametrize(
@@ -74,7 +88,7 @@ def test_reasons_are_words_for_the_caller() -> None:
     for facts in (
         {"journal_accepts": False},
         {"snapshot_age_s": None},
-        {"snapshot_age_s": 99.0},
+        {"snapshot_age_s": 9999.0},
         {"screener_silent_s": None},
         {"screener_silent_s": 99.0},
         {"screening_lag_s": None},

@@ -33,6 +33,7 @@ def make(tokens: TokenVerifier | None = None) -> tuple[Authenticator, CollectorR
         "gone": KnownKey("key_3", "project", revoked_at=1.0),
     }
     authenticator.snapshot = Snapshot(
+        revision=1,
         keys={digest_key(PEPPER, "sk-" + name): key for name, key in known.items()},
         organisations={"default": Organisation("default")},
         projects={"project": Project("project"), "search": Project("search")},
@@ -98,10 +99,13 @@ def test_any_other_key_is_refused_with_a_reason_that_is_counted(
     assert registry.get_sample_value("watchgate_auth_failures_total", labels) == 1
 
 
-def test_before_the_first_snapshot_nobody_is_known() -> None:
-    authenticator = Authenticator(PEPPER, Meters(Metrics(CollectorRegistry())))
-    with pytest.raises(InvalidApiKey):
-        who(authenticator, {b"authorization": b"Bearer sk-good"})
+def test_while_no_key_is_known_at_all_no_key_is_called_unknown() -> None:
+    authenticator, registry = make()
+    authenticator.snapshot = Snapshot()
+    with pytest.raises(SafeguardInactive, match="the store has not been read yet"):
+        who(authenticator, {b"x-api-key": b"sk-good"})
+    labels = {"reason": "unknown"}
+    assert not registry.get_sample_value("watchgate_auth_failures_total", labels)
 
 
 SIGNER = signing_key("ES256")

@@ -8,20 +8,28 @@ from typing import cast
 import pytest
 from prometheus_client import CollectorRegistry
 
+from service.core.moments import Moment
 from service.core.safeguards import SCREENER_SILENCE_S
-from service.core.tiers import TIERS
+from service.core.tiers import TIERS, staleness_bounds
 from service.events.journal import Journal, Limits
 from service.events.journal.groups import Group
 from service.events.log import Durability, Position, Record, Topic
 from service.gateway.balancer import Balancer
 from service.gateway.exchange import ServedModel
-from service.gateway.safeguards import AcknowledgementLag, SafeguardBoard, SafeguardWatch
+from service.gateway.safeguards import (
+    FACTS_S,
+    AcknowledgementLag,
+    SafeguardBoard,
+    SafeguardWatch,
+)
+from service.gateway.store_watch import StoreWatch
 from service.store import Store, open_store
+from service.store.copy import LocalCopy
 from service.store.heartbeats import beat
 from service.telemetry.metrics import Metrics
 from tests.real_parts.serving import until
 
-MAX_AGE_S = 60.0
+DAY_S, HOUR_S = 86_400.0, 3_600.0
 RECORD = Record(Topic.EXCHANGES, b"p", "opened", "ex-1", b"{}")
 
 
@@ -41,18 +49,27 @@ class House:
         self.board = SafeguardBoard(models, metrics, lambda: self.now)
         self.kafka = kafka
         self.metrics = metrics
+        self.folder = folder
         self.watch = self.new_watch()
 
     def new_watch(self, unread_since: float | None = None) -> SafeguardWatch:
+        self.store_watch = StoreWatch(
+            self.store,
+            lambda _: None,
+            LocalCopy(self.folder / "copy", b"p" * 32),
+            poll_s=1.0,
+            clock=lambda: self.wall,
+            ticks=lambda: self.now,
+            moment=lambda: Moment(self.wall, "boot", self.now),
+        )
         return SafeguardWatch(
             board=self.board,
-            on_snapshot=lambda _snapshot: None,
-            store=self.store,
+            store=self.store_watch,
             journal=self.journal,
             group=self.group,
             unread_since=unread_since,
             screener_reads_kafka=self.kafka,
-            max_snapshot_age_s=MAX_AGE_S,
+            staleness_bounds_s=staleness_bounds({}),
             metrics=self.metrics,
             clock=lambda: self.wall,
             ticks=lambda: self.now,
@@ -65,8 +82,17 @@ class House:
 
     def why(self, model: str) -> str | None:
         """Look, and say why a model is not served."""
+        self.store_watch.look()
         self.watch.check()
         return self.board.inactive(model, self.now)
+
+    def lose_the_store(self) -> None:
+        with self.store.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE meta RENAME TO gone")
+
+    def find_the_store(self) -> None:
+        with self.store.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE gone RENAME TO meta")
 
     def beat(self, at: float | None = None, lag_s: float = 0.0) -> None:
         with self.store.begin() as connection:
@@ -105,7 +131,7 @@ def test_nothing_is_served_on_the_word_of_a_watch_that_has_stopped(
 ) -> None:
     house = make()
     assert house.why("t0") is None
-    house.passes(MAX_AGE_S - 1)
+    house.passes(FACTS_S - 1)
     assert house.board.inactive("t0", house.now) is None
     house.passes(2)
     assert house.board.inactive("t0", house.now) is not None
@@ -143,19 +169,96 @@ def test_a_clock_that_is_set_back_hides_no_silence(make: Callable[..., House]) -
     assert house.why("t1") is not None  # a beat from the future is no better to one who starts
 
 
-def test_a_store_that_is_away_stops_everything_once_its_word_is_too_old(
+def test_a_store_that_is_away_stops_each_tier_once_its_word_is_too_old(
     make: Callable[..., House],
 ) -> None:
     house = make()
     house.beat()
+    assert house.why("t1") is None
+    house.lose_the_store()
+    house.passes(HOUR_S)
+    assert house.why("t1") is None
+    assert house.registry.get_sample_value("watchgate_snapshot_age_seconds") == HOUR_S
+    house.passes(1)
+    assert house.why("t1") == (
+        "The safeguard 'store' is not active: "
+        "the store was last heard of 3601 s ago, over the tier's 3600 s."
+    )
+    house.passes(DAY_S - HOUR_S - 1)
     assert house.why("t0") is None
-    with house.store.begin() as connection:
-        connection.exec_driver_sql("ALTER TABLE keys RENAME TO gone")
-        connection.exec_driver_sql("ALTER TABLE meta RENAME TO also_gone")
-    house.passes(MAX_AGE_S - 1)
+    house.passes(1)
+    assert "'store'" in (house.why("t0") or "")
+    house.find_the_store()
     assert house.why("t0") is None
+
+
+def test_a_store_that_was_never_heard_of_proves_nothing(make: Callable[..., House]) -> None:
+    house = make()
+    house.lose_the_store()
+    assert "'authentication' is not active: the store has not been read yet" in (
+        house.why("t0") or ""
+    )
+
+
+def test_a_screener_that_was_silent_before_the_store_went_away_is_silent(
+    make: Callable[..., House],
+) -> None:
+    house = make()
+    house.beat()
+    assert house.why("t1") is None
+    house.passes(SCREENER_SILENCE_S + 1)
+    assert house.why("t1") is not None
+    house.lose_the_store()
+    house.passes(1)
+    assert "prompt_screen" in (house.why("t1") or "")
+
+
+def test_a_screener_that_dies_while_the_store_is_away_shows_by_its_lag(
+    make: Callable[..., House],
+) -> None:
+    house = make()
+    house.beat()
+    assert house.why("t1") is None
+    house.lose_the_store()
+    house.append()
+    assert house.why("t1") is None
+    house.passes(301)
+    assert "screening_lag" in (house.why("t1") or "")
+
+
+def test_over_kafka_nothing_is_known_of_the_screening_while_the_store_is_away(
+    make: Callable[..., House],
+) -> None:
+    house = make(kafka=True)
+    house.beat()
+    assert house.why("t1") is None
+    house.lose_the_store()
+    house.passes(300)
+    assert house.why("t1") is None
+    house.passes(1)
+    assert "screening_lag" in (house.why("t1") or "")
+
+
+def test_a_gateway_that_starts_while_the_store_is_away_knows_what_the_last_one_did(
+    make: Callable[..., House],
+) -> None:
+    house = make()
+    house.beat()
+    house.passes(10)
+    assert house.why("t1") is None
+    house.lose_the_store()
+    house.passes(HOUR_S - 1)
+    house.watch = house.new_watch()
+    house.store_watch.open()
+    assert house.why("t1") is None
     house.passes(2)
-    assert "authentication" in (house.why("t0") or "")
+    assert "last heard of 3601 s ago" in (house.why("t1") or "")
+    house.find_the_store()
+    assert "'prompt_screen' is not active: the screener was last heard of 3611 s ago" in (
+        house.why("t1") or ""
+    )
+    house.beat()
+    assert house.why("t1") is None
 
 
 def test_screening_that_is_late_stops_tier_1(make: Callable[..., House]) -> None:

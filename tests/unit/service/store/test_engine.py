@@ -1,6 +1,3 @@
-import logging
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -8,32 +5,18 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 import service.store.migrations
+from service.core.audit import Entry
+from service.core.callers import Caller, authenticate
 from service.errors import ConfigError
-from service.store import Store, open_store, revision
+from service.store import Store, load_snapshot, open_store, revision
+from service.store.audit import AuditLog
+from service.store.pepper import check_pepper
 from service.store.revision import bump_revision
-from service.store.schema import HEAD
+from service.store.schema import HEAD, upgrade
 from service.store.tables import metadata
-
-
-def pragma(store: Store, name: str) -> object:
-    with store.read() as connection:
-        return connection.execute(text(f"PRAGMA {name}")).scalar()
-
-
-def test_the_file_is_for_its_owner_alone(tmp_path: Path, store: Store) -> None:
-    folder = tmp_path / "store"
-    assert folder.stat().st_mode & 0o777 == 0o700
-    assert (folder / "watchgate.db").stat().st_mode & 0o777 == 0o600
-    with store.begin() as connection:
-        bump_revision(connection)
-        assert (folder / "watchgate.db-journal").stat().st_mode & 0o777 == 0o600
-
-
-def test_sqlite_is_set_for_several_writers_and_for_loss_of_power(store: Store) -> None:
-    names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
-    assert [pragma(store, name) for name in names] == ["delete", 2, 1, 10_000]
 
 
 def test_the_migrations_make_the_tables_that_the_code_uses(store: Store) -> None:
@@ -46,19 +29,19 @@ def test_the_newest_migration_is_the_one_that_is_asked_for() -> None:
     assert ScriptDirectory(str(folder)).get_current_head() == HEAD
 
 
-def test_a_store_that_is_opened_again_keeps_what_it_had(tmp_path: Path, store: Store) -> None:
+def test_a_store_that_is_opened_again_keeps_what_it_had(store: Store, store_url: str) -> None:
     with store.begin() as connection:
         bump_revision(connection)
-    again = open_store(f"sqlite:///{tmp_path}/store/watchgate.db")
+    again = open_store(store_url)
     assert revision(again) == revision(store) == 2
     again.close()
 
 
-def test_a_store_of_a_newer_version_is_refused(tmp_path: Path, store: Store) -> None:
+def test_a_store_of_a_newer_version_is_refused(store: Store, store_url: str) -> None:
     with store.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9000'"))
     with pytest.raises(ConfigError, match=r"^store.url: the database has schema 9000"):
-        open_store(f"sqlite:///{tmp_path}/store/watchgate.db")
+        open_store(store_url)
 
 
 def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
@@ -72,17 +55,39 @@ def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
     assert revision(store) == 1
 
 
-def test_migrating_says_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO):
-        open_store(f"sqlite:///{tmp_path}/quiet.db").close()
-    assert caplog.records == []
+def test_keys_of_the_first_version_are_known_after_the_migration(
+    store: Store, empty_url: str
+) -> None:
+    assert revision(store) == 1  # asks for the fixture, so that this runs on both databases
+    pepper = b"the pepper of version one"
+    old = Store(empty_url)
+    with old.begin() as connection:
+        upgrade(connection, "0001")
+        connection.execute(
+            text(
+                "INSERT INTO keys (id, project, digest, prefix, created_at, created_by) "
+                "VALUES ('key_1', 'search', :digest, 'sk-wg-aaaaaa', 1000.5, 'cli:tester')"
+            ),
+            {"digest": bytes(range(32))},
+        )
+    old.close()
+    migrated = open_store(empty_url)
+    check_pepper(migrated, pepper)
+    found = authenticate(load_snapshot(migrated, 0.0), bytes(range(32)), 0.0)
+    assert found == Caller("key_1", "search", account="search")
+    migrated.close()
 
 
-def test_an_up_to_date_store_is_opened_without_alembic(tmp_path: Path, store: Store) -> None:
-    program = (
-        "import sys; from service.store import open_store; "
-        f"open_store('sqlite:///{tmp_path}/store/watchgate.db'); "
-        "sys.exit('alembic' in sys.modules)"
-    )
-    assert revision(store) == 1
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+@pytest.mark.parametrize("change", ["UPDATE audit SET actor = 'me'", "DELETE FROM audit"])
+def test_the_audit_log_refuses_changes(store: Store, change: str) -> None:
+    with store.begin() as connection:
+        AuditLog(b"k" * 32).record(connection, Entry(1.0, "cli:tester", "made", "key_1"))
+
+    def change_it() -> None:
+        with store.begin() as connection:
+            connection.execute(text(change))
+
+    with pytest.raises(DBAPIError, match="the audit log is append-only"):
+        change_it()
+    with store.read() as connection:
+        assert connection.execute(text("SELECT actor FROM audit")).scalars().all() == ["cli:tester"]

@@ -1,0 +1,1 @@
+"""Stands for tests/unit/service/store: conftest.py collects those tests here."""
