@@ -17,6 +17,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "console": "service.commands.processes",
     "check-config": "service.commands.check_config",
     "keys": "service.commands.keys",
+    "pepper": "service.commands.pepper",
     "alerts": "service.commands.alerts",
     "receipts": "service.commands.receipts",
     "dead-letters": "service.commands.dead_letters",

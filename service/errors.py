@@ -11,6 +11,8 @@
     │   ├── BadRecord          a record that cannot be read: goes to the dead letters
     │   └── ShipFailed         Kafka did not acknowledge all records: send them again
     ├── ArtefactError          a detector's files are missing, altered or too new
+    ├── PepperRefused          a pepper cannot be switched to, or retired, as things are
+    ├── BackupRefused          a backup is damaged, not ours, or for another place
     ├── Refusal                a request that is not served; gateway/problems.py knows the status
     │   ├── InvalidApiKey
     │   ├── ModelNotAllowed
@@ -88,6 +90,14 @@ class ShipFailed(EventLogError):
 
 class ArtefactError(WatchgateError):
     """A detector's files are missing, altered or of another version."""
+
+
+class PepperRefused(WatchgateError):
+    """A pepper cannot be switched to, or retired, as things are; the message says what to do."""
+
+
+class BackupRefused(WatchgateError):
+    """A backup cannot be restored here; the message says why, and what to do."""
 
 
 class Refusal(WatchgateError):

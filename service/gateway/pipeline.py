@@ -31,7 +31,7 @@ from service.gateway.asgi import (
     read_body,
     send_whole,
 )
-from service.gateway.auth import Authenticator
+from service.gateway.auth import Authenticator, Digests
 from service.gateway.caps import KeysInFlight
 from service.gateway.exchange import Exchange, ExchangeIds, ServedModel
 from service.gateway.meters import Meters
@@ -57,7 +57,7 @@ class Limits:
 
 
 class Head(msgspec.Struct, eq=False):
-    """What a request's head says, whoever else sends the same; of its key the digest alone."""
+    """What a request's head says, whoever else sends the same; of its key the digests alone."""
 
     fields: Fields
     """The content-length among them is that of the first of these requests."""
@@ -66,7 +66,7 @@ class Head(msgspec.Struct, eq=False):
     """None where there is none, or one that is not of the standard's form."""
     target: Surface | ModelList | None = None
     """None: nobody has looked yet."""
-    key_digest: bytes | None = None
+    key_digests: Digests | None = None
     """None: nobody has looked yet."""
 
 
@@ -167,11 +167,11 @@ class Pipeline:
         return target
 
     def _caller(self, arrival: Arrival) -> Caller:
-        """Say who calls: a key's digest is kept with the head, what it proves is asked anew."""
-        digest = arrival.head.key_digest
-        if digest is None:
-            digest = arrival.head.key_digest = self.authenticator.digest(arrival.head.fields)
-        return self.authenticator.authenticate(digest, arrival.at)
+        """Say who calls: a key's digests are kept with the head, what it proves is asked anew."""
+        digests = arrival.head.key_digests
+        if digests is None:
+            digests = arrival.head.key_digests = self.authenticator.digest(arrival.head.fields)
+        return self.authenticator.authenticate(digests, arrival.at)
 
     def _body_now(self, fields: Fields, scope: Scope) -> bytes | None:
         body_now = scope["extensions"].get(BODY_NOW)

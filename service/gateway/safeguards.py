@@ -153,6 +153,7 @@ class SafeguardWatch:
     def check(self) -> None:
         """Gather the facts once."""
         self._ask_store()
+        self._redigest()
         now = self._ticks()
         lag_s = self._lag.seconds(now)
         facts = self._facts(now, lag_s)
@@ -171,6 +172,12 @@ class SafeguardWatch:
             self._heard_at = self._ticks()
         except Exception as error:  # noqa: BLE001  (whatever the driver raises: the store is away)
             _log.warning("the store cannot be read: %s", type(error).__name__)
+
+    def _redigest(self) -> None:
+        try:
+            self._authenticator.redigests.flush(self._store)
+        except Exception as error:  # noqa: BLE001  (whatever the driver raises: the store is away)
+            _log.warning("used keys cannot be digested anew: %s", type(error).__name__)
 
     def _note_beat(self, beat: Heartbeat | None) -> None:
         """Note when a beat was first seen; of the one found at the start only its clock tells."""

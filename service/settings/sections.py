@@ -152,6 +152,13 @@ class Auth(Section):
     """Keys are stored as HMAC-SHA256 under the pepper; without one, a file in data_dir is made."""
 
     pepper: SecretStr | None = None
+    previous_peppers: tuple[SecretStr, ...] = ()
+
+
+class Audit(Section):
+    """The audit log's chain is under this key; without one, a file in data_dir is made."""
+
+    key: SecretStr | None = None
 
 
 class Alerts(Section):
@@ -202,6 +209,7 @@ class Settings(Section):
     event_log: Annotated[JournalLog | KafkaLog, Field(discriminator="kind")] = JournalLog()
     store: Store = Store()
     auth: Auth = Auth()
+    audit: Audit = Audit()
     alerts: Alerts = Alerts()
     screening: Screening = Screening()
     operating_points: tuple[OperatingPoint, ...] = ()

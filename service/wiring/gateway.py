@@ -5,7 +5,7 @@ import contextlib
 import gc
 import secrets
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -37,8 +37,8 @@ from service.gateway.safeguards import SafeguardBoard, SafeguardWatch
 from service.gateway.server import make_server
 from service.gateway.upstream_health import checking
 from service.settings import KafkaLog, Settings
-from service.store import Store, load_pepper, open_store
-from service.store.pepper import check_pepper
+from service.store import Store, open_store
+from service.store.pepper import pepper_in_use
 from service.telemetry.metrics import Metrics
 from service.telemetry.ops import (
     OpsAddress,
@@ -51,6 +51,7 @@ from service.telemetry.ops import (
 )
 from service.telemetry.tracing import Tracer, make_tracer
 from service.wiring.parts import SCREENER, SHIPPER, clock, journal_root, make_metrics, own_journal
+from service.wiring.peppers import peppers_of
 from service.wiring.screens import SHIPPED, Detectors, screens_by_model
 from service.wiring.upstreams import balancer_of, checks_of
 
@@ -104,7 +105,8 @@ async def gateway_of(settings: Settings, detectors: Detectors = SHIPPED) -> Asyn
         checks = [it for u in settings.upstreams for it in checks_of(u, upstreams[u.name])]
         models = _models(settings, upstreams, screens_by_model(settings, detectors))
         board = SafeguardBoard(models, metrics)
-        authenticator = Authenticator(_pepper(settings, store), meters)
+        newest, *previous = _peppers(settings, store)
+        authenticator = Authenticator(newest, meters, previous)
         recorder = Recorder(evidence, meters)
         pipeline = _pipeline(settings, models, authenticator, board, recorder, tracer)
         watch = _watch(settings, board, authenticator, store, journal, metrics)
@@ -197,12 +199,11 @@ def _pipeline(  # noqa: PLR0913, PLR0917  (one call, right above)
     )
 
 
-def _pepper(settings: Settings, store: Store) -> bytes:
-    """Return the pepper, which must be the one that the store's keys were made under."""
-    secret = settings.auth.pepper.get_secret_value() if settings.auth.pepper else None
-    pepper = load_pepper(settings.data_dir, secret)
-    check_pepper(store, pepper)
-    return pepper
+def _peppers(settings: Settings, store: Store) -> Sequence[bytes]:
+    """Return the peppers, newest first, which the store's keys must be under."""
+    peppers = peppers_of(settings)
+    pepper_in_use(store, peppers)
+    return peppers
 
 
 def _watch(  # noqa: PLR0913, PLR0917  (one call, right above)

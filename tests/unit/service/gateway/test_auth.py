@@ -1,5 +1,8 @@
 """Whose key a request carries."""
 
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -8,6 +11,9 @@ from service.core.directory import KnownKey, Organisation, Project, Snapshot
 from service.errors import InvalidApiKey
 from service.gateway.auth import Authenticator
 from service.gateway.meters import Meters
+from service.store import load_snapshot, open_store
+from service.store.keys import StoredKey, add_key
+from service.store.pepper import pepper_in_use
 from service.telemetry.metrics import Metrics
 
 PEPPER = b"p" * 32
@@ -93,3 +99,31 @@ def test_before_the_first_snapshot_nobody_is_known() -> None:
     authenticator = Authenticator(PEPPER, Meters(Metrics(CollectorRegistry())))
     with pytest.raises(InvalidApiKey):
         who(authenticator, {b"authorization": b"Bearer sk-good"})
+
+
+def test_a_key_is_found_under_any_pepper_and_its_new_digest_is_noted(tmp_path: Path) -> None:
+    older, newer = b"o" * 32, b"n" * 32
+    authenticator = Authenticator(newer, Meters(Metrics(CollectorRegistry())), [PEPPER, older])
+    authenticator.snapshot = make()[0].snapshot
+    fields = {b"authorization": b"Bearer sk-good"}
+    digests = authenticator.digest(fields)
+    assert digests == tuple(digest_key(pepper, "sk-good") for pepper in (newer, PEPPER, older))
+    assert authenticator.authenticate(digests, NOW) == CALLER
+    with closing(open_store(f"sqlite:///{tmp_path}/watchgate.db")) as store:
+        pepper_in_use(store, [newer])
+        with store.begin() as connection:
+            add_key(connection, StoredKey("key_1", "project", "sk-", 1.0, "tests"), digests[1])
+        assert authenticator.redigests.flush(store) == 1
+        authenticator.snapshot = load_snapshot(store, NOW)
+        assert authenticator.authenticate(digests, NOW) == CALLER
+        assert authenticator.redigests.flush(store) == 0
+
+
+@pytest.mark.parametrize(("key", "word"), [(b"sk-gone", "revoked"), (b"sk-bad", "not known")])
+def test_a_key_that_proves_nothing_does_not_under_a_previous_pepper_either(
+    key: bytes, word: str
+) -> None:
+    authenticator = Authenticator(b"n" * 32, Meters(Metrics(CollectorRegistry())), [PEPPER])
+    authenticator.snapshot = make()[0].snapshot
+    with pytest.raises(InvalidApiKey, match=word):
+        who(authenticator, {b"x-api-key": key})
