@@ -18,6 +18,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "check-config": "service.commands.check_config",
     "keys": "service.commands.keys",
     "pepper": "service.commands.pepper",
+    "store": "service.commands.store",
     "alerts": "service.commands.alerts",
     "receipts": "service.commands.receipts",
     "dead-letters": "service.commands.dead_letters",

@@ -12,7 +12,7 @@
     │   └── ShipFailed         Kafka did not acknowledge all records: send them again
     ├── ArtefactError          a detector's files are missing, altered or too new
     ├── PepperRefused          a pepper cannot be switched to, or retired, as things are
-    ├── BackupRefused          a backup is damaged, not ours, or for another place
+    ├── BackupError            a backup cannot be written, or not be restored here
     ├── Refusal                a request that is not served; gateway/problems.py knows the status
     │   ├── InvalidApiKey
     │   ├── ModelNotAllowed
@@ -96,8 +96,8 @@ class PepperRefused(WatchgateError):
     """A pepper cannot be switched to, or retired, as things are; the message says what to do."""
 
 
-class BackupRefused(WatchgateError):
-    """A backup cannot be restored here; the message says why, and what to do."""
+class BackupError(WatchgateError):
+    """A backup cannot be written, or not be restored here; the message says what to do."""
 
 
 class Refusal(WatchgateError):

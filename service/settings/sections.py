@@ -156,9 +156,14 @@ class Auth(Section):
 
 
 class Audit(Section):
-    """The audit log's chain is under this key; without one, a file in data_dir is made."""
+    """The audit log's chain is made under the key; without one, a file in data_dir is made."""
 
     key: SecretStr | None = None
+
+    @property
+    def secret(self) -> str | None:
+        """The key in the clear."""
+        return None if self.key is None else self.key.get_secret_value()
 
 
 class Alerts(Section):

@@ -11,7 +11,4 @@ def audit_log_of(settings: Settings) -> AuditLog:
     Raises:
         ConfigError: the key is too short, or its file cannot be read or made.
     """
-    key = settings.audit.key
-    return AuditLog(
-        load_audit_key(settings.data_dir, None if key is None else key.get_secret_value())
-    )
+    return AuditLog(load_audit_key(settings.data_dir, settings.audit.secret))
