@@ -3,6 +3,7 @@
 import argparse
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from service.commands.common import (
@@ -22,7 +23,7 @@ from service.settings import Settings
 from service.store import Store
 from service.store.pepper import id_in_use, pepper_id, pepper_in_use
 from service.store.pepper_files import add_pepper, drop_pepper
-from service.store.pepper_rotation import list_peppers, live_keys, retire, switch_to
+from service.store.pepper_rotation import Live, list_peppers, live_under, retire, switch_to
 from service.wiring.audit import audit_log_of
 from service.wiring.peppers import peppers_of
 
@@ -38,6 +39,15 @@ Pepper {id} is there, and not in use yet.
   1. on other machines with a data_dir of their own: copy pepper.previous, then pepper
   2. restart every gateway and the console
   3. run watchgate pepper switch"""
+_COLUMNS = (
+    "ID",
+    "STATE",
+    "MADE_AT",
+    "RETIRED_AT",
+    "LIVE_KEYS",
+    "LIVE_ADMIN_TOKENS",
+    "GIVEN_HERE",
+)
 _SWITCHED = """\
 Pepper {after} is in use. A key that is used is digested anew by the gateways. When
 `watchgate pepper status` counts no live key under {before}: watchgate pepper retire {before}"""
@@ -78,7 +88,7 @@ def _add_status(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     status = add_leaf(
         commands,
         "status",
-        "list peppers by id, and how many live keys are under each",
+        "list peppers by id, and how many live keys and admin tokens are under each",
         "watchgate pepper status --json",
     )
     add_json_argument(status)
@@ -89,12 +99,12 @@ def _add_retire(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     parser = add_leaf(
         commands,
         "retire",
-        "give up a pepper that no live key is under, and remove it from the file",
+        "give up a pepper that no live key or token is under, and remove it from the files",
         "watchgate pepper retire 5f1d8a90c2b7e346",
     )
     parser.add_argument("id", metavar="ID", help="as `pepper status` shows it")
     parser.add_argument(
-        "--force", action="store_true", help="revoke the live keys that are under it"
+        "--force", action="store_true", help="revoke the live keys and admin tokens under it"
     )
     parser.set_defaults(run=_retire)
 
@@ -139,8 +149,7 @@ def _status(args: argparse.Namespace) -> int:
     if args.json:
         print_json(shown)
         return Exit.OK
-    headings = ("ID", "STATE", "MADE_AT", "RETIRED_AT", "LIVE_KEYS", "GIVEN_HERE")
-    print_table(headings, [[_cell(value) for value in pepper.values()] for pepper in shown])
+    print_table(_COLUMNS, [[_cell(value) for value in pepper.values()] for pepper in shown])
     return Exit.OK
 
 
@@ -165,9 +174,11 @@ def _retire_in(store: Store, settings: Settings, args: argparse.Namespace) -> No
         if revoked is None:
             say(f"pepper {args.id} was retired before")
             return
-        entry = _entry("pepper.retire", args.id, after={"keys_revoked": revoked})
+        entry = _entry("pepper.retire", args.id, after={"revoked": asdict(revoked)})
         audit_log_of(settings).record(connection, entry)
-    say(f"pepper {args.id} is retired; {revoked} keys were revoked")
+    say(f"pepper {args.id} is retired")
+    if revoked != Live():
+        say(f"{revoked.keys} keys and {revoked.admin_tokens} admin tokens were revoked")
 
 
 def _is_unused(store: Store, id_: str) -> bool:
@@ -178,7 +189,7 @@ def _is_unused(store: Store, id_: str) -> bool:
 def _shown(store: Store, given: Sequence[str]) -> list[dict[str, Any]]:
     """Return the peppers that were ever in use, after those that are given and were not."""
     with store.read() as connection:
-        known, live = list_peppers(connection), live_keys(connection, time.time())
+        known, live = list_peppers(connection), live_under(connection, time.time())
         in_use = id_in_use(connection)
     ids = {one.id for one in known}
     waiting = [_row(id_, "waiting", given) for id_ in given if id_ not in ids]
@@ -195,14 +206,14 @@ def _row(
     state: str,
     given: Sequence[str],
     times: tuple[str | None, str | None] = (None, None),
-    live: Mapping[str, int] | None = None,
+    live: Mapping[str, Live] | None = None,
 ) -> dict[str, Any]:
     return {
         "id": id_,
         "state": state,
         "made_at": times[0],
         "retired_at": times[1],
-        "live_keys": (live or {}).get(id_, 0),
+        **{f"live_{name}": n for name, n in asdict((live or {}).get(id_, Live())).items()},
         "given_here": id_ in given,
     }
 

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, func, or_, select, update
 
 from service.errors import PepperRefused
 from service.store.pepper import id_in_use, pepper_id, register
 from service.store.revision import bump_revision
-from service.store.tables import keys, peppers
+from service.store.tables import admin_tokens, keys, peppers
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,14 @@ class KnownPepper:
     made_at: float
     """When it was switched to."""
     retired_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """How many are neither revoked nor expired."""
+
+    keys: int = 0
+    admin_tokens: int = 0
 
 
 def list_peppers(connection: Connection) -> Sequence[KnownPepper]:
@@ -50,14 +58,14 @@ def switch_to(connection: Connection, pepper: bytes, now: float) -> bool:
     return True
 
 
-def retire(connection: Connection, id_: str, now: float, *, force: bool = False) -> int | None:
-    """Let a pepper be one that no key is under; return how many keys were revoked for it.
+def retire(connection: Connection, id_: str, now: float, *, force: bool = False) -> Live | None:
+    """Let a pepper be one that nothing is under; return what was revoked for it.
 
     None: it was retired before.
 
     Raises:
-        PepperRefused: it is in use, or unknown, or live keys are under it and `force` is not set,
-            which revokes them.
+        PepperRefused: it is in use, or unknown, or live keys or admin tokens are under it and
+            `force` is not set, which revokes them.
     """
     known = {row.id: row for row in list_peppers(connection)}
     if id_ not in known:
@@ -66,28 +74,41 @@ def retire(connection: Connection, id_: str, now: float, *, force: bool = False)
         return None
     if id_ == id_in_use(connection):
         raise PepperRefused(f"pepper {id_} is in use: switch to another first")
-    live = live_keys(connection, now).get(id_, 0)
-    if live and not force:
-        raise PepperRefused(
-            f"{live} live keys are under pepper {id_}: wait until they are used, or rotate them; "
-            "--force revokes them",
-        )
-    if live:
-        gone = update(keys).where(keys.c.pepper == id_, _is_live(now))
-        connection.execute(gone.values(revoked_at=now, revision=bump_revision(connection)))
+    live = live_under(connection, now).get(id_, Live())
+    if live != Live():
+        _revoke(connection, id_, now, live, force=force)
     connection.execute(update(peppers).where(peppers.c.id == id_).values(retired_at=now))
     return live
 
 
-def live_keys(connection: Connection, now: float) -> Mapping[str, int]:
-    """Count the keys that are neither revoked nor expired, by the id of their pepper."""
-    query = select(keys.c.pepper, func.count()).where(_is_live(now)).group_by(keys.c.pepper)
+def live_under(connection: Connection, now: float) -> Mapping[str, Live]:
+    """Count what is neither revoked nor expired, by the id of its pepper."""
+    of_keys, of_tokens = (_count(connection, table, now) for table in (keys, admin_tokens))
+    return {id_: Live(of_keys[id_], of_tokens[id_]) for id_ in {*of_keys, *of_tokens}}
+
+
+def _count(connection: Connection, table: Table, now: float) -> Counter[str]:
+    pepper = table.c.pepper
+    query = select(pepper, func.count()).where(_is_live(table, now)).group_by(pepper)
     counts: Counter[str] = Counter()
     for id_, count in connection.execute(query):
         counts[id_ or id_in_use(connection) or ""] += count
     return counts
 
 
-def _is_live(now: float) -> ColumnElement[bool]:
-    lasts = or_(keys.c.expires_at.is_(None), keys.c.expires_at > now)
-    return keys.c.revoked_at.is_(None) & lasts
+def _revoke(connection: Connection, id_: str, now: float, live: Live, *, force: bool) -> None:
+    if not force:
+        raise PepperRefused(
+            f"{live.keys} live keys and {live.admin_tokens} admin tokens are under pepper {id_}: "
+            "wait until they are used, or rotate them; --force revokes them",
+        )
+    revision = bump_revision(connection)
+    gone = update(keys).where(keys.c.pepper == id_, _is_live(keys, now))
+    connection.execute(gone.values(revoked_at=now, revision=revision))
+    gone = update(admin_tokens).where(admin_tokens.c.pepper == id_, _is_live(admin_tokens, now))
+    connection.execute(gone.values(revoked_at=now))
+
+
+def _is_live(table: Table, now: float) -> ColumnElement[bool]:
+    lasts = or_(table.c.expires_at.is_(None), table.c.expires_at > now)
+    return table.c.revoked_at.is_(None) & lasts

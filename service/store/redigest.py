@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Table, bindparam, select, update
 
 from service.store.engine import Store
 from service.store.pepper import id_in_use, pepper_id
@@ -45,22 +45,22 @@ class Redigests:
         return redigest(store, dict(noted), self._pepper_id)
 
 
-def redigest(store: Store, rows: Mapping[bytes, bytes], pepper: str) -> int:
+def redigest(store: Store, rows: Mapping[bytes, bytes], pepper: str, table: Table = keys) -> int:
     """Change the keys that have one of these digests to the other; return how many there were.
 
-    Nothing changes if the pepper of this id, which the new digests are under, is not in use.
+    Or the admin tokens, by their table. Nothing changes if the pepper of this id, which the new
+    digests are under, is not in use.
     """
     with store.begin() as connection:
         if id_in_use(connection) != pepper:
             return 0
-        there = select(keys.c.digest).where(keys.c.digest.in_(rows))
+        there = select(table.c.digest).where(table.c.digest.in_(rows))
         found = connection.execute(there).scalars().all()
         if not found:
             return 0
-        change = (
-            update(keys)
-            .where(keys.c.digest == bindparam("old"))
-            .values(digest=bindparam("new"), pepper=pepper, revision=bump_revision(connection))
-        )
+        values: dict[str, object] = {"digest": bindparam("new"), "pepper": pepper}
+        if table is keys:
+            values["revision"] = bump_revision(connection)  # gateways keep them
+        change = update(table).where(table.c.digest == bindparam("old")).values(values)
         connection.execute(change, [{"old": old, "new": rows[old]} for old in found])
     return len(found)

@@ -9,6 +9,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     MetaData,
+    Select,
     Table,
     case,
     delete,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    union,
     update,
 )
 
@@ -33,6 +35,7 @@ from service.store.tables import (
 
 _ENDS: Final = ("disabled_at", "revoked_at", "expires_at", "retired_at")
 _OWNERS: Final = (organisations, projects, service_accounts, keys, admin_tokens, peppers)
+_DIGESTED: Final = (keys, admin_tokens)
 _SEVERITY: Final = {standing.value: number for number, standing in enumerate(Standing)}
 
 Former = Mapping[str, Table]
@@ -57,7 +60,8 @@ def merge_stricter(connection: Connection, former: Former) -> Mapping[str, int]:
             if name in table.columns:
                 changed[table.name] += _bring_forward(connection, table, former[table.name], name)
     changed[standings.name] = _keep_standings(connection, former[standings.name])
-    _keep_digests(connection, former[keys.name])
+    for table in _DIGESTED:
+        _keep_digests(connection, table, former[table.name])
     return changed
 
 
@@ -91,22 +95,26 @@ def _keep_standings(connection: Connection, former: Table) -> int:
 
 
 def _keep_peppers(connection: Connection, former: Former) -> None:
-    """Keep the peppers of keys that are in both, and which of them is in use."""
-    was, was_key = former[peppers.name], former[keys.name]
+    """Keep the peppers of what is in both, and which of them is in use."""
+    was = former[peppers.name]
     same = _same_row(peppers, was)
     later = exists(select(1).where(same, was.c.made_at > peppers.c.made_at))
     value = select(was.c.made_at).where(same).scalar_subquery()
     connection.execute(update(peppers).where(later).values(made_at=value))
-    in_both = select(was_key.c.pepper).where(was_key.c.id.in_(select(keys.c.id)))
+    in_both = union(*(_peppers_in_both(table, former[table.name]) for table in _DIGESTED))
     missing = select(was).where(was.c.id.in_(in_both), was.c.id.not_in(select(peppers.c.id)))
     connection.execute(insert(peppers).from_select(was.columns.keys(), missing))
 
 
-def _keep_digests(connection: Connection, former: Table) -> None:
-    """Keep what was digested anew under the pepper in use: it is the same key."""
-    in_use, same = id_in_use(connection), _same_row(keys, former)
+def _peppers_in_both(table: Table, former: Table) -> Select[tuple[str]]:
+    return select(former.c.pepper).where(former.c.id.in_(select(table.c.id)))
+
+
+def _keep_digests(connection: Connection, table: Table, former: Table) -> None:
+    """Keep what was digested anew under the pepper in use: it is the same key, or token."""
+    in_use, same = id_in_use(connection), _same_row(table, former)
     is_newer = exists(select(1).where(same, former.c.pepper == in_use))
-    change = update(keys).where(keys.c.pepper != in_use, is_newer)
+    change = update(table).where(table.c.pepper != in_use, is_newer)
     digest = select(former.c.digest).where(same).scalar_subquery()
     connection.execute(change.values(digest=digest, pepper=in_use))
 

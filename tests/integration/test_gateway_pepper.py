@@ -13,7 +13,7 @@ from service.settings import Settings
 from service.store.keys import StoredKey, add_key
 from service.store.pepper import load_peppers, pepper_id, pepper_in_use
 from service.store.pepper_files import add_pepper, drop_pepper
-from service.store.pepper_rotation import live_keys, retire, switch_to
+from service.store.pepper_rotation import Live, live_under, retire, switch_to
 from service.store.tables import keys
 from tests.real_parts.gateway import (
     CHAT,
@@ -104,8 +104,8 @@ async def test_a_used_key_is_digested_anew_after_the_switch_and_never_refused(
         assert (await kept.reply()).status == 200
 
         with opened(settings) as store, store.begin() as connection:
-            assert live_keys(connection, time.time()) == {pepper_id(new): 2}
-            assert retire(connection, pepper_id(old), time.time()) == 0
+            assert live_under(connection, time.time()) == {pepper_id(new): Live(2)}
+            assert retire(connection, pepper_id(old), time.time()) == Live()
         assert drop_pepper(settings.data_dir, old)
         assert await is_served(gateway, KEY)
         gateway.revoke_key()

@@ -167,7 +167,7 @@ def test_a_pepper_with_live_keys_is_retired_by_force_alone(cli: Cli) -> None:
         cli("pepper", "retire", old)
     assert len(cli.peppers()) == 2
     cli("pepper", "retire", old, "--force")
-    assert "1 keys were revoked" in cli.err
+    assert "1 keys and 0 admin tokens were revoked" in cli.err
     assert len(cli.peppers()) == 1
     assert json.loads(cli("keys", "list", "--json"))[0]["revoked_at"]
 
@@ -217,9 +217,10 @@ def test_leaving_out_the_previous_pepper_is_refused_with_what_to_set(cli: Cli) -
 def test_the_status_for_people_is_a_table(cli: Cli) -> None:
     cli.new_key()
     heading, line = cli("pepper", "status").splitlines()
-    assert heading.split() == ["ID", "STATE", "MADE_AT", "RETIRED_AT", "LIVE_KEYS", "GIVEN_HERE"]
+    assert heading.split()[:4] == ["ID", "STATE", "MADE_AT", "RETIRED_AT"]
+    assert heading.split()[4:] == ["LIVE_KEYS", "LIVE_ADMIN_TOKENS", "GIVEN_HERE"]
     assert line.split()[1] == "in_use"
-    assert line.split()[3:] == ["-", "1", "yes"]
+    assert line.split()[3:] == ["-", "1", "0", "yes"]
 
 
 @pytest.mark.parametrize("command", ["rotate", "switch", "status", "retire"])

@@ -70,7 +70,12 @@ def fill(store: Store, keys_more: int = 0) -> None:
             "role": "owner",
             "digest": b"\0\xff" * 16,
         }
-        token |= {"prefix": "wg-adm", "created_at": NOW, "created_by": "cli:a"}
+        token |= {
+            "pepper": pepper_id(PEPPER),
+            "prefix": "wg-adm",
+            "created_at": NOW,
+            "created_by": "cli:a",
+        }
         connection.execute(insert(admin_tokens).values(token))
         connection.execute(insert(effects).values(verdict_id="v", applied_at=NOW))
         connection.execute(insert(heartbeats).values(worker="screener", at=NOW, lag_s=1e-9))
@@ -203,7 +208,7 @@ def test_a_store_in_use_is_not_replaced_unless_asked(
             put_alert(connection)
         else:
             values = {"name": "n", "role": "r", "prefix": "p", "created_at": 1.0}
-            values |= {"id": "a", "digest": b"d", "created_by": "b"}
+            values |= {"id": "a", "digest": b"d", "pepper": "", "created_by": "b"}
             connection.execute(insert(admin_tokens).values(values))
     before = rows_of(other)
     with pytest.raises(BackupError, match=f"has {table.name.replace('_', ' ')} already.*--replace"):
@@ -411,13 +416,17 @@ def test_a_rotation_since_the_backup_is_not_undone(store: Store) -> None:
     switched(store)
     anew = {b"%032d" % number: b"new digest %d" % number for number in range(2)}
     assert redigest(store, anew, pepper_id(NEW_PEPPER)) == 2
+    assert redigest(store, {b"\0\xff" * 16: b"token"}, pepper_id(NEW_PEPPER), admin_tokens) == 1
     with store.begin() as connection:
         retire(connection, pepper_id(PEPPER), NOW)
     put_back(store, file, [NEW_PEPPER, PEPPER], replace=True)
     assert set(load_snapshot(store, NOW).keys) == set(anew.values())
     assert pepper_in_use(store, [NEW_PEPPER]) == NEW_PEPPER
     with store.read() as connection:
-        assert set(connection.execute(select(keys.c.pepper)).scalars()) == {pepper_id(NEW_PEPPER)}
+        for table in (keys, admin_tokens):
+            found = set(connection.execute(select(table.c.pepper)).scalars())
+            assert found == {pepper_id(NEW_PEPPER)}
+        assert connection.execute(select(admin_tokens.c.digest)).scalar() == b"token"
         assert len(connection.execute(select(peppers)).all()) == 2
 
 

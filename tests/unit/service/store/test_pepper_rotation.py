@@ -1,14 +1,14 @@
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from service.core.callers import Denial, authenticate, digest_key
 from service.errors import PepperRefused
 from service.store import Store, load_snapshot, revision
 from service.store.keys import StoredKey, add_key, expire_key, revoke_key
 from service.store.pepper import pepper_id, pepper_in_use
-from service.store.pepper_rotation import list_peppers, live_keys, retire, switch_to
+from service.store.pepper_rotation import Live, list_peppers, live_under, retire, switch_to
 from service.store.redigest import MAX_NOTED, Redigests, redigest
-from service.store.tables import keys
+from service.store.tables import admin_tokens, keys
 
 NOW = 1_000_000.0
 OLD, NEW, NEWEST = b"the old pepper!!", b"the new pepper!!", b"the newest one!!"
@@ -32,7 +32,7 @@ def switch(store: Store, pepper: bytes, now: float = NOW) -> None:
 
 def live(store: Store, now: float = NOW) -> dict[str, int]:
     with store.read() as connection:
-        return dict(live_keys(connection, now))
+        return {id_: live.keys for id_, live in live_under(connection, now).items()}
 
 
 def peppers_of_keys(store: Store) -> dict[str, str]:
@@ -81,11 +81,11 @@ def test_a_pepper_is_not_retired_while_it_is_in_use_or_unknown(store: Store) -> 
 def test_a_pepper_is_not_retired_while_live_keys_are_under_it(store: Store) -> None:
     add(store, "first")
     switch(store, NEW)
-    with store.begin() as connection, pytest.raises(PepperRefused, match="1 live keys are under"):
+    with store.begin() as connection, pytest.raises(PepperRefused, match="1 live keys and 0 admin"):
         retire(connection, OLD_ID, NOW)
     with store.begin() as connection:
         revoke_key(connection, "first", NOW)
-        assert retire(connection, OLD_ID, NOW) == 0
+        assert retire(connection, OLD_ID, NOW) == Live()
         assert retire(connection, OLD_ID, NOW + 1) is None
         assert [one.retired_at for one in list_peppers(connection)] == [None, NOW]
         with pytest.raises(PepperRefused, match="was retired"):
@@ -97,11 +97,39 @@ def test_retiring_a_pepper_by_force_revokes_the_keys_that_are_under_it(store: St
     switch(store, NEW)
     before = revision(store)
     with store.begin() as connection:
-        assert retire(connection, OLD_ID, NOW, force=True) == 1
+        assert retire(connection, OLD_ID, NOW, force=True) == Live(keys=1)
     assert revision(store) > before
     snapshot = load_snapshot(store, NOW)
     assert authenticate(snapshot, digest, NOW) is Denial.REVOKED
     assert not isinstance(authenticate(snapshot, other, NOW), Denial)
+
+
+def add_token(store: Store, name: str) -> bytes:
+    digest = digest_key(OLD, name)
+    row = {"id": name, "name": "ops", "role": "admin", "prefix": "wg", "created_by": "cli:a"}
+    with store.begin() as connection:
+        values = row | {"digest": digest, "pepper": OLD_ID, "created_at": NOW}
+        connection.execute(insert(admin_tokens).values(values))
+    return digest
+
+
+def test_admin_tokens_keep_a_pepper_from_being_retired_as_keys_do(store: Store) -> None:
+    add_token(store, "token")
+    switch(store, NEW)
+    with store.begin() as connection, pytest.raises(PepperRefused, match="0 live keys and 1 admin"):
+        retire(connection, OLD_ID, NOW)
+    with store.begin() as connection:
+        assert retire(connection, OLD_ID, NOW, force=True) == Live(admin_tokens=1)
+        assert connection.execute(select(admin_tokens.c.revoked_at)).scalar() == NOW
+
+
+def test_a_used_admin_token_is_digested_anew(store: Store) -> None:
+    rows = {add_token(store, "token"): digest_key(NEW, "token")}
+    switch(store, NEW)
+    assert redigest(store, rows, NEW_ID, admin_tokens) == 1
+    with store.begin() as connection:
+        assert live_under(connection, NOW) == {NEW_ID: Live(admin_tokens=1)}
+        assert retire(connection, OLD_ID, NOW) == Live()
 
 
 def test_a_used_key_is_digested_anew_once_the_new_pepper_is_in_use(store: Store) -> None:
