@@ -14,6 +14,7 @@ from sqlalchemy import (
     case,
     delete,
     exists,
+    func,
     insert,
     or_,
     select,
@@ -90,8 +91,11 @@ def _keep_standings(connection: Connection, former: Table) -> int:
     connection.execute(delete(standings).where(exists(select(1).where(same, is_worse))))
     known = select(standings.c.account)
     missing = select(former).where(former.c.account.not_in(known), _severity(former) > 0)
-    put = insert(standings).from_select(former.columns.keys(), missing)
-    return connection.execute(put).rowcount
+    count: int = connection.execute(
+        select(func.count()).select_from(missing.subquery())
+    ).scalar_one()
+    connection.execute(insert(standings).from_select(former.columns.keys(), missing))
+    return count
 
 
 def _keep_peppers(connection: Connection, former: Former) -> None:
