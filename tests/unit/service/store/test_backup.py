@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -170,6 +171,27 @@ def test_more_rows_than_a_batch_holds_come_back_too(store: Store, other: Store) 
     assert [rows for table, rows in said if table == "keys"] == [1000, 2000, LONG + 2]
     put_back(other, file)
     assert rows_of(other) == rows_of(store)
+
+
+def test_a_backup_is_of_one_moment_whoever_writes_meanwhile(store: Store) -> None:
+    fill(store)
+    began, file = threading.Event(), io.BytesIO()
+
+    def write() -> None:
+        began.wait()
+        for number in range(10):
+            with store.begin() as connection:
+                key = StoredKey(f"late_{number}", f"project {number}", "sk", NOW, "cli:a")
+                add_key(connection, key, b"late %d" % number)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    write_backup(store, file, PEPPER, NOW, lambda *_: began.set())
+    writer.join()
+    lines = lines_of(file)
+    assert b"late_" not in b"".join(lines)
+    assert json.loads(lines[0])["revision"] < revision(store)
+    assert len(load_snapshot(store, NOW).keys) == 12
 
 
 def test_gateways_load_everything_anew_after_a_restore(store: Store, other: Store) -> None:
