@@ -38,8 +38,8 @@ What was done after {made_at} is not in this backup and is undone:
   - accounts that were suspended or throttled since: they are not any more
 Do it again, by `watchgate keys revoke` and the like, before callers reach the gateways."""
 _KEPT: Final = """\
-Whoever was shut out stays so: {rows} are as strict as before the restore.
-What was loosened after {made_at} has to be loosened again."""
+Whoever was shut out since {made_at} stays so ({rows}).
+What was loosened since has to be loosened again."""
 _UNDONE: Final = """\
 Also as of {made_at}: rules, limits, entitlements, roles of admin tokens, alerts. Keys made since
 are not known any more."""
@@ -129,8 +129,8 @@ def _warn(header: Header, restored: Restored, *, replaced: bool) -> None:
     made_at = shown_time(header.made_at)
     say(f"{sum(restored.rows.values())} rows are restored; gateways load everything anew.")
     if replaced:
-        kept = ", ".join(f"{count} of {name}" for name, count in restored.stricter.items() if count)
-        say(_KEPT.format(rows=kept or "none of the rows", made_at=made_at))
+        kept = ", ".join(f"{name}: {count}" for name, count in restored.stricter.items() if count)
+        say(_KEPT.format(rows=kept or "nobody was", made_at=made_at))
     else:
         say(_STALE.format(made_at=made_at))
     say(_UNDONE.format(made_at=made_at))
@@ -167,4 +167,4 @@ def _told(file: Path) -> Iterator[None]:
     except BackupError as error:
         raise BackupError(f"{file}: {error}") from None
     except OSError as error:
-        raise BackupError(f"{file}: {error.strerror}") from None
+        raise BackupError(f"{file}: {error.strerror or error}") from None

@@ -148,7 +148,7 @@ def test_what_was_revoked_since_stays_so_in_a_store_that_is_replaced(cli: Cli, f
     assert restored["stricter"]["keys"] == 1
     assert restored["keys_dropped"] == 1
     assert [cli.outcome(key) for key in (gone, lasting, late)] == ["revoked", "let in", "unknown"]
-    assert "1 of keys are as strict as before" in cli.err
+    assert "stays so (keys: 1)" in cli.err
     assert "1 keys that were in the store are not in the backup" in cli.err
 
 
