@@ -119,10 +119,6 @@ def _rotate(args: argparse.Namespace) -> int:
         if newest == in_use:
             say(_BY_SETTINGS)
             return Exit.PROBLEM
-        if newest not in given:
-            with store.begin() as connection:
-                entry = _entry("pepper.rotate", pepper_id(newest))
-                audit_log_of(settings).record(connection, entry)
     say(_NEXT.format(id=pepper_id(newest)))
     return Exit.OK
 
@@ -136,7 +132,7 @@ def _switch(args: argparse.Namespace) -> int:
             if not switch_to(connection, given[0], time.time()):
                 say(f"pepper {after} is in use already; watchgate pepper rotate makes another")
                 return Exit.OK
-            entry = _entry("pepper.switch", after, {"in_use": before}, {"in_use": after})
+            entry = _entry("pepper.rotate", after, {"in_use": before}, {"in_use": after})
             audit_log_of(settings).record(connection, entry)
     say(_SWITCHED.format(before=before, after=after))
     return Exit.OK

@@ -48,7 +48,7 @@ LONG: Final = 2_500
 """More rows than a batch holds."""
 
 
-def fill(store: Store, keys_more: int = 0) -> None:
+def fill(store: Store, keys_more: int = 0, log: AuditLog = LOG) -> None:
     """Put something into every table."""
     pepper_in_use(store, [PEPPER])
     with store.begin() as connection:
@@ -86,7 +86,7 @@ def fill(store: Store, keys_more: int = 0) -> None:
         owed = {"alert_id": 1, "url": "http://x", "next_at": 0.0, "failures": 0}
         connection.execute(insert(alert_deliveries).values(owed))
         for number in range(3):
-            LOG.record(connection, Entry(NOW + number, "cli:a", "key.create", "key/1", {"é": 1.5}))
+            log.record(connection, Entry(NOW + number, "cli:a", "key.create", "key/1", {"é": 1.5}))
 
 
 def put_standing(connection: Connection, account: str, state: str) -> None:
@@ -465,9 +465,7 @@ def test_the_audit_log_that_goes_on_from_the_backups_stays(store: Store) -> None
 
 def test_another_audit_log_is_replaced_and_counted(store: Store, other: Store) -> None:
     fill(store)
-    fill(other)
-    with other.begin() as connection:
-        AuditLog(b"another key of a log").record(connection, Entry(NOW, "b", "c", "d"))
+    fill(other, log=AuditLog(b"another key of a log"))
     file = backup_of(other)
     with store.begin() as connection:
         LOG.record(connection, Entry(NOW, "cli:a", "key.revoke", "key/1"))
