@@ -88,12 +88,21 @@ def pepper_in_use(store: Store, given: Sequence[bytes]) -> bytes:
     """
     with store.read() as connection:
         rows = valid_peppers(connection)
-    if not rows:
-        with store.begin() as connection:
-            if not (rows := valid_peppers(connection)):
-                register(connection, given[0], time.time())
-                rows = valid_peppers(connection)
-    return held_in_use(rows, given)
+    if rows:
+        return held_in_use(rows, given)
+    with store.begin() as connection:
+        return pepper_for_new_keys(connection, given)
+
+
+def pepper_for_new_keys(connection: Connection, given: Sequence[bytes]) -> bytes:
+    """Return what `pepper_in_use` does, within the transaction that stores what is digested.
+
+    Raises:
+        ConfigError: as `pepper_in_use`.
+    """
+    if not valid_peppers(connection):
+        register(connection, given[0], time.time())
+    return held_in_use(valid_peppers(connection), given)
 
 
 def held_in_use(rows: Sequence[tuple[str, bytes]], given: Sequence[bytes]) -> bytes:

@@ -4,7 +4,7 @@ import pytest
 
 from service.errors import ConfigError
 from service.store import Store, load_pepper
-from service.store.pepper import load_peppers, pepper_id, pepper_in_use
+from service.store.pepper import load_peppers, pepper_for_new_keys, pepper_id, pepper_in_use
 from service.store.pepper_rotation import retire, switch_to
 
 FIRST, SECOND = b"the first pepper", b"a second pepper!"
@@ -71,6 +71,17 @@ def test_the_first_pepper_that_a_store_is_asked_for_is_its_own(store: Store) -> 
     with pytest.raises(ConfigError, match=r"^auth.pepper: .*another pepper") as refused:
         pepper_in_use(store, [SECOND])
     assert pepper_id(FIRST) in str(refused.value)
+
+
+def test_within_a_transaction_the_pepper_in_use_is_the_same(store: Store) -> None:
+    with store.begin() as connection:
+        assert pepper_for_new_keys(connection, [FIRST]) == FIRST
+        assert pepper_for_new_keys(connection, [SECOND, FIRST]) == FIRST
+        switch_to(connection, SECOND, 0.0)
+        assert pepper_for_new_keys(connection, [SECOND, FIRST]) == SECOND
+        with pytest.raises(ConfigError, match="another pepper"):
+            pepper_for_new_keys(connection, [FIRST])
+    assert pepper_in_use(store, [SECOND, FIRST]) == SECOND
 
 
 def test_a_new_pepper_is_not_in_use_before_the_switch(store: Store) -> None:
