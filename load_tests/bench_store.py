@@ -188,7 +188,7 @@ def copying(snapshot: Snapshot) -> Mapping[str, str]:
         path, pepper, heard = Path(folder) / "copy", b"a pepper of the bench", Heard(this_moment())
 
         def save() -> None:
-            LocalCopy(path, pepper).save(snapshot, heard)
+            LocalCopy(path, [pepper]).save(snapshot, heard)
 
         return {
             "save the local copy": ms(timed(save)),
@@ -197,7 +197,7 @@ def copying(snapshot: Snapshot) -> Mapping[str, str]:
             ),
             "size of the local copy": f"{path.stat().st_size / MIB:.1f} MiB",
             "start from the local copy": ms(
-                timed(lambda: LocalCopy(path, pepper).load(this_moment()))
+                timed(lambda: LocalCopy(path, [pepper]).load(this_moment()))
             ),
         }
 

@@ -82,7 +82,7 @@ def _authenticator(key: SigningKey) -> Callable[[], Authenticator]:
         )
         keys.refresh()
         verifier = TokenVerifier([Issuer(trust, keys)])
-        found = Authenticator(_PEPPER, Meters(Metrics(CollectorRegistry())), verifier)
+        found = Authenticator([_PEPPER], Meters(Metrics(CollectorRegistry())), verifier)
         found.snapshot = Snapshot(
             keys={digest_key(_PEPPER, _KEY): KnownKey("key_1", "a")},
             organisations={"default": Organisation("default")},

@@ -18,6 +18,8 @@ _MODULES: Final[Mapping[str, str]] = {
     "check-config": "service.commands.check_config",
     "doctor": "service.commands.doctor",
     "keys": "service.commands.keys",
+    "pepper": "service.commands.pepper",
+    "store": "service.commands.store",
     "alerts": "service.commands.alerts",
     "audit": "service.commands.audit",
     "receipts": "service.commands.receipts",

@@ -13,6 +13,8 @@
     │   └── ShipFailed         Kafka did not acknowledge all records: send them again
     ├── KeysNotRead            the keys that an issuer's tokens are signed with
     ├── ArtefactError          a detector's files are missing, altered or too new
+    ├── PepperRefused          a pepper cannot be switched to, or retired, as things are
+    ├── BackupError            a backup cannot be written, or not be restored here
     ├── Refusal                a request that is not served; gateway/problems.py knows the status
     │   ├── InvalidApiKey
     │   ├── AccountSuspended
@@ -109,6 +111,14 @@ class KeysNotRead(WatchgateError):
 
 class ArtefactError(WatchgateError):
     """A detector's files are missing, altered or of another version."""
+
+
+class PepperRefused(WatchgateError):
+    """A pepper cannot be switched to, or retired, as things are; the message says what to do."""
+
+
+class BackupError(WatchgateError):
+    """A backup cannot be written, or not be restored here; the message says what to do."""
 
 
 class Refusal(WatchgateError):

@@ -29,8 +29,6 @@ from service.core.callers import (
     make_key_id,
     visible_prefix,
 )
-from service.settings import Settings
-from service.store import Store, load_pepper
 from service.store.keys import (
     StoredKey,
     add_key,
@@ -39,7 +37,8 @@ from service.store.keys import (
     list_keys,
     revoke_key,
 )
-from service.store.pepper import check_pepper, pepper_id
+from service.store.pepper import pepper_id, pepper_in_use
+from service.wiring.peppers import peppers_of
 
 
 def add_parser(
@@ -117,7 +116,7 @@ def _add_rotate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 def _create(args: argparse.Namespace) -> int:
     settings, now = load_settings(args), time.time()
     with opened_store(settings) as store:
-        pepper = _pepper(settings, store)
+        pepper = pepper_in_use(store, peppers_of(settings))
         expires_at = None if args.expires is None else now + args.expires
         stored, key = _new_key(args.project, now, expires_at)
         with store.begin() as connection:
@@ -150,7 +149,7 @@ def _revoke(args: argparse.Namespace) -> int:
 def _rotate(args: argparse.Namespace) -> int:
     settings, now = load_settings(args), time.time()
     with opened_store(settings) as store:
-        pepper = _pepper(settings, store)
+        pepper = pepper_in_use(store, peppers_of(settings))
         with store.begin() as connection:
             old = find_key(connection, args.id)
             if old is None:
@@ -185,15 +184,6 @@ def _new_key(project: str, now: float, expires_at: float | None) -> tuple[Stored
         expires_at=expires_at,
     )
     return stored, key
-
-
-def _pepper(settings: Settings, store: Store) -> bytes:
-    configured = settings.auth.pepper
-    pepper = load_pepper(
-        settings.data_dir, None if configured is None else configured.get_secret_value()
-    )
-    check_pepper(store, pepper)
-    return pepper
 
 
 def _how_ended(key: StoredKey, now: float) -> str | None:

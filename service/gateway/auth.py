@@ -1,6 +1,7 @@
 """Who calls: the key or token of a request, as of the snapshot that the process holds."""
 
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +12,7 @@ from service.errors import InvalidApiKey, SafeguardInactive
 from service.gateway.asgi import Fields
 from service.gateway.meters import Meters
 from service.identity.verifier import TokenVerifier, Verified, looks_like_a_token
+from service.store.redigest import Redigests
 
 _SCHEME = b"bearer "
 _NONE = "No API key was given: send 'Authorization: Bearer KEY' or 'x-api-key: KEY'."
@@ -50,17 +52,30 @@ class TokenProof:
     key_id: str
 
 
-Proof = bytes | TokenProof
-"""What is kept of what a request shows: the digest of a key, or what its token proved."""
+Digests = tuple[bytes, ...]
+"""Of one key: under the newest pepper first."""
+Proof = Digests | TokenProof
+"""What is kept of what a request shows: the digests of a key, or what its token proved."""
 
 
 class Authenticator:
     """Holds the snapshot; `snapshot` is replaced whole when the store changes."""
 
-    def __init__(self, pepper: bytes, meters: Meters, tokens: TokenVerifier | None = None) -> None:
-        """Know nobody yet; without a verifier tokens are keys that nobody knows."""
+    def __init__(
+        self,
+        peppers: Sequence[bytes],
+        meters: Meters,
+        tokens: TokenVerifier | None = None,
+    ) -> None:
+        """Know nobody yet; without a verifier tokens are keys that nobody knows.
+
+        `peppers` are those that keys may be stored under, the newest first.
+        """
         self.snapshot = Snapshot()
-        self._digest = KeyDigester(pepper)
+        newest, *previous = peppers
+        self.redigests = Redigests(newest)
+        self._digest = KeyDigester(newest)
+        self._previous = [KeyDigester(older) for older in previous]
         self._meters = meters
         self._tokens = tokens
 
@@ -74,7 +89,9 @@ class Authenticator:
         key = self._key(fields).decode("latin-1")
         if self._tokens and looks_like_a_token(key) and not key.startswith(KEY_START):
             return self._proof(self._tokens, key)
-        return self._digest(key)
+        if self._previous:
+            return (self._digest(key), *[digest(key) for digest in self._previous])
+        return (self._digest(key),)
 
     def authenticate(self, proof: Proof, now: float) -> Caller:
         """Return who showed it.
@@ -88,12 +105,24 @@ class Authenticator:
         if isinstance(proof, TokenProof):
             found = self._caller_by_token(proof, now)
         else:
-            found = authenticate(self.snapshot, proof, now)
+            digest = proof[0] if len(proof) == 1 else self._stored(proof)
+            found = authenticate(self.snapshot, digest, now)
         if isinstance(found, Denial | TokenDenial):
             if self.snapshot.revision < 0:
                 raise SafeguardInactive(_NOBODY)
             raise self._denied(found, _WORDS[found])
         return found
+
+    def _stored(self, digests: Digests) -> bytes:
+        """Return the digest that is known; one under a previous pepper is to be replaced."""
+        newest, *older = digests
+        keys = self.snapshot.keys
+        if newest not in keys:
+            for digest in older:
+                if digest in keys:
+                    self.redigests.note(digest, newest)
+                    return digest
+        return newest
 
     def _proof(self, tokens: TokenVerifier, token: str) -> TokenProof:
         verified = tokens.verify(token)

@@ -49,9 +49,11 @@ class OpenAnswers:
 
 def _why_ended(snapshot: Snapshot, answer: _Open, now: float) -> Refusal | None:
     _, caller, proof = answer
-    if isinstance(proof, bytes) and proof in snapshot.keys:
-        found = authenticate(snapshot, proof, now)
-    else:  # a token, or a key that was digested anew meanwhile
+    digests = proof if isinstance(proof, tuple) else ()
+    known = next((digest for digest in digests if digest in snapshot.keys), None)
+    if known is not None:
+        found = authenticate(snapshot, known, now)
+    else:  # a token
         found = caller_in(snapshot, caller.key_id, caller.project)
     if isinstance(found, Denial) and found in _ENDING:
         return InvalidApiKey("The API key was revoked while the answer was under way.")

@@ -64,7 +64,7 @@ class Limits:
 
 
 class Head(msgspec.Struct, eq=False):
-    """What a request's head says, whoever else sends the same; of its key the digest alone."""
+    """What a request's head says, whoever else sends the same; of its key the digests alone."""
 
     fields: Fields
     """The content-length among them is that of the first of these requests."""
@@ -73,7 +73,7 @@ class Head(msgspec.Struct, eq=False):
     """None where there is none, or one that is not of the standard's form."""
     target: Surface | ModelList | None = None
     """None: nobody has looked yet."""
-    key_digest: Proof | None = None
+    proof: Proof | None = None
     """None: nobody has looked yet."""
 
 
@@ -176,7 +176,7 @@ class Pipeline:
             exchange, trace = self._exchange(arrival, caller, surface, model, request)
             exchange.finding, exchange.max_tokens = finding, grant.max_tokens
             passage = Passage(exchange, self.recorder, trace, send, arrival.headers())
-            self.answers.begin(passage, exchange, arrival.head.key_digest)
+            self.answers.begin(passage, exchange, arrival.head.proof)
             outcome = await passage.run(scope, self.limits.max_answer_bytes)
         finally:
             self.answers.end(arrival.id)
@@ -219,11 +219,11 @@ class Pipeline:
         return target
 
     def _caller(self, arrival: Arrival) -> Caller:
-        """Say who calls: a key's digest is kept with the head, what it proves is asked anew."""
-        digest = arrival.head.key_digest
-        if digest is None:
-            digest = arrival.head.key_digest = self.authenticator.digest(arrival.head.fields)
-        return self.authenticator.authenticate(digest, arrival.at)
+        """Say who calls: a key's digests are kept with the head, what it proves is asked anew."""
+        proof = arrival.head.proof
+        if proof is None:
+            proof = arrival.head.proof = self.authenticator.digest(arrival.head.fields)
+        return self.authenticator.authenticate(proof, arrival.at)
 
     def _may_use(self, caller: Caller, model: ServedModel) -> bool:
         return self.authoriser.may_use(caller, model.access)

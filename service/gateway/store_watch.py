@@ -20,6 +20,7 @@ from service.errors import ConfigError
 from service.store.copy import Heard, LocalCopy, this_moment
 from service.store.engine import Store
 from service.store.heartbeats import Heartbeat, read_heartbeats
+from service.store.redigest import Redigests
 from service.store.snapshot import NO_SNAPSHOT, refreshed
 
 _log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class StoreWatch:
         self._away: str | None = None
         self._unkept: str | None = None
         self._on_snapshot: Callable[[Snapshot], None] = lambda _: None
+        self._redigests: Redigests | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
 
@@ -96,8 +98,13 @@ class StoreWatch:
         except Exception as error:  # noqa: BLE001  (whatever the driver raises: the store is away)
             self._note_away(error)
 
-    def start(self, on_snapshot: Callable[[Snapshot], None]) -> None:
-        """Look from now on; `on_snapshot` gets each snapshot, on this thread's event loop."""
+    def start(
+        self, on_snapshot: Callable[[Snapshot], None], redigests: Redigests | None = None
+    ) -> None:
+        """Look from now on; `on_snapshot` gets each snapshot, on this thread's event loop.
+
+        `redigests` are keys that were used, to be stored under the newest pepper.
+        """
         loop = asyncio.get_running_loop()
 
         def hand_over(snapshot: Snapshot) -> None:
@@ -106,6 +113,7 @@ class StoreWatch:
 
         on_snapshot(self.news.snapshot)
         self._on_snapshot = hand_over
+        self._redigests = redigests
         self._thread.start()
 
     def stop(self) -> None:
@@ -118,6 +126,7 @@ class StoreWatch:
         """Ask the store once; one that is away is told once, and so is its return."""
         try:
             self._look()
+            self._redigest()
         except Exception as error:  # noqa: BLE001  (whatever the driver raises: the store is away)
             self._note_away(error)
         self._keep()
@@ -141,6 +150,10 @@ class StoreWatch:
         if self._away is not None:
             _log.warning("the store is back")
             self._away = None
+
+    def _redigest(self) -> None:
+        if self._redigests is not None:
+            self._redigests.flush(self._store)
 
     def _with(self, beat: Heartbeat | None, asked: float) -> News:
         """Return the news with a beat, which came after the store was heard of before.

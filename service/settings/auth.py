@@ -111,4 +111,5 @@ class Auth(Section):
     """Keys are stored as HMAC-SHA256 under the pepper; without one, a file in data_dir is made."""
 
     pepper: SecretStr | None = None
+    previous_peppers: tuple[SecretStr, ...] = ()
     issuers: tuple[Issuer, ...] = ()

@@ -10,7 +10,7 @@ import hmac
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -77,11 +77,14 @@ class _RefusedError(Exception):
 class LocalCopy:
     """The copy of one gateway process, in files of its own."""
 
-    def __init__(self, path: Path, pepper: bytes) -> None:
-        """Name the files; nothing is read or written yet."""
+    def __init__(self, path: Path, peppers: Sequence[bytes]) -> None:
+        """Name the files; nothing is read or written yet.
+
+        They are written under the first pepper, and read under any.
+        """
         self._path = path
         self._stamp = path.with_name(path.name + ".heard")
-        self._key = hmac.digest(pepper, b"watchgate local copy", "sha256")
+        self._keys = [hmac.digest(it, b"watchgate local copy", "sha256") for it in peppers]
         self._saved: Snapshot | None = None
         self._mac = b""
         self._next_s = 0.0
@@ -130,13 +133,14 @@ class LocalCopy:
             return heard
         return stamp.heard if hmac.compare_digest(stamp.copy, self._mac) else heard
 
-    def _mac_of(self, path: Path, payload: bytes) -> bytes:
-        mac = hmac.new(self._key, _VERSION + path.suffix.encode() + b"\n", "sha256")
-        mac.update(payload)
-        return mac.digest()
+    def _macs_of(self, path: Path, payload: bytes) -> Iterator[bytes]:
+        for key in self._keys:
+            mac = hmac.new(key, _VERSION + path.suffix.encode() + b"\n", "sha256")
+            mac.update(payload)
+            yield mac.digest()
 
     def _write(self, path: Path, payload: bytes) -> bytes:
-        mac = self._mac_of(path, payload)
+        mac = next(self._macs_of(path, payload))
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = path.with_name(path.name + ".new")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -154,7 +158,7 @@ class LocalCopy:
         if version != _VERSION:
             raise _RefusedError(f"{path.name} is of another version, or none of ours")
         mac, payload = data[:_MAC_BYTES], data[_MAC_BYTES:]
-        if not hmac.compare_digest(mac, self._mac_of(path, payload)):
+        if not any(hmac.compare_digest(mac, it) for it in self._macs_of(path, payload)):
             raise _RefusedError(f"{path.name} was changed, or made under another pepper")
         return mac, payload
 

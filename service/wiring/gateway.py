@@ -50,9 +50,9 @@ from service.gateway.upstream_health import checking
 from service.identity.end_users import EndUserVerifier
 from service.settings import KafkaLog, Model, Settings
 from service.settings.access import AccessPolicy
-from service.store import Store, load_pepper
+from service.store import Store
 from service.store.copy import LocalCopy
-from service.store.pepper import check_pepper
+from service.store.pepper import pepper_in_use
 from service.telemetry.metrics import Metrics
 from service.telemetry.ops import (
     OpsAddress,
@@ -67,6 +67,7 @@ from service.telemetry.tracing import Tracer, make_tracer
 from service.wiring.identity import token_verifier
 from service.wiring.limits import limiter_of
 from service.wiring.parts import SCREENER, SHIPPER, clock, journal_root, make_metrics, own_journal
+from service.wiring.peppers import peppers_of
 from service.wiring.screens import SHIPPED, Detectors, screens_by_model
 from service.wiring.upstreams import balancer_of, checks_of
 
@@ -143,15 +144,15 @@ async def _put_together(
         checks = [it for u in settings.upstreams for it in checks_of(u, upstreams[u.name])]
         models = _models(settings, upstreams, screens_by_model(settings, detectors))
         board = SafeguardBoard(models, metrics)
-        pepper = _pepper(settings)
-        store_watch = _store_watch(settings, store, journal, pepper)
+        peppers = peppers_of(settings)
+        store_watch = _store_watch(settings, store, journal, peppers)
         store_watch.open()
-        authenticator = Authenticator(pepper, meters, tokens)
+        authenticator = Authenticator(peppers, meters, tokens)
         recorder = Recorder(evidence, meters)
         pipeline = _pipeline(settings, models, authenticator, board, recorder, tracer, limiter)
         watch = _watch(settings, board, store_watch, journal, metrics)
         app = GatewayApp(pipeline, watch, min(_WATCH_S, settings.store.poll_s))
-        store_watch.start(pipeline.use)
+        store_watch.start(pipeline.use, authenticator.redigests)
         try:
             async with checking(checks):
                 yield Gateway(app, journal, board, registry, meters)
@@ -256,19 +257,16 @@ def _pipeline(  # noqa: PLR0913, PLR0917  (one call, right above)
     )
 
 
-def _pepper(settings: Settings) -> bytes:
-    secret = settings.auth.pepper.get_secret_value() if settings.auth.pepper else None
-    return load_pepper(settings.data_dir, secret)
-
-
-def _store_watch(settings: Settings, store: Store, journal: Journal, pepper: bytes) -> StoreWatch:
-    """Return the watch of a store whose keys must have been made under this pepper."""
+def _store_watch(
+    settings: Settings, store: Store, journal: Journal, peppers: Sequence[bytes]
+) -> StoreWatch:
+    """Return the watch of a store whose keys must have been made under one of these peppers."""
 
     def prepare(may_be_new: bool) -> None:
         store.prepare(may_be_new=may_be_new)
-        check_pepper(store, pepper)
+        pepper_in_use(store, peppers)
 
-    copy = LocalCopy(settings.data_dir / "store-copy" / journal.log, pepper)
+    copy = LocalCopy(settings.data_dir / "store-copy" / journal.log, peppers)
     return StoreWatch(store, prepare, copy, poll_s=settings.store.poll_s, clock=clock)
 
 

@@ -9,7 +9,7 @@ from service.doctor.store import store
 from service.settings import Settings
 from service.store import load_pepper, open_store
 from service.store.heartbeats import beat
-from service.store.pepper import check_pepper
+from service.store.pepper import pepper_in_use
 from tests.unit.service.doctor.settings_of import settings_of, statuses
 
 
@@ -17,7 +17,7 @@ from tests.unit.service.doctor.settings_of import settings_of, statuses
 def installed(tmp_path: Path) -> Settings:
     settings = settings_of(tmp_path)
     with closing(open_store(settings.store.url)) as made:
-        check_pepper(made, load_pepper(settings.data_dir, None))
+        pepper_in_use(made, [load_pepper(settings.data_dir, None)])
     return settings
 
 

@@ -1,6 +1,7 @@
 """Whose key or token a request carries."""
 
 import re
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from service.errors import InvalidApiKey, SafeguardInactive
 from service.gateway.auth import _WORDS, Authenticator, TokenProof
 from service.gateway.meters import Meters
 from service.identity.verifier import Issuer, TokenVerifier
+from service.store import load_snapshot, open_store
+from service.store.keys import StoredKey, add_key
+from service.store.pepper import pepper_in_use
 from service.telemetry.metrics import Metrics
 from tests.real_parts.jwks import signing_key
 from tests.unit.service.identity.issuers import NOW as TOKEN_NOW
@@ -26,7 +30,7 @@ NOW = 1000.0
 
 def make(tokens: TokenVerifier | None = None) -> tuple[Authenticator, CollectorRegistry]:
     registry = CollectorRegistry()
-    authenticator = Authenticator(PEPPER, Meters(Metrics(registry)), tokens)
+    authenticator = Authenticator([PEPPER], Meters(Metrics(registry)), tokens)
     known = {
         "good": KnownKey("key_1", "project"),
         "late": KnownKey("key_2", "project", expires_at=NOW),
@@ -130,7 +134,7 @@ def test_a_token_tells_its_caller_and_its_subject_has_an_id_that_names_nobody() 
         ids.add(caller.key_id)
     assert len(ids) == 2
     assert all(re.fullmatch("jwt:corp:[0-9a-f]{16}", id_) for id_ in ids)
-    other = Authenticator(PEPPER, Meters(Metrics(CollectorRegistry())), authenticator._tokens)
+    other = Authenticator([PEPPER], Meters(Metrics(CollectorRegistry())), authenticator._tokens)
     other.snapshot = Snapshot(end_user_secret=b"of another store")
     proof = other.digest(bearer(token))
     assert isinstance(proof, TokenProof)
@@ -182,3 +186,31 @@ def test_every_reason_is_told_in_words_and_documented(reason: TokenDenial) -> No
     assert _WORDS[reason].endswith(".")
     document = Path(__file__).resolve().parents[4] / "docs/identity.md"
     assert f"`{reason}`" in document.read_text(encoding="utf-8")
+
+
+def test_a_key_is_found_under_any_pepper_and_its_new_digest_is_noted(tmp_path: Path) -> None:
+    older, newer = b"o" * 32, b"n" * 32
+    authenticator = Authenticator([newer, PEPPER, older], Meters(Metrics(CollectorRegistry())))
+    authenticator.snapshot = make()[0].snapshot
+    fields = {b"authorization": b"Bearer sk-good"}
+    digests = authenticator.digest(fields)
+    assert digests == tuple(digest_key(pepper, "sk-good") for pepper in (newer, PEPPER, older))
+    assert authenticator.authenticate(digests, NOW) == CALLER
+    with closing(open_store(f"sqlite:///{tmp_path}/watchgate.db")) as store:
+        pepper_in_use(store, [newer])
+        with store.begin() as connection:
+            add_key(connection, StoredKey("key_1", "project", "sk-", 1.0, "tests"), digests[1])
+        assert authenticator.redigests.flush(store) == 1
+        authenticator.snapshot = load_snapshot(store, NOW)
+        assert authenticator.authenticate(digests, NOW) == CALLER
+        assert authenticator.redigests.flush(store) == 0
+
+
+@pytest.mark.parametrize(("key", "word"), [(b"sk-gone", "revoked"), (b"sk-bad", "not known")])
+def test_a_key_that_proves_nothing_does_not_under_a_previous_pepper_either(
+    key: bytes, word: str
+) -> None:
+    authenticator = Authenticator([b"n" * 32, PEPPER], Meters(Metrics(CollectorRegistry())))
+    authenticator.snapshot = make()[0].snapshot
+    with pytest.raises(InvalidApiKey, match=word):
+        who(authenticator, {b"x-api-key": key})

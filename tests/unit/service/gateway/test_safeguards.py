@@ -56,7 +56,7 @@ class House:
         self.store_watch = StoreWatch(
             self.store,
             lambda _: None,
-            LocalCopy(self.folder / "copy", b"p" * 32),
+            LocalCopy(self.folder / "copy", [b"p" * 32]),
             poll_s=1.0,
             clock=lambda: self.wall,
             ticks=lambda: self.now,

@@ -38,7 +38,7 @@ class Watched:
         return StoreWatch(
             store or self.store,
             self.prepare,
-            LocalCopy(self.folder / "copy" / "gateway-0", PEPPER),
+            LocalCopy(self.folder / "copy" / "gateway-0", [PEPPER]),
             poll_s=0.01,
             clock=lambda: self.wall,
             ticks=lambda: self.now,
@@ -147,7 +147,7 @@ def test_settings_that_the_store_refuses_later_are_told_and_nothing_is_read(
 def test_it_is_prepared_once_the_store_is_there(tmp_path: Path) -> None:
     new = Store(f"sqlite:///{tmp_path}/new.db")
     watch = StoreWatch(
-        new, lambda _: new.prepare(), LocalCopy(tmp_path / "copy", PEPPER), poll_s=1.0
+        new, lambda _: new.prepare(), LocalCopy(tmp_path / "copy", [PEPPER]), poll_s=1.0
     )
     watch.open()
     assert watch.news.snapshot.revision == 1

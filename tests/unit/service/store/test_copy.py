@@ -48,7 +48,7 @@ def later(seconds: float) -> Moment:
 
 
 def copy_in(folder: Path, pepper: bytes = PEPPER) -> LocalCopy:
-    return LocalCopy(folder / "gateway-0", pepper)
+    return LocalCopy(folder / "gateway-0", [pepper])
 
 
 def saved(folder: Path, snapshot: Snapshot = SNAPSHOT, heard: Heard = HEARD) -> Path:

@@ -13,7 +13,7 @@ from service.core.callers import Caller, authenticate
 from service.errors import ConfigError
 from service.store import Store, load_snapshot, open_store, revision
 from service.store.audit import AuditLog
-from service.store.pepper import check_pepper
+from service.store.pepper import pepper_in_use
 from service.store.revision import bump_revision
 from service.store.schema import HEAD, upgrade
 from service.store.tables import metadata
@@ -72,7 +72,7 @@ def test_keys_of_the_first_version_are_known_after_the_migration(
         )
     old.close()
     migrated = open_store(empty_url)
-    check_pepper(migrated, pepper)
+    pepper_in_use(migrated, [pepper])
     found = authenticate(load_snapshot(migrated, 0.0), bytes(range(32)), 0.0)
     assert found == Caller("key_1", "search", account="search")
     migrated.close()

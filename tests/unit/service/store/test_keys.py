@@ -1,9 +1,6 @@
 from dataclasses import replace
 
-import pytest
-
 from service.core.callers import Caller, Denial, authenticate
-from service.errors import ConfigError
 from service.store import Store, load_snapshot, revision
 from service.store.keys import (
     StoredKey,
@@ -13,7 +10,6 @@ from service.store.keys import (
     list_keys,
     revoke_key,
 )
-from service.store.pepper import check_pepper
 
 NOW = 1_000_000.0
 KEY = StoredKey("key_1", "search", "sk-wg-aaaaaa", NOW, "cli:tester")
@@ -86,10 +82,3 @@ def test_keys_are_listed_by_age_and_by_project(store: Store) -> None:
         assert list_keys(connection, "search") == [KEY]
         assert list_keys(connection, "nobody") == []
         assert find_key(connection, "key_unknown") is None
-
-
-def test_another_pepper_than_the_first_is_refused(store: Store) -> None:
-    check_pepper(store, b"the first pepper")
-    check_pepper(store, b"the first pepper")
-    with pytest.raises(ConfigError, match=r"^auth.pepper: .*another pepper"):
-        check_pepper(store, b"a second pepper!")
