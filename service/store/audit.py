@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, insert, select, type_coerce
+from sqlalchemy import Connection, Select, func, insert, select, type_coerce
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import NullType
 
@@ -63,14 +63,16 @@ def check_audit_key(connection: Connection, key: bytes) -> None:
 
 def head_of(connection: Connection) -> Head:
     """Return how far the log goes."""
-    last = select(audit.c.seq, _MAC).order_by(audit.c.seq.desc()).limit(1)
-    row = connection.execute(last).first()
-    return Head() if row is None else Head(row.seq, _bytes(row.mac))
+    seq = connection.execute(select(func.max(audit.c.seq))).scalar()
+    return Head() if seq is None else Head(seq, mac_at(connection, seq) or b"")
 
 
 def mac_at(connection: Connection, seq: int) -> bytes | None:
     """Return the mac of an entry, None if there is none of this number."""
-    row = connection.execute(select(_MAC).where(audit.c.seq == seq)).first()
+    try:
+        row = connection.execute(select(_MAC).where(audit.c.seq == seq)).first()
+    except DBAPIError:  # from SQLite: of bytes that are no text, in a place that says text
+        return b""
     return None if row is None else _bytes(row.mac)
 
 
@@ -107,8 +109,8 @@ def _one(store: Store, wanted: _Wanted) -> list[Link]:
             return _links(connection, wanted)
     except DBAPIError:
         with store.read() as connection:
-            rows = connection.execute(wanted.with_only_columns(audit.c.seq, _MAC))
-            return [_unreadable(seq, mac) for seq, mac in rows]
+            numbers = connection.execute(wanted.with_only_columns(audit.c.seq)).scalars().all()
+            return [_unreadable(seq, mac_at(connection, seq) or b"") for seq in numbers]
 
 
 def _links(connection: Connection, wanted: _Wanted) -> list[Link]:

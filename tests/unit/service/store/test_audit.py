@@ -257,13 +257,20 @@ def test_bytes_that_are_no_text_are_found_in_their_entry_alone(
     assert report.entries == 5
 
 
-@pytest.mark.parametrize("mac", [12, "text", b"0", 10_000_000_000_000])
+NO_TEXT = object()
+"""Stands for bytes that are no text, in a place that says that it is one."""
+
+
+@pytest.mark.parametrize("mac", [12, "text", b"0", 10_000_000_000_000, NO_TEXT])
 def test_a_head_that_is_no_mac_neither_stops_the_log_nor_stays_unseen(
     store: Store, tmp_path: Path, mac: object
 ) -> None:
     record(store, 3)
     with tampering(path_of(tmp_path)) as connection:
-        connection.execute("UPDATE audit SET mac = ? WHERE seq = 3", (mac,))
+        if mac is NO_TEXT:
+            connection.execute("UPDATE audit SET mac = CAST(x'ff41' AS TEXT) WHERE seq = 3")
+        else:
+            connection.execute("UPDATE audit SET mac = ? WHERE seq = 3", (mac,))
     assert record(store, 2) == [4, 5]
     first = verify(store, anchor(store)).findings[0]
     assert (first.fault, first.first) == (Fault.CHANGED, 3)

@@ -81,7 +81,7 @@ def test_keys_of_the_first_version_are_known_after_the_migration(
 @pytest.mark.parametrize("change", ["UPDATE audit SET actor = 'me'", "DELETE FROM audit"])
 def test_the_audit_log_refuses_changes(store: Store, change: str) -> None:
     with store.begin() as connection:
-        AuditLog(b"k" * 32).record(connection, Entry(1.0, "cli:tester", "made", "key_1"))
+        AuditLog(b"k" * 32).record(connection, Entry(1.0, "cli:tester", "key.create", "key/key_1"))
 
     def change_it() -> None:
         with store.begin() as connection:
