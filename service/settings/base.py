@@ -62,8 +62,9 @@ def is_postgres(url: str) -> str:
 
     A password among the options would be shown where the one before the @ is not.
     """
-    has_host_and_port(url)
-    parts = urlsplit(url)
+    parts = urlsplit(has_host_and_port(url))
+    if parts.netloc.count("@") > 1:
+        raise ValueError("an @ in a password is written as %40")
     if not parts.path.strip("/") or "/" in parts.path[1:] or parts.fragment:
         raise ValueError("expected the name of a database after the port, as in /watchgate")
     options = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
@@ -46,8 +47,9 @@ class _ImpatientConnection(psycopg.Connection[Any]):
     ) -> Answer:
         try:
             return super().wait(gen, interval, timeout or ANSWER_TIMEOUT_S)
-        except psycopg.OperationalError:  # lost, or late: an answer to come would be misread
-            self.pgconn.finish()
+        except psycopg.OperationalError:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                self.pgconn.finish()  # an answer may yet come, and would be taken for another one
             raise
 
 

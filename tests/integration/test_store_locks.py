@@ -5,8 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from service.core.audit import Entry
 from service.core.directory import Snapshot
 from service.store import Store, load_snapshot, open_store, refresh, revision
+from service.store.audit import AuditLog
 from service.store.owners import Origin, make_project
 from service.store.revision import bump_revision, current_revision
 
@@ -93,5 +95,22 @@ def test_revisions_become_visible_in_the_order_in_which_they_were_handed_out(
         last = watching.result(TIMEOUT_S)[-1]
     assert last.projects == load_snapshot(stores[2], 0.0).projects
     assert len(last.projects) == 60
+    for store in stores:
+        store.close()
+
+
+def test_entries_of_several_writers_are_one_chain(empty_store_url: str) -> None:
+    log, stores = AuditLog(b"k" * 32), [open_store(empty_store_url) for _ in range(3)]
+
+    def write(store: Store) -> list[int]:
+        numbers = []
+        for _ in range(20):
+            with store.begin() as connection:
+                numbers.append(log.record(connection, Entry(1.0, "cli:tester", "did", "it")))
+        return numbers
+
+    with ThreadPoolExecutor(len(stores)) as threads:
+        numbers = [number for many in threads.map(write, stores) for number in many]
+    assert sorted(numbers) == list(range(1, 61))
     for store in stores:
         store.close()

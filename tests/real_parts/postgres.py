@@ -75,6 +75,14 @@ class PostgresServer:
             process.wait(START_S)
 
     def __enter__(self) -> Self:
+        try:
+            self._set_up()
+        except BaseException:
+            self._remove()
+            raise
+        return self
+
+    def _set_up(self) -> None:
         os.chmod(self._folder, 0o755)  # noqa: PTH101, S103  (`nobody` passes through)
         self._data.mkdir(mode=0o700)
         if self._run_as:
@@ -86,7 +94,6 @@ class PostgresServer:
         self.start()
         self._command(f"CREATE DATABASE {_TEMPLATE}")
         open_store(self.url(_TEMPLATE)).close()
-        return self
 
     def __exit__(
         self,
@@ -94,6 +101,9 @@ class PostgresServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._remove()
+
+    def _remove(self) -> None:
         self.stop()
         shutil.rmtree(self._folder)
 

@@ -43,6 +43,7 @@ def test_postgresql_is_taken_and_shown_without_its_password(tmp_path: Path, url:
         (f"postgresql+psycopg://u:{PASSWORD}@h/db", "expected sqlite:///PATH or postgresql://"),
         ("sqlite://", "expected sqlite:///PATH or postgresql://"),
         (f"postgresql://u:{PASSWORD}@/db", "expected a host in ASCII"),
+        (f"postgresql://u:{PASSWORD}@@h/db", "an @ in a password is written as %40"),
         (f"postgresql://u:{PASSWORD}@h:99999/db", "a port from 1 to 65535"),
         (f"postgresql://u:{PASSWORD}@h:5432", "expected the name of a database"),
         (f"postgresql://u:{PASSWORD}@h/db/more", "expected the name of a database"),
