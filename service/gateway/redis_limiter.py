@@ -179,7 +179,7 @@ class RedisLimiter:
                 first.set()
                 wait_s = _FIRST_WAIT_S
                 await self._beat(link)
-            except (OSError, RedisAway, hiredis.HiredisError) as error:
+            except Exception as error:  # noqa: BLE001  (whatever it is, it is tried again)
                 self._say(f"the limits cannot be counted in Redis: {_reason(error)}")
             first.set()
             self._link = None

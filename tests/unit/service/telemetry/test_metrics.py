@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry
 from service.telemetry.metrics import PREFIX, Metrics
 
 CLOSED_SETS = {
-    "action", "category", "detector", "group", "kind", "model", "outcome", "phase", "reason",
+    "action", "category", "decision", "detector", "group", "kind", "model", "outcome", "phase", "reason",
     "replica", "safeguard", "surface", "topic", "upstream",
 }  # fmt: skip
 
