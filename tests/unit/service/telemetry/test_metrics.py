@@ -5,8 +5,8 @@ from prometheus_client import CollectorRegistry
 from service.telemetry.metrics import PREFIX, Metrics
 
 CLOSED_SETS = {
-    "action", "category", "decision", "detector", "group", "kind", "model", "outcome", "phase", "reason",
-    "replica", "safeguard", "surface", "topic", "upstream",
+    "action", "category", "decision", "detector", "group", "kind", "model", "outcome", "phase",
+    "reason", "replica", "safeguard", "surface", "topic", "upstream",
 }  # fmt: skip
 
 
