@@ -73,7 +73,7 @@ class RedisLimiter:
     @property
     def is_away(self) -> bool:
         """Say whether Redis cannot be asked now."""
-        return self._link is None
+        return self._link is None or self._link.lost.done()
 
     async def admit(self, counters: Counters, tokens: int, tier: int) -> Permit:
         """Let a request in, in one round trip; see `Limiter`."""
