@@ -73,7 +73,7 @@ class RedisLimiter:
     @property
     def is_away(self) -> bool:
         """Say whether Redis cannot be asked now."""
-        return self._link is None
+        return self._link is None or self._link.lost.done()
 
     async def admit(self, counters: Counters, tokens: int, tier: int) -> Permit:
         """Let a request in, in one round trip; see `Limiter`."""
@@ -179,7 +179,7 @@ class RedisLimiter:
                 first.set()
                 wait_s = _FIRST_WAIT_S
                 await self._beat(link)
-            except (OSError, RedisAway, hiredis.HiredisError) as error:
+            except Exception as error:  # noqa: BLE001  (whatever it is, it is tried again)
                 self._say(f"the limits cannot be counted in Redis: {_reason(error)}")
             first.set()
             self._link = None

@@ -241,9 +241,12 @@ local function beat()
   return silent and give_back(silent, ARGV[5] .. silent, ARGV[6] .. silent) or 0
 end
 
--- Lets a gateway reserve on this connection, and on none that it had before.
+-- Lets a gateway reserve on this connection, and on none that it had before. What an older
+-- connection had still to say may come behind what a newer one said: then nothing changes.
 local function join()
   local second, micros = clock()
+  local joined = tonumber(call('HGET', state, 'gateway:' .. gateway) or 0)
+  if joined > tonumber(connection) then return 0 end
   call('HSET', state, 'gateway:' .. gateway, connection)
   call('ZADD', gateways, second + micros / 1e6, gateway)
   return 1

@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 
 from service.core.limits import Counter, Counts, Kind, Refused
 from service.errors import BudgetExceeded, RateLimitExceeded
+from service.gateway import redis_limiter
 from service.gateway.limiter import Permit
+from service.gateway.redis_limiter import RedisPermit
 from tests.real_parts import limiting
 from tests.real_parts.limiting import TIER, OneGateway, a_gateway, counter, three_gateways
 from tests.real_parts.loops import on_uvloop
@@ -25,6 +27,7 @@ from tests.real_parts.redis import RedisServer, clock_library, redis_server
 from tests.real_parts.scripted import eventually
 from tests.real_parts.tcp_gate import TcpGate
 
+SCRIPT = (Path(redis_limiter.__file__).parent / "redis_limits.lua").read_text()
 SAME_SERVER = settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -214,7 +217,7 @@ async def test_days_and_months_start_at_midnight_in_utc(
         shift.to(datetime(year, 3, 1, 0, 0, 30, tzinfo=UTC))
         await gateway.limiter.admit(both, 10, TIER)
         gateway.limiter.settle(last, 0)  # of a day that is over
-        await gateway.limiter.admit((counter(Kind.REQUESTS, 1),), 0, TIER)  # comes behind it
+        await settled([gateway])
         with pytest.raises(BudgetExceeded):
             await gateway.limiter.admit(both, 1, TIER)
         shift.to(datetime(year, 3, 31, 23, 59, tzinfo=UTC))
@@ -312,9 +315,12 @@ async def test_a_gateway_that_was_only_cut_off_still_settles_what_was_used(
         await eventually(lambda: returned([other]) == 1, 30)
         other.limiter.settle(await other.limiter.admit(both, 100, TIER), 0)
         cut_off.limiter.settle(permit, 60)
+        slot = await other.limiter.admit(both[1:], 0, TIER)
         relay.open()
         await eventually(lambda: not cut_off.limiter.is_away, 30)
-        await cut_off.limiter.admit((counter(Kind.REQUESTS, 1),), 0, TIER)  # comes behind it
+        await settled([cut_off])
+        assert await other.try_admit(both[1:], 0) is None  # the place is the other's now
+        other.limiter.settle(slot, 0)
         assert await other.try_admit(both, 41) is None
         assert await other.try_admit(both, 40) is not None
     relay.shut()
@@ -369,6 +375,27 @@ async def test_scripts_that_were_flushed_are_sent_again(server: RedisServer, pre
         await gateway.limiter.admit(one, 0, TIER)
 
 
+@pytest.mark.parametrize("kind", [Kind.TOKENS, Kind.DAY, Kind.CONCURRENT])
+async def test_a_settlement_that_is_sent_again_counts_once(
+    server: RedisServer, prefix: str, kind: Kind
+) -> None:
+    one, each = (counter(kind, 100),), 1 if kind is Kind.CONCURRENT else 30
+    async with a_gateway(server.url, prefix) as gateway:
+        permits = [await gateway.limiter.admit(one, 30, TIER) for _ in range(3)]
+        assert isinstance(permits[0], RedisPermit)
+        arguments = gateway.limiter._script.settle(1, permits[0].id, 0)
+        with server.client as client:
+            for _ in range(3):
+                client.eval(SCRIPT, *arguments)
+            left = (
+                client.hget(key(prefix, kind), "total")
+                if each > 1
+                else client.get(key(prefix, kind))
+            )
+        assert left == str(2 * each)
+        gateway.limiter.settle(permits[0], 0)
+
+
 @pytest.mark.parametrize("kind", [Kind.TOKENS, Kind.DAY])
 async def test_refunds_never_lift_a_balance_over_its_cap(
     server: RedisServer, prefix: str, kind: Kind
@@ -376,9 +403,20 @@ async def test_refunds_never_lift_a_balance_over_its_cap(
     one = (counter(kind, 100),)
     async with three_gateways(server.url, prefix) as gateways:
         permits = [await it.limiter.admit(one, 30, TIER) for it in gateways]
-        for _ in range(3):  # again and again
-            for gateway, permit in zip(gateways, permits, strict=True):
-                gateway.limiter.settle(permit, -50)
+        with server.client as client:
+            client.delete(key(prefix, kind))  # as if Redis had lost it
+        await gateways[0].limiter.admit(one, 10, TIER)
+        for gateway, permit in zip(gateways, permits, strict=True):
+            gateway.limiter.settle(permit, -50)
+        await settled(gateways)
         rates = (await gateways[0].limiter.admit(one, 0, TIER)).rates
         assert rates.tokens is not None
         assert rates.tokens.remaining <= 100
+
+
+def key(prefix: str, kind: Kind) -> str:
+    return f"{{{prefix}}}:{counter(kind, 0).id}"
+
+
+async def settled(gateways: list[OneGateway]) -> None:
+    await eventually(lambda: not any(it.limiter._unsettled for it in gateways))
