@@ -10,6 +10,11 @@
     │   ├── SegmentDamaged     a file of the journal does not hold what was written to it
     │   ├── BadRecord          a record that cannot be read: goes to the dead letters
     │   └── ShipFailed         Kafka did not acknowledge all records: send them again
+    ├── AdminRefusal           what the admin API does not do; console/problems.py knows the status
+    │   ├── NotThere
+    │   ├── Conflict
+    │   ├── Unacceptable
+    │   └── NotPermitted
     ├── ArtefactError          a detector's files are missing, altered or too new
     ├── Refusal                a request that is not served; gateway/problems.py knows the status
     │   ├── InvalidApiKey
@@ -84,6 +89,31 @@ class ShipFailed(EventLogError):
         """Keep the reason, which is a metric label, and nothing of what was to be sent."""
         super().__init__(f"Kafka did not acknowledge the records: {reason}")
         self.reason = reason
+
+
+class AdminRefusal(WatchgateError):
+    """The admin API does not do what it was asked; the message is for who asked."""
+
+
+class NotThere(AdminRefusal):
+    """What the path names does not exist."""
+
+
+class Conflict(AdminRefusal):
+    """It cannot be done as things stand."""
+
+
+class Unacceptable(AdminRefusal):
+    """A value is wrong; `param` names it."""
+
+    def __init__(self, param: str, message: str) -> None:
+        """Keep the parameter's name apart from the message."""
+        super().__init__(message)
+        self.param = param
+
+
+class NotPermitted(AdminRefusal):
+    """The administrator's role does not hold the permission."""
 
 
 class ArtefactError(WatchgateError):

@@ -28,7 +28,7 @@ from service.settings.base import (
     path_from_base,
 )
 from service.settings.policies import ScreeningPolicy
-from service.settings.serving import Gateway, Upstream
+from service.settings.serving import Gateway, Tls, Upstream
 
 BaseUrl = Annotated[str, Field(pattern=BASE_URL), AfterValidator(has_host_and_port)]
 TierNumber = Annotated[int, Field(ge=0, le=MAX_TIER)]
@@ -39,6 +39,7 @@ class Console(Section):
 
     host: str = "127.0.0.1"
     port: Port = 8081
+    tls: Tls | None = None
 
 
 class OpsPorts(Section):
@@ -154,6 +155,17 @@ class Auth(Section):
     pepper: SecretStr | None = None
 
 
+class Audit(Section):
+    """The audit log's chain is made under the key; without one, a file in data_dir is made."""
+
+    key: SecretStr | None = None
+
+    @property
+    def secret(self) -> str | None:
+        """The key in the clear."""
+        return None if self.key is None else self.key.get_secret_value()
+
+
 class Alerts(Section):
     """Who is told. Without Alertmanagers alerts stay in the outbox: `watchgate alerts list`."""
 
@@ -202,6 +214,7 @@ class Settings(Section):
     event_log: Annotated[JournalLog | KafkaLog, Field(discriminator="kind")] = JournalLog()
     store: Store = Store()
     auth: Auth = Auth()
+    audit: Audit = Audit()
     alerts: Alerts = Alerts()
     screening: Screening = Screening()
     operating_points: tuple[OperatingPoint, ...] = ()

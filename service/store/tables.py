@@ -149,6 +149,7 @@ admin_tokens: Final = Table(
     Column("name", Text, nullable=False),
     Column("role", Text, nullable=False),
     Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("pepper", Text, nullable=False),
     Column("prefix", Text, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("created_by", Text, nullable=False),

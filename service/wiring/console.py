@@ -2,19 +2,18 @@
 
 import contextlib
 import signal
-from importlib.metadata import version
+from collections.abc import Callable
 
 import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.console.app import Desk, KnownModel, make_admin_app
-from service.console.guard import TokenGuard
-from service.core.tiers import TIERS, Safeguard
-from service.errors import ConfigError
-from service.settings import Model, Settings
+from service.console.app import make_admin_app
+from service.console.authenticate import TokenAuthenticator
+from service.console.guard import ASGIApp, TokenGuard
+from service.console.intake import Intake
+from service.settings import Settings
 from service.store import Store, open_store
 from service.store.revision import current_revision
-from service.store.secret_file import secret_in
 from service.telemetry.ops import (
     OpsAddress,
     Readiness,
@@ -25,10 +24,10 @@ from service.telemetry.ops import (
     ops_server,
     serve_in_thread,
 )
-from service.wiring.parts import clock, make_metrics
+from service.wiring.office import make_office
+from service.wiring.parts import make_metrics
 
-TOKEN_FILE = "admin-token"  # noqa: S105  (its name)
-MIN_TOKEN_BYTES = 32
+MAX_HEADER_BYTES = 32 * 1024
 
 
 def run_console(settings: Settings, ops: OpsAddress) -> int:
@@ -36,26 +35,13 @@ def run_console(settings: Settings, ops: OpsAddress) -> int:
 
     Raises:
         CannotListen: its address is taken.
-        ConfigError: the token cannot be read or made, or is too short.
+        ConfigError: a secret cannot be read or made, or is not the store's.
     """
     registry, metrics = make_metrics()
     with contextlib.closing(open_store(settings.store.url)) as store:
-        desk = Desk(store, [_known(m) for m in settings.models], version("watchgate"), clock)
         refused = metrics.auth_failures.labels("admin_token")
-        app = TokenGuard(make_admin_app(desk), admin_token(settings), refused.inc)
+        server = _server(guarded_app(settings, store, refused.inc), settings)
         listener = listen_on((settings.console.host, settings.console.port), "console")
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-                ws="none",
-                proxy_headers=False,
-                server_header=False,
-                timeout_graceful_shutdown=5,
-            )
-        )
         for number in (signal.SIGTERM, signal.SIGINT):
             # for the moments before uvicorn listens to them, and after: it raises them again
             signal.signal(number, lambda *_: setattr(server, "should_exit", True))
@@ -64,29 +50,36 @@ def run_console(settings: Settings, ops: OpsAddress) -> int:
     return 0
 
 
-def admin_token(settings: Settings) -> bytes:
-    """Return the admin API's token, of a file in the data folder that is made on first use.
+def guarded_app(settings: Settings, store: Store, on_refusal: Callable[[], None]) -> ASGIApp:
+    """Return the whole admin API: who may come in, what is taken in, and the routes.
 
     Raises:
-        ConfigError: the file cannot be read or made, or its token is too short.
+        ConfigError: a secret cannot be read or made, or is not the store's.
     """
-    path = settings.data_dir / TOKEN_FILE
-    try:
-        token = secret_in(path)
-    except OSError as error:
-        raise ConfigError(f"data_dir: {path} cannot be used: {error}") from None
-    if len(token) < MIN_TOKEN_BYTES:
-        raise ConfigError(
-            f"data_dir: the token in {path} has {len(token)} bytes; "
-            f"at least {MIN_TOKEN_BYTES} are needed; remove the file to have a new one made"
-        )
-    return token
+    office = make_office(settings, store)
+    authenticators = [TokenAuthenticator(store, [office.keyring.pepper])]
+    app = make_admin_app(office)
+    return TokenGuard(Intake(app), authenticators, on_refusal, office.clock)
 
 
-def _known(model: Model) -> KnownModel:
-    required = TIERS[model.tier].requires
-    safeguards = tuple(str(safeguard) for safeguard in Safeguard if safeguard in required)
-    return KnownModel(model.name, model.tier, model.upstream, safeguards)
+def _server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
+    """Return the server; h11 bounds what it takes in of headers."""
+    tls = settings.console.tls
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+        ssl_certfile=tls.cert_file if tls else None,
+        ssl_keyfile=tls.key_file if tls else None,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+    return uvicorn.Server(config)
 
 
 def _readiness(store: Store) -> Readiness:

@@ -179,6 +179,7 @@ def _make_admins() -> None:
         sa.Column("name", sa.Text, nullable=False),
         sa.Column("role", sa.Text, nullable=False),
         sa.Column("digest", sa.LargeBinary, nullable=False),
+        sa.Column("pepper", sa.Text, nullable=False),
         sa.Column("prefix", sa.Text, nullable=False),
         sa.Column("created_at", sa.Float, nullable=False),
         sa.Column("created_by", sa.Text, nullable=False),
