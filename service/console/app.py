@@ -86,7 +86,8 @@ def check_permissions(app: FastAPI) -> None:
     """
     for route in app.routes:
         if not isinstance(route, APIRoute) or permission_of(route) is None:
-            raise ValueError(f"{getattr(route, 'path', route)} asks for no permission")
+            named = getattr(route, "path", type(route).__name__)
+            raise ValueError(f"{named} asks for no permission")
 
 
 def _document(app: FastAPI) -> Any:  # noqa: ANN401  (a route's function)

@@ -107,6 +107,7 @@ class Keys:
     def create(self, body: NewKey, who: Who) -> NewKeyView:
         """Make a key, which is shown this once; its project is made if it is new."""
         check_models(body.rules.models, self._office.models, "rules.models")
+        pepper = self._office.keyring.pepper
         with self._office.change(who, body.reason) as change:
             account = self._owner(change, body)
             wanted = StoredKey(
@@ -120,7 +121,7 @@ class Keys:
                 service_account=account,
                 rules=body.rules.over(NO_RULES),
             )
-            made, key = mint(change, self._office.keyring.pepper, wanted)
+            made, key = mint(change, pepper, wanted)
             change.record("key.create", f"key/{made.id}", after=_facts(made))
         return NewKeyView(**_fields(made), key=key)
 
@@ -146,11 +147,12 @@ class Keys:
 
     def rotate(self, id: IdInPath, who: Who, body: Rotation = AS_USUAL) -> NewKeyView:  # noqa: A002
         """Make a new key with the rules and limits of one, which ends after the overlap."""
+        pepper = self._office.keyring.pepper
         with self._office.change(who, body.reason) as change:
             old = find(change.connection, id)
             if ended := _how_ended(old, change.now):
                 raise Conflict(f"{id} {ended}: make a new one.")
-            made, key = mint_in_place_of(change, self._office.keyring.pepper, old)
+            made, key = mint_in_place_of(change, pepper, old)
             expire_key(change.connection, id, change.now + body.overlap_s)
             ends_at = find(change.connection, id).expires_at
             before, after = {"expires_at": old.expires_at}, {"expires_at": ends_at, "new": made.id}

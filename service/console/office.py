@@ -29,7 +29,10 @@ class KnownModel:
 
 
 class Keyring(Protocol):
-    """The secrets of this installation, each made or read when it is first needed."""
+    """The secrets of this installation, each made or read when it is first needed.
+
+    That may take a transaction of its own: ask before one begins.
+    """
 
     @property
     def pepper(self) -> bytes:

@@ -63,8 +63,9 @@ class Tokens:
 
     def create(self, body: NewToken, who: Who) -> NewTokenView:
         """Make an admin token, which is shown this once."""
+        pepper = self._office.keyring.pepper
         with self._office.change(who, body.reason) as change:
-            made, token = self._add(change, body)
+            made, token = _add(change, pepper, body)
             change.record("token.create", f"token/{made.id}", after=_facts(made))
         return NewTokenView(**asdict(made), token=token)
 
@@ -86,6 +87,7 @@ class Tokens:
             Conflict: there is one that works, and nobody said `again`.
         """
         body = NewToken(name=FIRST_NAME, role=Role.ADMIN, reason=reason)
+        pepper = self._office.keyring.pepper
         with self._office.change(who, reason) as change:
             there_is = has_admin(change.connection, change.now)
             if there_is and not again:
@@ -93,26 +95,27 @@ class Tokens:
                     "there is an admin token that works: watchgate tokens list shows whose; "
                     "--again makes another, and the audit log says so"
                 )
-            made, token = self._add(change, body)
+            made, token = _add(change, pepper, body)
             facts = {**_facts(made), "again": there_is}
             change.record("admin.bootstrap", f"token/{made.id}", after=facts)
         return NewTokenView(**asdict(made), token=token)
 
-    def _add(self, change: Change, wanted: NewToken) -> tuple[StoredToken, str]:
-        token = make_token(secrets.token_bytes(TOKEN_ENTROPY_BYTES))
-        pepper = self._office.keyring.pepper
-        lifetime_s = wanted.expires_in_s
-        made = StoredToken(
-            id=make_id("adm", secrets.token_bytes(ID_ENTROPY_BYTES)),
-            name=wanted.name,
-            role=wanted.role,
-            prefix=visible_prefix(token),
-            created_at=change.now,
-            created_by=change.origin.by,
-            expires_at=None if lifetime_s is None else change.now + lifetime_s,
-        )
-        add_token(change.connection, made, digest_token(pepper, token), pepper_id(pepper))
-        return made, token
+
+def _add(change: Change, pepper: bytes, wanted: NewToken) -> tuple[StoredToken, str]:
+    """Store a token of fresh randomness, and return what is kept of it with the token itself."""
+    token = make_token(secrets.token_bytes(TOKEN_ENTROPY_BYTES))
+    lifetime_s = wanted.expires_in_s
+    made = StoredToken(
+        id=make_id("adm", secrets.token_bytes(ID_ENTROPY_BYTES)),
+        name=wanted.name,
+        role=wanted.role,
+        prefix=visible_prefix(token),
+        created_at=change.now,
+        created_by=change.origin.by,
+        expires_at=None if lifetime_s is None else change.now + lifetime_s,
+    )
+    add_token(change.connection, made, digest_token(pepper, token), pepper_id(pepper))
+    return made, token
 
 
 def _facts(token: StoredToken) -> dict[str, str | float | None]:

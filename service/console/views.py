@@ -69,36 +69,39 @@ class CoverageView(BaseModel):
     gaps: list[GapView]
 
 
-class OwnerView(BaseModel):
-    """What organisations, projects and service accounts have in common."""
+class OrganisationView(BaseModel):
+    """Who projects belong to."""
 
+    name: str
     entitlements: list[str]
     created_at: float
     created_by: str
     disabled_at: float | None
 
 
-class OrganisationView(OwnerView):
-    """Who projects belong to."""
-
-    name: str
-
-
-class ProjectView(OwnerView):
+class ProjectView(BaseModel):
     """Who keys belong to: an account."""
 
     name: str
     organisation: str
     rules: RulesFields
     end_user_key: str | None = Field(description="The public key that signs ids of end users.")
+    entitlements: list[str]
+    created_at: float
+    created_by: str
+    disabled_at: float | None
 
 
-class ServiceAccountView(OwnerView):
+class ServiceAccountView(BaseModel):
     """A program of a project."""
 
     id: str
     project: str
     name: str
+    entitlements: list[str]
+    created_at: float
+    created_by: str
+    disabled_at: float | None
 
 
 class KeyView(BaseModel):
