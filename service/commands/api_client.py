@@ -4,22 +4,23 @@ There is one code path: what the console's routes check and write down holds for
 """
 
 import argparse
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from service.commands.common import Exit, actor, load_settings, opened_store, say
+from service.core.roles import Admin, Role
 from service.errors import ConfigError, WatchgateError
 from service.settings import ADMIN_TOKEN_VARIABLE, ADMIN_URL_VARIABLE
-
-if TYPE_CHECKING:
-    import httpx
 
 PREFIX: Final = "/admin/v1"
 PAGE: Final = 1000
 TIMEOUT_S: Final = 30.0
+_GOOD: Final = 200
+_NOT_GOOD: Final = 300
 _NOT_FOUND: Final = 404
 _WRONG: Final = 422
 _HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -41,12 +42,16 @@ class ApiRefusal(WatchgateError):
         return Exit.USAGE if self.status == _WRONG else Exit.PROBLEM
 
 
+Send = Callable[[str, str, Any, Params], tuple[int, bytes]]
+"""Takes method, path, body (None: none) and parameters; returns an answer's status and body."""
+
+
 class Api:
     """The admin API, whichever way it is reached."""
 
-    def __init__(self, client: "httpx.Client") -> None:
+    def __init__(self, send: Send) -> None:
         """Ask nothing yet."""
-        self._client = client
+        self._send = send
 
     def ask(self, method: str, path: str, body: Any = None, params: Params | None = None) -> Any:  # noqa: ANN401  (JSON)
         """Return what a good answer holds.
@@ -54,17 +59,11 @@ class Api:
         Raises:
             ApiRefusal: it is another answer, or there is none.
         """
-        import httpx  # noqa: PLC0415  (see `connected`)
-
-        given = {name: value for name, value in (params or {}).items() if value is not None}
-        try:
-            answer = self._client.request(method, PREFIX + path, json=body, params=given)
-        except httpx.HTTPError as error:
-            message = f"{self._client.base_url} does not answer: {type(error).__name__}"
-            raise ApiRefusal(0, message) from None
-        if not answer.is_success:
-            raise ApiRefusal(answer.status_code, _why(answer))
-        return answer.json()
+        given = {name: _spelled(it) for name, it in (params or {}).items() if it is not None}
+        status, answer = self._send(method, PREFIX + path, body, given)
+        if not _GOOD <= status < _NOT_GOOD:
+            raise ApiRefusal(status, _why(status, answer))
+        return json.loads(answer)
 
     def all(self, path: str, by: str, params: Params | None = None) -> list[dict[str, Any]]:
         """Return a whole list, page by page; `by` names the field that `after` takes."""
@@ -103,24 +102,32 @@ def connected(args: argparse.Namespace) -> Iterator[Api]:
         ConfigError: the settings or the address are wrong, or the token is missing.
     """
     url = args.api or os.environ.get(ADMIN_URL_VARIABLE)
-    with _remote(url) if url else _local(args) as client:
-        yield Api(client)
+    with _remote(url) if url else _local(args) as send:
+        yield Api(send)
 
 
 @contextmanager
-def _remote(url: str) -> "Iterator[httpx.Client]":
-    import httpx  # noqa: PLC0415  (0.15 s that other commands do not need)
+def _remote(url: str) -> Iterator[Send]:
+    import httpx  # noqa: PLC0415  (0.1 s that commands on the store's machine do not need)
 
+    is_secure = _check_address(url)
     token = os.environ.get(ADMIN_TOKEN_VARIABLE, "")
     if not token or not (token.isascii() and token.isprintable()):
         raise ConfigError(f"{ADMIN_TOKEN_VARIABLE}: set it to an admin token, as --api needs one")
-    is_secure = _check_address(url)
+
+    def send(method: str, path: str, body: Any, params: Params) -> tuple[int, bytes]:  # noqa: ANN401  (JSON)
+        try:
+            answer = client.request(method, path, json=body, params=params)
+        except httpx.HTTPError as error:
+            raise ApiRefusal(0, f"{url} does not answer: {type(error).__name__}") from None
+        return answer.status_code, answer.content
+
     headers = {"authorization": f"Bearer {token}"}
     # in the clear nothing may go by a proxy of the environment: it would see the token
     with httpx.Client(
         base_url=url.rstrip("/"), headers=headers, timeout=TIMEOUT_S, trust_env=is_secure
     ) as client:
-        yield client
+        yield send
 
 
 def _check_address(url: str) -> bool:
@@ -144,17 +151,22 @@ def _check_address(url: str) -> bool:
 
 
 @contextmanager
-def _local(args: argparse.Namespace) -> "Iterator[httpx.Client]":
+def _local(args: argparse.Namespace) -> Iterator[Send]:
     """Ask the routes themselves, as `cli:USER` with the role admin: who reads the store is."""
-    from service.commands.in_process import client_for  # noqa: PLC0415  (imports FastAPI)
+    from service.commands.in_process import InProcess  # noqa: PLC0415  (imports FastAPI)
+    from service.wiring.office import make_office  # noqa: PLC0415
 
     settings = load_settings(args)
-    with opened_store(settings) as store, client_for(settings, store, actor()) as client:
-        yield client
+    with opened_store(settings) as store:
+        yield InProcess(make_office(settings, store), Admin(actor(), Role.ADMIN))
 
 
-def _why(answer: "httpx.Response") -> str:
+def _spelled(value: str | float | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _why(status: int, answer: bytes) -> str:
     try:
-        return str(answer.json()["error"]["message"])
+        return str(json.loads(answer)["error"]["message"])
     except (ValueError, KeyError, TypeError):
-        return f"the admin API answered with status {answer.status_code} and no error object"
+        return f"the admin API answered with status {status} and no error object"
