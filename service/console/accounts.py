@@ -3,10 +3,11 @@
 from typing import Annotated
 
 from fastapi import Path
+from pydantic import AfterValidator
 from sqlalchemy import Connection
 
 from service.console import projects
-from service.console.fields import ACCOUNT, After, Body, Limit, Reason, page
+from service.console.fields import ACCOUNT, After, Body, Limit, Reason, no_secret, page
 from service.console.office import Change, Office
 from service.console.owners import NO_REASON, Because
 from service.console.routes import Route, Routes, Who
@@ -27,6 +28,7 @@ Account = Annotated[
         description="A project, or an end user within it: `PROJECT/ID`.",
         examples=["search"],
     ),
+    AfterValidator(no_secret),
 ]
 
 

@@ -1,12 +1,14 @@
 """What the bodies and parameters of the admin API are made of."""
 
 import ipaddress
+import re
 from typing import Annotated, Final
 
 from fastapi import Path, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from service.core.callers import is_project_name
+from service.core.admin_tokens import TOKEN_START
+from service.core.callers import KEY_START, is_project_name
 from service.store.pages import Page
 
 MAX_INTEGER: Final = 2**31 - 1
@@ -21,20 +23,33 @@ ID: Final = r"^[a-z]{2,8}_[A-Za-z0-9_-]{1,32}$"
 ACCOUNT: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}(/[A-Za-z0-9._:=-]{1,128})?$"
 _ENTITLEMENT: Final = r"^[a-z][a-z0-9_]{0,62}$"
 _MAX_PEM: Final = 4096
+_SECRET: Final = re.compile(f"({KEY_START}|{TOKEN_START})[A-Za-z0-9_-]{{20}}")
 
 
 def one_line(text: str) -> str:
     """Refuse what would not stay on one line, or shows other than it is.
 
     Raises:
-        ValueError: a character is not printable.
+        ValueError: a character is not printable, or there is a secret in the text.
     """
     if not text.isprintable():
         raise ValueError("expected text of one line, without control characters")
+    return no_secret(text)
+
+
+def no_secret(text: str) -> str:
+    """Refuse a key or a token in a place where it would be kept, or shown, in the clear.
+
+    Raises:
+        ValueError: there is one in the text.
+    """
+    if _SECRET.search(text):
+        raise ValueError("this holds a key or a token: give its id, and keep it secret")
     return text
 
 
-def _one_line_or_none(text: str | None) -> str | None:
+def one_line_or_none(text: str | None) -> str | None:
+    """Hold what was given to `one_line`."""
     return None if text is None else one_line(text)
 
 
@@ -42,7 +57,7 @@ def _name(text: str) -> str:
     """Hold to the one definition of names, beside the pattern for the OpenAPI document."""
     if not is_project_name(text):
         raise ValueError("expected 1 to 63 letters, digits, '.', '_' and '-'")
-    return text
+    return no_secret(text)
 
 
 def _network(text: str) -> str:
@@ -80,7 +95,7 @@ Reason = Annotated[
     Field(min_length=1, max_length=500, examples=["ticket 4711"]),
     AfterValidator(one_line),
 ]
-Model = Annotated[str, Field(pattern=MODEL, examples=["llama"])]
+Model = Annotated[str, Field(pattern=MODEL, examples=["llama"]), AfterValidator(no_secret)]
 Id = Annotated[str, Field(pattern=ID, examples=["key_2mVqTz8bKx1c"])]
 Network = Annotated[str, Field(max_length=64, examples=["10.0.0.0/8"]), AfterValidator(_network)]
 PublicKey = Annotated[str, Field(max_length=_MAX_PEM), AfterValidator(_public_key)]
@@ -105,21 +120,21 @@ class Body(BaseModel):
     reason: Reason | None = None
 
 
-NameInPath = Annotated[str, Path(pattern=NAME, examples=["search"])]
+NameInPath = Annotated[str, Path(pattern=NAME, examples=["search"]), AfterValidator(no_secret)]
 IdInPath = Annotated[str, Path(pattern=ID, description="The id of one, and not what it names.")]
-NameInQuery = Annotated[str | None, Query(pattern=NAME)]
+NameInQuery = Annotated[str | None, Query(pattern=NAME), AfterValidator(one_line_or_none)]
 IdInQuery = Annotated[str | None, Query(pattern=ID)]
-TextInQuery = Annotated[str | None, Query(max_length=256), AfterValidator(_one_line_or_none)]
+TextInQuery = Annotated[str | None, Query(max_length=256), AfterValidator(one_line_or_none)]
 ReasonInQuery = Annotated[
     str | None,
     Query(min_length=1, max_length=500),
-    AfterValidator(_one_line_or_none),
+    AfterValidator(one_line_or_none),
 ]
 Limit = Annotated[int, Query(ge=1, le=10_000, description="At most so many.")]
 After = Annotated[
     str | None,
     Query(max_length=256, description="Go on behind this one: the last of the page before."),
-    AfterValidator(_one_line_or_none),
+    AfterValidator(one_line_or_none),
 ]
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import Query
+from pydantic import AfterValidator
 from sqlalchemy import Connection
 
 from service.console import keys, organisations, projects
@@ -17,6 +18,8 @@ from service.console.fields import (
     ReasonInQuery,
     TextInQuery,
     Tokens,
+    no_secret,
+    one_line_or_none,
     page,
 )
 from service.console.office import Office
@@ -36,10 +39,12 @@ Subject = Annotated[
         "end_user the project whose end users have this limit each.",
         examples=["search"],
     ),
+    AfterValidator(no_secret),
 ]
 OneModel = Annotated[
     str | None,
     Query(pattern=MODEL, description="Without it the limit counts all models together."),
+    AfterValidator(one_line_or_none),
 ]
 
 

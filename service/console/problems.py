@@ -22,8 +22,8 @@ _HTTP: Final = {
 }
 _UNPROCESSABLE: Final = 422
 _FAILED: Final = 500
-MAX_QUOTED: Final = 64
-"""Of a parameter that is quoted: it may be the caller's own invention."""
+_MAX_QUOTED: Final = 40
+_SHOWN_OF_LONGER: Final = 10
 
 _REFUSALS: Final[Mapping[type[AdminRefusal], tuple[int, str]]] = {
     NotThere: (404, "not_found"),
@@ -133,5 +133,9 @@ def error_response(
 
 def _name_of(loc: tuple[Any, ...]) -> str:
     """Return a parameter's name: `rules.models.0` for what is within."""
-    inner = loc[1:] or loc
-    return ".".join(str(part) for part in inner)[:MAX_QUOTED]
+    return ".".join(quoted(str(part)) for part in loc[1:] or loc)
+
+
+def quoted(name: str) -> str:
+    """Return a name that may be the caller's own invention; of a longer one only the start."""
+    return name if len(name) <= _MAX_QUOTED else name[:_SHOWN_OF_LONGER] + "…"

@@ -8,7 +8,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from service.console.problems import MAX_QUOTED, errors_of
+from service.console.problems import errors_of, quoted
 from service.core.roles import Admin, Permission, holders, may
 from service.errors import NotPermitted, Unacceptable
 
@@ -74,7 +74,7 @@ def only_known_parameters(request: Request) -> None:
         if name not in known:
             there_are = ", ".join(sorted(known)) or "none"
             raise Unacceptable(
-                name[:MAX_QUOTED],
+                quoted(name),
                 f"No parameter of this path has this name; there are: {there_are}.",
             )
         if len(request.query_params.getlist(name)) > 1:

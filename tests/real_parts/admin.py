@@ -1,10 +1,12 @@
 """The whole admin API in process: the guard, the store, real tokens of every role."""
 
+import asyncio
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from starlette.testclient import TestClient
+import httpx
 
 from service.console.app import make_admin_app
 from service.console.authenticate import TokenAuthenticator
@@ -39,16 +41,31 @@ class AdminApi:
     """Asks the admin API as anybody; `now` is its clock."""
 
     def __init__(self, folder: Path) -> None:
-        self.url = f"sqlite:///{folder}/watchgate.db"
-        self.store: Store = open_store(self.url)
         self.now = START
         self.refusals = 0
+        self.pristine = folder / "watchgate.db"
+        self.store: Store = open_store(f"sqlite:///{self.pristine}")
         self.office = Office(self.store, MODELS, "0", lambda: self.now, TestKeyring())
         self.app = make_admin_app(self.office)
         self.tokens = {role: self._token(role) for role in Role}
+        self.guarded = self._guard()
+        self._runner = asyncio.Runner()
+
+    def start_anew(self, folder: Path) -> None:
+        """Work from now on with a fresh store in a folder: all but the tokens is forgotten.
+
+        Making the tables and the routes takes longer than most tests.
+        """
+        self.store.close()
+        shutil.copy(self.pristine, folder / "watchgate.db")
+        self.store = open_store(f"sqlite:///{folder}/watchgate.db")
+        self.office._store = self.store
+        self.now, self.refusals = START, 0
+        self.guarded = self._guard()
+
+    def _guard(self) -> TokenGuard:
         authenticators = [TokenAuthenticator(self.store, [PEPPER])]
-        self.guarded = TokenGuard(Intake(self.app), authenticators, self._count, lambda: self.now)
-        self._client = TestClient(self.guarded, raise_server_exceptions=False)
+        return TokenGuard(Intake(self.app), authenticators, self._count, lambda: self.now)
 
     def _token(self, role: Role) -> str:
         maker = Admin("cli:tests", Role.ADMIN)
@@ -66,15 +83,24 @@ class AdminApi:
         role: Role | None = Role.ADMIN,
         params: Mapping[str, Any] | None = None,
         **more: Any,  # noqa: ANN401  (whatever httpx takes)
-    ) -> Any:  # noqa: ANN401  (the test client's own kind of answer)
+    ) -> httpx.Response:
         """Ask with the token of a role, or without any."""
         headers = {"authorization": f"Bearer {self.tokens[role]}"} if role else {}
         headers |= more.pop("headers", {})
         if body is not None:
             more["json"] = body
-        return self._client.request(
-            method, f"/admin/v1{path}", params=params, headers=headers, **more
-        )
+        given = {name: value for name, value in (params or {}).items() if value is not None}
+        url = f"/admin/v1{path}"
+        return self.send(method, url, params=given or None, headers=headers, **more)
+
+    def send(self, method: str, url: str, **more: Any) -> httpx.Response:  # noqa: ANN401
+        """Send a request as it is."""
+        return self._runner.run(self._send(method, url, **more))
+
+    async def _send(self, method: str, url: str, **more: Any) -> httpx.Response:  # noqa: ANN401
+        transport = httpx.ASGITransport(self.guarded, raise_app_exceptions=False)
+        async with httpx.AsyncClient(base_url="http://admin", transport=transport) as client:
+            return await client.request(method, url, **more)
 
     def good(self, method: str, path: str, body: Any = None, **more: Any) -> Any:  # noqa: ANN401
         """Ask, and return what the answer holds; it must be a good one."""
@@ -94,4 +120,5 @@ class AdminApi:
 
     def close(self) -> None:
         """Close the store."""
+        self._runner.close()
         self.store.close()
