@@ -15,10 +15,10 @@ from service.errors import AdminRefusal, ConfigError, Conflict, NotPermitted, No
 _log = logging.getLogger(__name__)
 
 _NO_PATH: Final = "There is no such path: GET /admin/v1/openapi.json names all that there are."
-_HTTP: Final = {
-    400: ("invalid_request", "The body is not JSON that can be read."),
-    404: ("not_found", _NO_PATH),
-    405: ("method_not_allowed", "This path takes other methods: see the header allow."),
+_HTTP: Final[Mapping[int, tuple[int, str, str]]] = {
+    400: (422, "invalid_request", "The body is not JSON that can be read."),
+    404: (404, "not_found", _NO_PATH),
+    405: (405, "method_not_allowed", "This path takes other methods: see the header allow."),
 }
 _UNPROCESSABLE: Final = 422
 _FAILED: Final = 500
@@ -32,7 +32,6 @@ _REFUSALS: Final[Mapping[type[AdminRefusal], tuple[int, str]]] = {
     NotPermitted: (403, "forbidden"),
 }
 _WORDS: Final = {
-    400: "The body is not JSON that can be read.",
     401: "Without a valid credential.",
     403: "The role does not hold the permission.",
     404: "There is nothing of this name.",
@@ -86,8 +85,9 @@ def tell_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(_request: Request, error: HTTPException) -> JSONResponse:
-        code, message = _HTTP.get(error.status_code, ("invalid_request", str(error.detail)))
-        return error_response(error.status_code, code, message, headers=error.headers)
+        status, code, message = _HTTP[error.status_code]
+        param = "body" if status == _UNPROCESSABLE else None
+        return error_response(status, code, message, param=param, headers=error.headers)
 
     @app.exception_handler(RequestValidationError)
     async def parameter(_request: Request, error: RequestValidationError) -> JSONResponse:

@@ -18,7 +18,7 @@ from service.core.admin_tokens import (
 )
 from service.core.callers import ID_ENTROPY_BYTES, make_id
 from service.core.roles import Admin, Permission, Role
-from service.errors import Conflict, NotThere
+from service.errors import Conflict, NotThere, Unacceptable
 from service.store.admin_tokens import (
     StoredToken,
     add_token,
@@ -57,8 +57,10 @@ class Tokens:
         )
 
     def list(self, limit: Limit = 1000, after: After = None) -> list[TokenView]:
-        """All admin tokens, revoked and expired ones too, by id."""
+        """All admin tokens, revoked and expired ones too, the oldest first."""
         with self._office.read() as connection:
+            if after is not None and find_token(connection, after) is None:
+                raise Unacceptable("after", "No token has this id: no list goes on behind it.")
             return [TokenView(**asdict(it)) for it in list_tokens(connection, page(limit, after))]
 
     def create(self, body: NewToken, who: Who) -> NewTokenView:

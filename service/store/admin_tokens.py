@@ -4,10 +4,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, insert, or_, select, tuple_, update
 
 from service.core.roles import Role
-from service.store.pages import Page, page_of
+from service.store.pages import Page
 from service.store.tables import admin_tokens
 
 USE_NOTED_EVERY_S: Final = 3600.0
@@ -54,8 +54,12 @@ def find_digested(connection: Connection, digests: Collection[bytes]) -> StoredT
 
 
 def list_tokens(connection: Connection, page: Page) -> Sequence[StoredToken]:
-    """Return tokens by id, revoked and expired ones too."""
-    query = page_of(select(*_COLUMNS), admin_tokens.c.id, page)
+    """Return tokens, the oldest first, revoked and expired ones too."""
+    place = (admin_tokens.c.created_at, admin_tokens.c.id)
+    query = select(*_COLUMNS).order_by(*place).limit(page.limit)
+    if page.after is not None:
+        last = select(*place).where(admin_tokens.c.id == page.after).scalar_subquery()
+        query = query.where(tuple_(*place) > last)
     return [_token(row) for row in connection.execute(query).mappings()]
 
 

@@ -120,7 +120,7 @@ def test_half_a_character_is_refused(api: AdminApi, body: bytes) -> None:
 def test_what_is_no_json_object_is_refused(api: AdminApi, body: bytes) -> None:
     headers = {"content-type": "application/json"}
     answer = api.ask("POST", "/projects", content=body, headers=headers)
-    assert answer.status_code in {400, 422}
+    assert answer.status_code == 422
     assert answer.json()["error"]["code"] == "invalid_request"
 
 
@@ -194,7 +194,7 @@ def test_secrets_are_in_nothing_that_is_written(
     lines = [JsonFormatter("console").format(record) for record in ours]
     assert not [line for line in lines for secret in secrets if secret in line]
     files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
-    kept = [secret.rpartition("-")[2].encode()[8:] for secret in secrets]
+    kept = [secret[20:].encode() for secret in secrets]
     assert files
     assert not [one for one in files for secret in kept if secret in one]
     for entry in api.entries():
