@@ -17,7 +17,7 @@ from service.errors import ConfigError, WatchgateError
 from service.settings import ADMIN_TOKEN_VARIABLE, ADMIN_URL_VARIABLE
 
 PREFIX: Final = "/admin/v1"
-PAGE: Final = 1000
+PAGE: Final = 5000
 TIMEOUT_S: Final = 30.0
 _GOOD: Final = 200
 _NOT_GOOD: Final = 300

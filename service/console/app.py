@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 
 from service.console.office import Office
-from service.console.problems import PrivateJSON, tell_errors
+from service.console.problems import tell_errors
 from service.console.routes import PREFIX, Route, Routes, add_routes, permission_of
 from service.core.roles import Permission
 
@@ -54,7 +54,6 @@ def make_admin_app(office: Office, groups: Collection[str] = tuple(GROUPS)) -> F
         openapi_url=None,
         redirect_slashes=False,
         dependencies=[Depends(_SHOWS_TOKEN)],
-        default_response_class=PrivateJSON,
     )
     tell_errors(app)
     for name in groups:

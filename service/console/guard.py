@@ -14,6 +14,8 @@ ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 _SCHEME: Final = b"bearer "
 _MAX_BEARER_BYTES: Final = 16 * 1024
+MAX_HEADER_BYTES: Final = 32 * 1024
+_TOO_LARGE: Final = f"The headers are larger than {MAX_HEADER_BYTES} bytes."
 _REFUSAL: Final = "Send 'Authorization: Bearer TOKEN' with an admin token that is valid."
 
 
@@ -45,6 +47,9 @@ class TokenGuard:
         """Let a request through with the name and role of who asks."""
         if scope["type"] != "http":
             return  # there is nothing else here, neither for strangers nor for friends
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
+            await error_response(431, "headers_too_large", _TOO_LARGE)(scope, receive, send)
+            return
         try:
             admin = await run_in_threadpool(self._admin, scope["headers"])
         except Exception as error:  # noqa: BLE001  (whatever it was: nobody is let in)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
@@ -62,6 +62,11 @@ class Needs:
             )
 
 
+def keep_private(response: Response) -> None:
+    """Say that nobody on the way is to keep an answer; errors say so themselves."""
+    response.headers["cache-control"] = "no-store"
+
+
 def only_known_parameters(request: Request) -> None:
     """Refuse what a route would pass over: a filter that is misspelt must not show all.
 
@@ -96,7 +101,11 @@ def add_routes(app: FastAPI, group: str, routes: Routes) -> None:
             route.endpoint,
             methods=[route.method],
             status_code=route.status,
-            dependencies=[Depends(Needs(route.permission)), Depends(only_known_parameters)],
+            dependencies=[
+                Depends(Needs(route.permission)),
+                Depends(only_known_parameters),
+                Depends(keep_private),
+            ],
             operation_id=f"{group}_{name}",
             summary=f"{group.replace('_', ' ').capitalize()}: {name.replace('_', ' ')}",
             tags=[group.replace("_", " ")],

@@ -54,12 +54,17 @@ def find_digested(connection: Connection, digests: Collection[bytes]) -> StoredT
 
 
 def list_tokens(connection: Connection, page: Page) -> Sequence[StoredToken]:
-    """Return tokens, the oldest first, revoked and expired ones too."""
+    """Return tokens, the oldest first, revoked and expired ones too.
+
+    There are none behind a token that there is not.
+    """
     place = (admin_tokens.c.created_at, admin_tokens.c.id)
     query = select(*_COLUMNS).order_by(*place).limit(page.limit)
     if page.after is not None:
-        last = select(*place).where(admin_tokens.c.id == page.after).scalar_subquery()
-        query = query.where(tuple_(*place) > last)
+        last = find_token(connection, page.after)
+        if last is None:
+            return []
+        query = query.where(tuple_(*place) > tuple_(last.created_at, last.id))
     return [_token(row) for row in connection.execute(query).mappings()]
 
 

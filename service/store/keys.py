@@ -70,13 +70,16 @@ def list_keys(
 def list_keys_where(
     connection: Connection, wanted: KeyFilter, page: Page | None = None
 ) -> Sequence[StoredKey]:
-    """Return the keys that are wanted, the oldest first."""
+    """Return the keys that are wanted, the oldest first; none behind a key that there is not."""
     query = select(*_COLUMNS).order_by(keys.c.created_at, keys.c.id).where(*_conditions(wanted))
     if page is not None:
         query = query.limit(page.limit)
     if page is not None and page.after is not None:
-        last = select(keys.c.created_at, keys.c.id).where(keys.c.id == page.after).scalar_subquery()
-        query = query.where(tuple_(keys.c.created_at, keys.c.id) > last)
+        last = find_key(connection, page.after)
+        if last is None:
+            return []
+        behind = tuple_(keys.c.created_at, keys.c.id) > tuple_(last.created_at, last.id)
+        query = query.where(behind)
     return [_key(row) for row in connection.execute(query).mappings()]
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.console.app import make_admin_app
 from service.console.authenticate import TokenAuthenticator
-from service.console.guard import ASGIApp, TokenGuard
+from service.console.guard import MAX_HEADER_BYTES, ASGIApp, TokenGuard
 from service.console.intake import Intake
 from service.settings import Settings
 from service.store import Store, open_store
@@ -26,8 +26,6 @@ from service.telemetry.ops import (
 )
 from service.wiring.office import make_office
 from service.wiring.parts import make_metrics
-
-MAX_HEADER_BYTES = 32 * 1024
 
 
 def run_console(settings: Settings, ops: OpsAddress) -> int:
@@ -57,13 +55,15 @@ def guarded_app(settings: Settings, store: Store, on_refusal: Callable[[], None]
         ConfigError: a secret cannot be read or made, or is not the store's.
     """
     office = make_office(settings, store)
-    authenticators = [TokenAuthenticator(store, [office.keyring.pepper])]
+    keyring = office.keyring
+    _ = keyring.audit_log  # a key that cannot be used is told now, not at the first change
+    authenticators = [TokenAuthenticator(store, [keyring.pepper])]
     app = make_admin_app(office)
     return TokenGuard(Intake(app), authenticators, on_refusal, office.clock)
 
 
 def _server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
-    """Return the server; h11 bounds what it takes in of headers."""
+    """Return the server; h11 bounds what it keeps of headers that have no end."""
     tls = settings.console.tls
     config = uvicorn.Config(
         app,

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
 
 from tests.real_parts.installation import Installation, get, installation
-from tests.real_parts.serving import until
+from tests.real_parts.serving import RawClient, until
 
 PATHS = ("status", "alerts", "keys", "coverage", "openapi.json")
 
@@ -93,6 +95,29 @@ def test_what_cannot_be_answered_is_told_as_an_error_object(
     assert (got, answer["error"]["code"], answer["error"]["param"]) == (status, code, param)
     assert set(answer["error"]) == {"message", "type", "param", "code"}
     assert answer["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    "headers", [{"x": "a" * 40_000}, {f"x-{n}": "a" * 100 for n in range(400)}]
+)
+def test_oversized_headers_are_refused(one: Installation, headers: dict[str, str]) -> None:
+    connection = HTTPConnection("127.0.0.1", one.ports["console"], timeout=10)
+    shown = {"authorization": f"Bearer {one.admin_token or 'none'}"}
+    connection.request("GET", "/admin/v1/status", headers=shown | headers)
+    answer = connection.getresponse()
+    assert answer.status == 431
+    assert b"headers_too_large" in answer.read()
+    connection.close()
+    assert one.admin("/admin/v1/status")[0] == 200
+
+
+def test_headers_without_an_end_are_cut_off(one: Installation) -> None:
+    with RawClient(one.ports["console"]) as client:
+        client.send(b"GET /admin/v1/status HTTP/1.1\r\nhost: a\r\n")
+        with suppress(ConnectionError):
+            for _ in range(1000):
+                client.send(b"x-filler: " + b"a" * 1000 + b"\r\n")
+        assert b"200" not in client.rest()[:40]
 
 
 def test_the_gateway_does_not_serve_the_admin_api(one: Installation) -> None:

@@ -76,6 +76,18 @@ def test_a_token_in_the_query_is_not_accepted(api: AdminApi, name: str) -> None:
     assert api.tokens[Role.ADMIN] not in answer.text
 
 
+def test_no_answer_is_to_be_kept_on_the_way(api: AdminApi) -> None:
+    for method, path in (
+        ("GET", "/keys"),
+        ("GET", "/openapi.json"),
+        ("POST", "/keys"),
+        ("GET", "/x"),
+    ):
+        assert api.ask(method, path, {}).headers["cache-control"] == "no-store"
+    made = api.ask("POST", "/tokens", {"name": "x", "role": "viewer"})
+    assert made.headers["cache-control"] == "no-store"
+
+
 def test_two_tokens_at_once_are_none(api: AdminApi) -> None:
     headers = [("authorization", f"Bearer {api.tokens[Role.ADMIN]}")] * 2
     assert api.send("GET", "/admin/v1/status", headers=headers).status_code == 401
