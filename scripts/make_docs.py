@@ -3,7 +3,7 @@
 A document holds its tables between `<!-- made: NAME -->` and `<!-- /made -->`. What the code knows
 is written anew. A last column named "what it is" or the like holds words that only a person knows:
 they are kept, by the row's first cell, and `--check` refuses a row that has none.
-docs/openapi.json is made whole.
+docs/openapi.json and docs/admin-openapi.json are made whole.
 """
 
 import re
@@ -14,6 +14,7 @@ from typing import Final
 
 from scripts import (
     docs_access,
+    docs_admin,
     docs_commands,
     docs_events,
     docs_openapi,
@@ -35,8 +36,14 @@ MAKERS: Final[Mapping[str, Callable[[], Sequence[Table | str]]]] = {
     "tiers": docs_service.tiers,
     "safeguards": docs_service.safeguards,
     "events": docs_events.events,
+    "roles": docs_admin.roles,
+    "routes": docs_admin.routes,
 }
-OPENAPI: Final = DOCS / "openapi.json"
+WHOLE: Final[Mapping[Path, Callable[[], str]]] = {
+    DOCS / "openapi.json": docs_openapi.document,
+    DOCS / "admin-openapi.json": docs_admin.document,
+}
+"""What is made whole."""
 _BLOCK: Final = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- /made -->)", re.DOTALL)
 _ROW: Final = re.compile(r"^\| (`[^|]+?`) \|(?:.*\|)? ([^|]*?) \|$", re.MULTILINE)
 
@@ -53,9 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def made_documents() -> list[Path]:
-    """Return the documents that hold a table made here, and the one that is made whole."""
+    """Return the documents that hold a table made here, and those that are made whole."""
     tables = [it for it in sorted(DOCS.glob("*.md")) if _BLOCK.search(it.read_text("utf-8"))]
-    return [*tables, OPENAPI]
+    return [*tables, *WHOLE]
 
 
 def differs(document: Path) -> bool:
@@ -65,8 +72,8 @@ def differs(document: Path) -> bool:
 
 def made_anew(document: Path) -> str:
     """Return what the code makes of a document."""
-    if document == OPENAPI:
-        return docs_openapi.document()
+    if document in WHOLE:
+        return WHOLE[document]()
     return render(document.read_text(encoding="utf-8"))
 
 

@@ -126,7 +126,6 @@ def summary(run: Run, key: str) -> str:
     address = f"http://{_reachable(gateway.host)}:{gateway.port}"
     metrics = f"http://{_reachable(ops.host)}:{ops.port}/metrics"
     console = f"http://{_reachable(run.settings.console.host)}:{run.settings.console.port}"
-    token = _shown(run.settings.data_dir / "admin-token")
     ask = {"role": "user", "content": "What is the capital of France?"}
     body = {"model": run.model, "messages": [ask], "max_tokens": 60}
     command = f"{_shown(Path(sys.executable).with_name('watchgate'))}"
@@ -140,7 +139,7 @@ Watchgate is ready.
               -H "Authorization: Bearer {key}" \\
               -H "Content-Type: application/json" \\
               -d '{json.dumps(body)}'
-  admin     {console}/admin/v1/status  (its bearer token: {token})
+  admin     {console}/admin/v1  (a token for it: {command} admin bootstrap {config})
   metrics   {metrics}  (also /ready and /health)
   alerts    {command} alerts list {config}
   records   {command} receipts show ID {config}

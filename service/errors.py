@@ -12,6 +12,11 @@
     │   ├── BadRecord          a record that cannot be read: goes to the dead letters
     │   └── ShipFailed         Kafka did not acknowledge all records: send them again
     ├── KeysNotRead            the keys that an issuer's tokens are signed with
+    ├── AdminRefusal           what the admin API does not do; console/problems.py knows the status
+    │   ├── NotThere
+    │   ├── Conflict
+    │   ├── Unacceptable
+    │   └── NotPermitted
     ├── ArtefactError          a detector's files are missing, altered or too new
     ├── PepperRefused          a pepper cannot be switched to, or retired, as things are
     ├── BackupError            a backup cannot be written, or not be restored here
@@ -107,6 +112,31 @@ class KeysNotRead(WatchgateError):
         """Keep the reason, which is a metric label."""
         super().__init__(f"the issuer's keys could not be read: {reason}")
         self.reason = reason
+
+
+class AdminRefusal(WatchgateError):
+    """The admin API does not do what it was asked; the message is for who asked."""
+
+
+class NotThere(AdminRefusal):
+    """What the path names does not exist."""
+
+
+class Conflict(AdminRefusal):
+    """It cannot be done as things stand."""
+
+
+class Unacceptable(AdminRefusal):
+    """A value is wrong; `param` names it."""
+
+    def __init__(self, param: str, message: str) -> None:
+        """Keep the parameter's name apart from the message."""
+        super().__init__(message)
+        self.param = param
+
+
+class NotPermitted(AdminRefusal):
+    """The administrator's role does not hold the permission."""
 
 
 class ArtefactError(WatchgateError):

@@ -1,15 +1,50 @@
 """`watchgate audit`: who did what, and whether the log of it is what was written."""
 
 import argparse
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from service.commands import audit_export, audit_verify
+from service.commands.api_client import PAGE, Api
+from service.commands.asking import add_ask, add_commands, show_list
+from service.commands.common import add_json_argument
+
+_COLUMNS: Final = ("seq", "at", "actor", "action", "object", "after", "reason")
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `audit` and its commands."""
-    parser = commands.add_parser(
-        "audit", help="verify and export the audit log", description="The audit log."
-    )
-    leaves = parser.add_subparsers(metavar="COMMAND", required=True)
-    audit_verify.add_leaf_to(leaves)
-    audit_export.add_leaves_to(leaves)
+    commands = add_commands(subparsers, "audit", "see who did what; verify and export the log")
+    example = "watchgate audit list --object project/search --since 2026-11-01"
+    listing = add_ask(commands, "list", "list who did what, the latest first", example, _list)
+    listing.add_argument("--actor", help="only by this one, such as cli:alice")
+    listing.add_argument("--action", help="only this, such as key.revoke")
+    listing.add_argument("--object", help="only to this, such as project/search")
+    listing.add_argument("--since", type=_time, metavar="TIME", help="from this time on, in UTC")
+    listing.add_argument("--until", type=_time, metavar="TIME", help="before this time, in UTC")
+    listing.add_argument("--limit", type=int, default=100, help="at most so many (default: 100)")
+    add_json_argument(listing)
+    audit_verify.add_leaf_to(commands)
+    audit_export.add_leaves_to(commands)
+
+
+def _list(api: Api, args: argparse.Namespace) -> int:
+    wanted = {name: getattr(args, name) for name in ("actor", "action", "object", "since", "until")}
+    found: list[dict[str, Any]] = []
+    while len(found) < args.limit:
+        limit = min(PAGE, args.limit - len(found))
+        after = found[-1]["seq"] if found else None
+        page = api.ask("GET", "/audit", params={**wanted, "limit": limit, "after": after})
+        found += page
+        if len(page) < limit:
+            break
+    return show_list(args, found, _COLUMNS)
+
+
+def _time(text: str) -> float:
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        expected = "expected a time such as 2026-11-01 or 2026-11-01T12:00:00Z"
+        raise argparse.ArgumentTypeError(f"{expected}, and not {text!r}") from None
+    return (given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp()

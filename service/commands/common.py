@@ -11,11 +11,16 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from service.core.callers import is_project_name
+from service.errors import WatchgateError
 from service.settings import CONFIG_VARIABLE, Settings, load
-from service.store import Store, open_store
 from service.wiring.points import POINTS_CHECK
+
+if TYPE_CHECKING:
+    from service.store import Store
+
 
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,8})([smhd])")
@@ -79,11 +84,23 @@ def config_path(args: argparse.Namespace) -> Path:
 
 
 @contextmanager
-def opened_store(settings: Settings) -> Iterator[Store]:
-    """Open the store for one command."""
+def opened_store(settings: Settings) -> "Iterator[Store]":
+    """Open the store for one command.
+
+    Raises:
+        WatchgateError: the database failed; its own words might quote what was to be stored.
+    """
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  (0.2 s that not all commands need)
+
+    from service.store import open_store  # noqa: PLC0415
+
     store = open_store(settings.store.url)
     try:
         yield store
+    except SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or error
+        what = (str(cause).splitlines() or [""])[0]
+        raise WatchgateError(f"the store failed: {type(cause).__name__}: {what}") from None
     finally:
         store.close()
 
@@ -105,6 +122,16 @@ def duration_s(text: str) -> int:
             f"expected a whole number and s, m, h or d, as in 90d, and not {text!r}",
         )
     return seconds
+
+
+def name(text: str) -> str:
+    """Read the name of an organisation, a project or a service account, for argparse."""
+    if not is_project_name(text):
+        raise argparse.ArgumentTypeError(
+            "expected 1 to 63 letters, digits, dots, dashes and underscores, "
+            f"the first a letter or a digit, and not {text!r}",
+        )
+    return text
 
 
 def shown_time(unix_s: float | None) -> str | None:

@@ -1,232 +1,134 @@
-"""`watchgate keys`: create, list, revoke and rotate API keys."""
+"""`watchgate keys`: API keys, made and shown once, listed, narrowed, rotated and revoked."""
 
 import argparse
-import secrets
-import time
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection
-
-from service.commands.common import (
-    Exit,
-    actor,
-    add_json_argument,
-    add_leaf,
-    duration_s,
-    load_settings,
-    opened_store,
-    print_json,
-    print_table,
-    say,
-    shown_time,
+from service.commands.api_client import Api
+from service.commands.asking import (
+    add_ask,
+    add_change,
+    add_commands,
+    because,
+    show,
+    show_list,
+    tell,
 )
-from service.core.callers import (
-    ID_ENTROPY_BYTES,
-    KEY_ENTROPY_BYTES,
-    digest_key,
-    is_project_name,
-    make_key,
-    make_key_id,
-    visible_prefix,
-)
-from service.store.keys import (
-    StoredKey,
-    add_key,
-    expire_key,
-    find_key,
-    list_keys,
-    revoke_key,
-)
-from service.store.pepper import pepper_id, pepper_in_use
-from service.wiring.peppers import peppers_of
+from service.commands.common import Exit, add_json_argument, duration_s, name, say
+from service.commands.rule_arguments import add_rules, rules_in
+from service.errors import ConfigError
+
+_COLUMNS: Final = ("id", "prefix", "project", "name", "created_at", "expires_at", "revoked_at")
+_NEW: Final = ("id", "key", "prefix", "project", "expires_at")
+_ID: Final = "as `keys list` shows it"
 
 
-def add_parser(
-    subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]",
-) -> argparse.ArgumentParser:
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `keys` and its commands."""
-    parser = subparsers.add_parser(
-        "keys", help="create, list, rotate and revoke API keys", description="Manage API keys."
-    )
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = add_commands(subparsers, "keys", "make, list, rotate and revoke API keys")
     _add_create(commands)
     _add_list(commands)
-    _add_revoke(commands)
+    _add_one(commands)
     _add_rotate(commands)
-    return parser
 
 
 def _add_create(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = add_leaf(
-        commands,
-        "create",
-        "make a key and show it, this once",
-        "watchgate keys create --project search --expires 90d",
-    )
-    parser.add_argument("--project", type=_project, required=True, help="may be new")
-    parser.add_argument(
+    example = "watchgate keys create --project search --expires 90d"
+    create = add_change(commands, "create", "make a key and show it, this once", example, _create)
+    create.add_argument("--project", type=name, required=True, help="may be new")
+    create.add_argument(
         "--expires", type=duration_s, metavar="90d", help="lifetime (default: until revoked)"
     )
-    parser.add_argument("--json", action="store_true", help="print the JSON on one line")
-    parser.set_defaults(run=_create)
+    create.add_argument("--name", metavar="WORDS", help="what it is for")
+    create.add_argument("--service-account", type=name, metavar="ID", help="its id, or its name")
+    add_rules(create, may_clear=False)
 
 
 def _add_list(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = add_leaf(
-        commands,
-        "list",
-        "list keys, by their visible prefix",
-        "watchgate keys list --project search --json",
-    )
-    parser.add_argument("--project", type=_project, help="only this project's")
-    add_json_argument(parser)
-    parser.set_defaults(run=_list)
+    example = "watchgate keys list --project search --json"
+    listing = add_ask(commands, "list", "list keys, by their visible prefix", example, _list)
+    listing.add_argument("--project", type=name, help="only this project's")
+    listing.add_argument("--service-account", metavar="ID", help="only this service account's")
+    listing.add_argument("--active", action="store_true", help="only those that work now")
+    add_json_argument(listing)
 
 
-def _add_revoke(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = add_leaf(
-        commands,
-        "revoke",
-        "end a key for good; gateways refuse it within about a second",
-        "watchgate keys revoke key_2mVqTz8bKx1c",
-    )
-    parser.add_argument("id", metavar="ID", help="as `keys list` shows it")
-    parser.set_defaults(run=_revoke)
+def _add_one(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    example = "watchgate keys show key_2mVqTz8bKx1c"
+    one = add_ask(commands, "show", "show what is known of a key", example, _show)
+    one.add_argument("id", metavar="ID", help=_ID)
+    add_json_argument(one)
+    example = "watchgate keys set key_2mVqTz8bKx1c --models llama --expires 30d"
+    change = add_change(commands, "set", "change a key's rules, name or end", example, _set)
+    change.add_argument("id", metavar="ID", help=_ID)
+    change.add_argument("--name", metavar="WORDS", help="what it is for")
+    end = change.add_mutually_exclusive_group()
+    end.add_argument("--expires", type=duration_s, metavar="30d", help="lifetime from now")
+    end.add_argument("--never-expires", action="store_true", help="it lives until it is revoked")
+    add_rules(change, may_clear=True)
+    example = "watchgate keys revoke key_2mVqTz8bKx1c"
+    summary = "end a key for good; gateways refuse it within about a second"
+    revoke = add_change(commands, "revoke", summary, example, _revoke)
+    revoke.add_argument("id", metavar="ID", help=_ID)
 
 
 def _add_rotate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = add_leaf(
-        commands,
-        "rotate",
-        "make a new key for the project of a key, which then soon expires",
-        "watchgate keys rotate key_2mVqTz8bKx1c --overlap 24h",
-    )
-    parser.add_argument("id", metavar="ID", help="as `keys list` shows it")
-    parser.add_argument(
+    example = "watchgate keys rotate key_2mVqTz8bKx1c --overlap 24h"
+    summary = "make a new key with the rules and limits of a key, which then soon expires"
+    rotate = add_change(commands, "rotate", summary, example, _rotate)
+    rotate.add_argument("id", metavar="ID", help=_ID)
+    rotate.add_argument(
         "--overlap",
         type=duration_s,
         default=86400,
         metavar="24h",
         help="how long the old key still works (default: 24h)",
     )
-    parser.add_argument("--json", action="store_true", help="print the JSON on one line")
-    parser.set_defaults(run=_rotate)
 
 
-def _create(args: argparse.Namespace) -> int:
-    settings, now = load_settings(args), time.time()
-    with opened_store(settings) as store:
-        pepper = pepper_in_use(store, peppers_of(settings))
-        expires_at = None if args.expires is None else now + args.expires
-        stored, key = _new_key(args.project, now, expires_at)
-        with store.begin() as connection:
-            add_key(connection, stored, digest_key(pepper, key), pepper_id(pepper))
-    _show_new(stored, key, args.json)
-    return Exit.OK
-
-
-def _list(args: argparse.Namespace) -> int:
-    with opened_store(load_settings(args)) as store, store.read() as connection:
-        found = [_shown(key) for key in list_keys(connection, args.project)]
-    if args.json:
-        print_json(found)
-        return Exit.OK
-    columns = ("id", "prefix", "project", "created_at", "expires_at", "revoked_at")
-    print_table([c.upper() for c in columns], [[key[c] for c in columns] for key in found])
-    return Exit.OK
-
-
-def _revoke(args: argparse.Namespace) -> int:
-    with opened_store(load_settings(args)) as store, store.begin() as connection:
-        found = find_key(connection, args.id)
-        revoked = revoke_key(connection, args.id, time.time())
-    if found is None:
-        return _no_such_key(args.id)
-    say(f"{args.id} is revoked" if revoked else f"{args.id} was revoked before")
-    return Exit.OK
-
-
-def _rotate(args: argparse.Namespace) -> int:
-    settings, now = load_settings(args), time.time()
-    with opened_store(settings) as store:
-        pepper = pepper_in_use(store, peppers_of(settings))
-        with store.begin() as connection:
-            old = find_key(connection, args.id)
-            if old is None:
-                return _no_such_key(args.id)
-            if ended := _how_ended(old, now):
-                say(f"{old.id} {ended}: make a new one with watchgate keys create")
-                return Exit.PROBLEM
-            stored, key = _replace(connection, old, pepper, now, args.overlap)
-    _show_new(stored, key, args.json)
-    return Exit.OK
-
-
-def _replace(
-    connection: Connection, old: StoredKey, pepper: bytes, now: float, overlap_s: int
-) -> tuple[StoredKey, str]:
-    """Make the new key, which lives as long as the old one was meant to, and let the old end."""
-    lifetime_s = None if old.expires_at is None else old.expires_at - old.created_at
-    stored, key = _new_key(old.project, now, None if lifetime_s is None else now + lifetime_s)
-    add_key(connection, stored, digest_key(pepper, key), pepper_id(pepper))
-    expire_key(connection, old.id, now + overlap_s)
-    return stored, key
-
-
-def _new_key(project: str, now: float, expires_at: float | None) -> tuple[StoredKey, str]:
-    key = make_key(secrets.token_bytes(KEY_ENTROPY_BYTES))
-    stored = StoredKey(
-        id=make_key_id(secrets.token_bytes(ID_ENTROPY_BYTES)),
-        project=project,
-        prefix=visible_prefix(key),
-        created_at=now,
-        created_by=actor(),
-        expires_at=expires_at,
+def _create(api: Api, args: argparse.Namespace) -> int:
+    body = because(
+        args,
+        project=args.project,
+        expires_in_s=args.expires,
+        name=args.name,
+        service_account=args.service_account,
+        rules=rules_in(args),
     )
-    return stored, key
+    return _show_new(args, api.ask("POST", "/keys", body))
 
 
-def _how_ended(key: StoredKey, now: float) -> str | None:
-    if key.revoked_at is not None:
-        return "is revoked"
-    if key.expires_at is not None and key.expires_at <= now:
-        return "has expired"
-    return None
+def _list(api: Api, args: argparse.Namespace) -> int:
+    wanted = {"project": args.project, "service_account": args.service_account}
+    found = api.all("/keys", "id", {**wanted, "active": args.active})
+    return show_list(args, found, _COLUMNS)
 
 
-def _no_such_key(key_id: str) -> int:
-    say(f"no key has the id {key_id!r}; watchgate keys list shows all")
-    return Exit.PROBLEM
+def _show(api: Api, args: argparse.Namespace) -> int:
+    return show(args, api.ask("GET", f"/keys/{args.id}"))
 
 
-def _show_new(stored: StoredKey, key: str, one_line: bool) -> None:
-    shown = {
-        "id": stored.id,
-        "key": key,
-        "prefix": stored.prefix,
-        "project": stored.project,
-        "expires_at": shown_time(stored.expires_at),
-    }
-    print_json(shown, indent=None if one_line else 2)
+def _set(api: Api, args: argparse.Namespace) -> int:
+    body = because(args, rules=rules_in(args), name=args.name, expires_in_s=args.expires)
+    if args.never_expires:
+        body["expires_in_s"] = None
+    if body.keys() <= {"reason"}:
+        raise ConfigError("nothing to set: name a rule, --name, --expires or --never-expires")
+    return show(args, api.ask("PATCH", f"/keys/{args.id}", body))
+
+
+def _revoke(api: Api, args: argparse.Namespace) -> int:
+    before = api.ask("GET", f"/keys/{args.id}")
+    answer = api.ask("POST", f"/keys/{args.id}/revoke", because(args))
+    how = "is revoked" if before["revoked_at"] is None else "was revoked before"
+    return tell(args, answer, f"{args.id} {how}")
+
+
+def _rotate(api: Api, args: argparse.Namespace) -> int:
+    body = because(args, overlap_s=args.overlap)
+    return _show_new(args, api.ask("POST", f"/keys/{args.id}/rotate", body))
+
+
+def _show_new(args: argparse.Namespace, answer: dict[str, Any]) -> int:
+    show(args, {field: answer[field] for field in _NEW})
     say("The key is shown this once: only a digest of it is kept.")
-
-
-def _shown(key: StoredKey) -> dict[str, Any]:
-    return {
-        "id": key.id,
-        "prefix": key.prefix,
-        "project": key.project,
-        "created_at": shown_time(key.created_at),
-        "created_by": key.created_by,
-        "expires_at": shown_time(key.expires_at),
-        "revoked_at": shown_time(key.revoked_at),
-    }
-
-
-def _project(text: str) -> str:
-    if not is_project_name(text):
-        raise argparse.ArgumentTypeError(
-            "expected 1 to 63 letters, digits, dots, dashes and underscores, "
-            f"the first a letter or a digit, and not {text!r}",
-        )
-    return text
+    return Exit.OK

@@ -72,7 +72,7 @@ def _addresses(settings: Settings) -> str:
     scheme = "https" if gateway.tls else "http"
     return (
         f"gateway {scheme}://{gateway.host}:{gateway.port}/v1, "
-        f"admin http://{console.host}:{console.port}/admin/v1, "
+        f"admin {'https' if console.tls else 'http'}://{console.host}:{console.port}/admin/v1, "
         f"metrics http://{ops.host}:{ops.port}/metrics"
     )
 

@@ -1,143 +1,92 @@
-"""The admin API, read-only: what the store knows, for whoever shows the admin token."""
+"""The admin API: what the store knows, and all that administrators change in it."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Annotated, Final
+import importlib
+from collections.abc import Collection, Mapping
+from typing import Any, Final, Protocol
 
-from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi import Depends, FastAPI
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 
-from service.console.problems import ERRORS, tell_errors
-from service.console.views import (
-    AlertView,
-    CoverageView,
-    GapView,
-    KeyView,
-    ModelView,
-    StatusView,
-    WorkerView,
+from service.console.office import Office
+from service.console.problems import tell_errors
+from service.console.routes import PREFIX, Route, Routes, add_routes, permission_of
+from service.core.roles import Permission
+
+_SHOWS_TOKEN: Final = HTTPBearer(
+    auto_error=False, description="An admin token, or a token of an issuer in the settings."
 )
-from service.core.alerts import Alert
-from service.store import Store
-from service.store.alerts import list_alerts
-from service.store.coverage import count_gaps, list_gaps
-from service.store.heartbeats import Heartbeat, read_heartbeats
-from service.store.keys import list_keys
-
-PREFIX: Final = "/admin/v1"
-
-Limit = Annotated[int, Query(ge=1, le=10_000, description="At most so many, the latest first.")]
-_SHOWS_TOKEN: Final = HTTPBearer(auto_error=False, description="The admin token.")
 """For the OpenAPI document alone: `TokenGuard` has looked before."""
-Next = Callable[[Request], Awaitable[Response]]
 
 
-@dataclass(frozen=True, slots=True)
-class KnownModel:
-    """A model that the settings register, with the safeguards that its tier requires."""
+class Group(Protocol):
+    """Routes that belong together."""
 
-    name: str
-    tier: int
-    upstream: str
-    safeguards: tuple[str, ...]
+    def routes(self) -> Routes:
+        """Return what answers where."""
+        ...
 
 
-class Desk:
-    """Answers each question with one look into the store."""
-
-    def __init__(
-        self, store: Store, models: Sequence[KnownModel], version: str, clock: Callable[[], float]
-    ) -> None:
-        """Look nothing up yet."""
-        self._store = store
-        self._models = models
-        self._version = version
-        self._clock = clock
-
-    def status(self) -> StatusView:
-        """The workers' signs of life, the models and what their tiers require, alerts, gaps."""
-        now = self._clock()
-        with self._store.read() as connection:
-            beats = read_heartbeats(connection)
-            gaps = count_gaps(connection)
-            firing = len(list_alerts(connection))
-        return StatusView(
-            version=self._version,
-            workers=[_worker(name, beat, now) for name, beat in sorted(beats.items())],
-            models=[_model(model, gaps) for model in self._models],
-            alerts_firing=firing,
-            open_gaps=sum(gaps.values()),
-        )
-
-    def alerts(self, resolved: bool = False, limit: Limit = 1000) -> list[AlertView]:
-        """The alerts that fire or, with `resolved`, all of them, the latest first."""
-        with self._store.read() as connection:
-            return [_alert(one) for one in list_alerts(connection, resolved=resolved)[:limit]]
-
-    def keys(self, project: str | None = None) -> list[KeyView]:
-        """All keys or those of a project, revoked and expired ones too, the oldest first."""
-        with self._store.read() as connection:
-            return [KeyView(**asdict(key)) for key in list_keys(connection, project)]
-
-    def coverage(self, limit: Limit = 1000) -> CoverageView:
-        """The exchanges that are not covered; in a healthy installation there are none."""
-        with self._store.read() as connection:
-            total = sum(count_gaps(connection).values())
-            found = list_gaps(connection, limit)
-        gaps = [GapView(**asdict(one.gap), since=one.since) for one in found]
-        return CoverageView(open_gaps=total, gaps=gaps)
+GROUPS: Final[Mapping[str, str]] = {
+    "status": "Status",
+    "organisations": "Organisations",
+    "projects": "Projects",
+    "service_accounts": "ServiceAccounts",
+    "keys": "Keys",
+    "limits": "LimitsDesk",
+    "accounts": "Accounts",
+    "tokens": "Tokens",
+    "audit": "AuditEntries",
+}
+"""Modules of this package, and the class in each that has the routes. A command needs one of them,
+so they are imported when they are asked for."""
 
 
-def make_admin_app(desk: Desk) -> FastAPI:
-    """Return the application, which `TokenGuard` must stand before."""
+def make_admin_app(office: Office, groups: Collection[str] = tuple(GROUPS)) -> FastAPI:
+    """Return the application, which `TokenGuard` must stand before.
+
+    Raises:
+        ValueError: a route does not say which permission it asks for.
+    """
     app = FastAPI(
         title="Watchgate admin API",
         version="1",
-        openapi_url=f"{PREFIX}/openapi.json",
-        docs_url=None,
-        redoc_url=None,
+        openapi_url=None,
         redirect_slashes=False,
         dependencies=[Depends(_SHOWS_TOKEN)],
-        responses=ERRORS,
     )
     tell_errors(app)
-    for name in ("status", "alerts", "keys", "coverage"):
-        app.get(f"{PREFIX}/{name}", summary=name.capitalize())(getattr(desk, name))
-
-    @app.middleware("http")
-    async def keep_private(request: Request, follow: Next) -> Response:
-        response = await follow(request)
-        response.headers["cache-control"] = "no-store"
-        return response
-
+    for name in groups:
+        add_routes(app, name, _group(name, office).routes())
+    add_routes(app, "openapi", [Route("GET", "/openapi.json", Permission.READ, _document(app))])
+    check_permissions(app)
     return app
 
 
-def _worker(name: str, beat: Heartbeat, now: float) -> WorkerView:
-    silent_s = max(0.0, now - beat.at)
-    return WorkerView(name=name, last_beat_at=beat.at, silent_s=silent_s, lag_s=beat.lag_at(now))
+def check_permissions(app: FastAPI) -> None:
+    """See that no route was added past the table of permissions.
+
+    Raises:
+        ValueError: one was.
+    """
+    for route in app.routes:
+        if not isinstance(route, APIRoute) or permission_of(route) is None:
+            named = getattr(route, "path", type(route).__name__)
+            raise ValueError(f"{named} asks for no permission")
 
 
-def _model(model: KnownModel, gaps: Mapping[tuple[str, str], int]) -> ModelView:
-    return ModelView(
-        name=model.name,
-        tier=model.tier,
-        upstream=model.upstream,
-        safeguards=list(model.safeguards),
-        open_gaps=sum(count for (name, _), count in gaps.items() if name == model.name),
-    )
+def _group(name: str, office: Office) -> Group:
+    module = importlib.import_module(f"service.console.{name}")
+    group: Group = getattr(module, GROUPS[name])(office)
+    return group
 
 
-def _alert(alert: Alert) -> AlertView:
-    return AlertView(
-        id=alert.id,
-        state=alert.state,
-        labels=dict(alert.labels),
-        count=alert.count,
-        raised_at=alert.raised_at,
-        last_at=alert.last_at,
-        resolved_at=alert.resolved_at,
-        exchange_id=alert.last_exchange_id,
-        score=alert.score,
-        threshold=alert.threshold,
-    )
+def _document(app: FastAPI) -> Any:  # noqa: ANN401  (a route's function)
+    def document() -> dict[str, Any]:
+        """All of this, as OpenAPI."""
+        return app.openapi()
+
+    return document
+
+
+__all__ = ["GROUPS", "PREFIX", "check_permissions", "make_admin_app"]

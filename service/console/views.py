@@ -1,8 +1,12 @@
 """What the admin API tells, as it tells it. Times are Unix seconds, durations seconds."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
+
+from service.console.rules import RulesFields
+from service.core.directory import Scope, Standing
+from service.core.roles import Role
 
 
 class WorkerView(BaseModel):
@@ -49,18 +53,6 @@ class AlertView(BaseModel):
     threshold: float
 
 
-class KeyView(BaseModel):
-    """An API key, without what it takes to use it."""
-
-    id: str
-    project: str
-    prefix: str
-    created_at: float
-    created_by: str
-    expires_at: float | None
-    revoked_at: float | None
-
-
 class GapView(BaseModel):
     """An exchange that is not covered."""
 
@@ -77,16 +69,115 @@ class CoverageView(BaseModel):
     gaps: list[GapView]
 
 
-class ErrorDetail(BaseModel):
-    """Why a request was refused; `code` is for programs, `param` names the parameter at fault."""
+class OrganisationView(BaseModel):
+    """Who projects belong to."""
 
-    message: str
-    type: str
-    param: str | None
-    code: str
+    name: str
+    entitlements: list[str]
+    created_at: float
+    created_by: str
+    disabled_at: float | None
 
 
-class ErrorView(BaseModel):
-    """An error, in the shape of OpenAI's."""
+class ProjectView(BaseModel):
+    """Who keys belong to: an account."""
 
-    error: ErrorDetail
+    name: str
+    organisation: str
+    rules: RulesFields
+    end_user_key: str | None = Field(description="The public key that signs ids of end users.")
+    entitlements: list[str]
+    created_at: float
+    created_by: str
+    disabled_at: float | None
+
+
+class ServiceAccountView(BaseModel):
+    """A program of a project."""
+
+    id: str
+    project: str
+    name: str
+    entitlements: list[str]
+    created_at: float
+    created_by: str
+    disabled_at: float | None
+
+
+class KeyView(BaseModel):
+    """An API key, without what it takes to use it."""
+
+    id: str
+    prefix: str
+    project: str
+    service_account: str | None
+    name: str | None
+    rules: RulesFields
+    created_at: float
+    created_by: str
+    expires_at: float | None
+    revoked_at: float | None
+    last_used_at: float | None = Field(description="To the hour.")
+
+
+class NewKeyView(KeyView):
+    """A key that was just made."""
+
+    key: str = Field(description="Shown this once: only a digest of it is kept.")
+
+
+class LimitsView(BaseModel):
+    """Limits of one subject; null: no limit."""
+
+    id: str = Field(description="For `after`.")
+    scope: Scope
+    subject: str
+    model: str | None = Field(description="null: all models together.")
+    requests_per_min: int | None
+    tokens_per_min: int | None
+    concurrent_requests: int | None
+    tokens_per_day: int | None
+    tokens_per_month: int | None
+
+
+class AccountView(BaseModel):
+    """An account's standing; the nulls are of one that was never in another than good."""
+
+    account: str
+    state: Standing
+    reason: str | None
+    since: float | None
+    by: str | None
+
+
+class TokenView(BaseModel):
+    """An admin token, without what it takes to use it."""
+
+    id: str
+    name: str
+    role: Role
+    prefix: str
+    created_at: float
+    created_by: str
+    expires_at: float | None
+    revoked_at: float | None
+    last_used_at: float | None = Field(description="To the hour.")
+
+
+class NewTokenView(TokenView):
+    """An admin token that was just made."""
+
+    token: str = Field(description="Shown this once: only a digest of it is kept.")
+
+
+class EntryView(BaseModel):
+    """An entry of the audit log: who did what to what, and why."""
+
+    seq: int
+    at: float
+    actor: str
+    action: str
+    object: str
+    before: Any
+    after: Any
+    reason: str | None

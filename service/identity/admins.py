@@ -2,18 +2,10 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from service.core.jose import TokenDenial
+from service.core.roles import Admin, Role
 from service.identity.verifier import TokenVerifier, looks_like_a_token
-
-
-@dataclass(frozen=True, slots=True)
-class OidcAdmin:
-    """Who administers, as the audit log names them, and one of `core.tokens.ROLES`."""
-
-    actor: str
-    role: str
 
 
 class OidcAdmins:
@@ -28,7 +20,7 @@ class OidcAdmins:
         self._on_denial = on_denial
         self._turn = threading.Lock()
 
-    def authenticate(self, bearer: str, now: float) -> OidcAdmin | None:
+    def authenticate(self, bearer: str, now: float) -> Admin | None:
         """Return who shows a token; None: it makes nobody an administrator, or is none."""
         if not looks_like_a_token(bearer):
             return None
@@ -39,7 +31,7 @@ class OidcAdmins:
             return None
         return found
 
-    def _find(self, token: str, now: float) -> OidcAdmin | TokenDenial:
+    def _find(self, token: str, now: float) -> Admin | TokenDenial:
         found = self._verifier.verify(token)
         if isinstance(found, TokenDenial):
             return found
@@ -48,4 +40,4 @@ class OidcAdmins:
         identity = found.identity
         if identity.role is None:
             return TokenDenial.NOT_MAPPED
-        return OidcAdmin(f"oidc:{identity.issuer}/{identity.subject}", identity.role)
+        return Admin(f"oidc:{identity.issuer}/{identity.subject}", Role(identity.role))

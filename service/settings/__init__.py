@@ -5,7 +5,11 @@ file's `gateway: {port: ...}`. Relative paths are relative to the file. All that
 at once, in a `ConfigError` with one line for each mistake, which starts with the path of the key.
 """
 
-from service.settings.environment import CONFIG_VARIABLE
+from service.settings.environment import (
+    ADMIN_TOKEN_VARIABLE,
+    ADMIN_URL_VARIABLE,
+    CONFIG_VARIABLE,
+)
 from service.settings.limits import MemoryLimits, RedisLimits
 from service.settings.load import load, redacted
 from service.settings.mistakes import Mistake, refuse
@@ -14,6 +18,8 @@ from service.settings.sections import KafkaLog, Model, OperatingPoint, Settings
 from service.settings.serving import Upstream
 
 __all__ = [
+    "ADMIN_TOKEN_VARIABLE",
+    "ADMIN_URL_VARIABLE",
     "CONFIG_VARIABLE",
     "Check",
     "KafkaLog",

@@ -11,7 +11,13 @@ from service.settings.mistakes import Mistake, Where
 
 PREFIX: Final = "WATCHGATE_"
 CONFIG_VARIABLE: Final = "WATCHGATE_CONFIG"
-"""Names the file; the one variable of ours that is no setting."""
+"""Names the file."""
+ADMIN_URL_VARIABLE: Final = "WATCHGATE_ADMIN_URL"
+"""Where commands find the admin API, if not on this machine."""
+ADMIN_TOKEN_VARIABLE: Final = "WATCHGATE_ADMIN_TOKEN"  # noqa: S105  (its name)
+"""What they show there."""
+_NO_SETTINGS: Final = (CONFIG_VARIABLE, ADMIN_URL_VARIABLE, ADMIN_TOKEN_VARIABLE)
+"""The variables of ours that are no settings."""
 _OF_KUBERNETES: Final = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_|$)|_PORT_\d+_[A-Z]+(_[A-Z]+)?$")
 _ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://")
 
@@ -31,7 +37,7 @@ def read_environment(environment: Mapping[str, str], named: Collection[str]) -> 
     known = dict(_known())
     given = Given()
     for name, text in sorted(environment.items()):
-        if not name.upper().startswith(PREFIX) or name == CONFIG_VARIABLE:
+        if not name.upper().startswith(PREFIX) or name in _NO_SETTINGS:
             continue
         if (found := known.get(name.upper())) is not None:
             _take(given, name, text, *found)
@@ -83,7 +89,7 @@ def _is_kubernetes(name: str, text: str) -> bool:
 
 
 def _unknown(name: str, known: Collection[str]) -> str:
-    there_are = [it.removeprefix(PREFIX) for it in (*known, CONFIG_VARIABLE)]
+    there_are = [it.removeprefix(PREFIX) for it in (*known, *_NO_SETTINGS)]
     given = name.upper().removeprefix(PREFIX)
     section = given.partition("__")[0]
     near = nearest(given, there_are) or (section if section in there_are else None)

@@ -32,7 +32,7 @@ from service.settings.base import (
 )
 from service.settings.limits import MemoryLimits, RedisLimits
 from service.settings.policies import ScreeningPolicy
-from service.settings.serving import Gateway, Upstream
+from service.settings.serving import Gateway, Tls, Upstream
 
 BaseUrl = Annotated[str, Field(pattern=BASE_URL), AfterValidator(has_host_and_port)]
 TierNumber = Annotated[int, Field(ge=0, le=MAX_TIER)]
@@ -43,6 +43,7 @@ class Console(Section):
 
     host: str = "127.0.0.1"
     port: Port = 8081
+    tls: Tls | None = None
 
 
 class OpsPorts(Section):

@@ -1,10 +1,12 @@
 """Organisations, projects and service accounts: who keys belong to."""
 
 import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, Table, insert, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, insert, select, update
 
 from service.core.directory import (
     DEFAULT_ORGANISATION,
@@ -14,8 +16,11 @@ from service.core.directory import (
     Rules,
     ServiceAccount,
 )
+from service.store.pages import Page, page_of
 from service.store.revision import bump_revision
-from service.store.tables import organisations, projects
+from service.store.tables import organisations, projects, service_accounts
+
+Owner = TypeVar("Owner", Organisation, Project, ServiceAccount)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,16 @@ class Origin:
 
     at: float
     by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept(Generic[Owner]):
+    """An owner as the store keeps it, with who made it. Times are Unix seconds."""
+
+    owner: Owner
+    created_at: float
+    created_by: str
+    disabled_at: float | None
 
 
 def make_project(
@@ -45,6 +60,88 @@ def make_organisation(connection: Connection, name: str, origin: Origin) -> bool
     return True
 
 
+def make_service_account(connection: Connection, account: ServiceAccount, origin: Origin) -> bool:
+    """Make a service account of a project that is there; False: it has one of this name."""
+    if find_service_account(connection, account.name, account.project) is not None:
+        return False
+    fields = {"id": account.id, "project": account.project, "name": account.name}
+    _insert(connection, service_accounts, origin, **fields)
+    return True
+
+
+def find_organisation(connection: Connection, name: str) -> Kept[Organisation] | None:
+    """Return the organisation of this name."""
+    row = _first(connection, organisations, organisations.c.name == name)
+    return None if row is None else _kept(row, organisation_of(row))
+
+
+def find_project(connection: Connection, name: str) -> Kept[Project] | None:
+    """Return the project of this name."""
+    row = _first(connection, projects, projects.c.name == name)
+    return None if row is None else _kept(row, project_of(row))
+
+
+def find_service_account(
+    connection: Connection, named: str, project: str | None = None
+) -> Kept[ServiceAccount] | None:
+    """Return the service account that has this id or, within a project, this id or name."""
+    which = service_accounts.c.id == named
+    if project is not None:
+        here = service_accounts.c.project == project
+        which = here & (which | (service_accounts.c.name == named))
+    row = _first(connection, service_accounts, which)
+    return None if row is None else _kept(row, service_account_of(row))
+
+
+def list_organisations(connection: Connection, page: Page) -> Sequence[Kept[Organisation]]:
+    """Return organisations by name."""
+    query = page_of(select(organisations), organisations.c.name, page)
+    return [_kept(row, organisation_of(row)) for row in connection.execute(query).mappings()]
+
+
+def list_projects(
+    connection: Connection, page: Page, organisation: str | None = None
+) -> Sequence[Kept[Project]]:
+    """Return all projects, or those of an organisation, by name."""
+    query = page_of(select(projects), projects.c.name, page)
+    if organisation is not None:
+        query = query.where(projects.c.organisation == organisation)
+    return [_kept(row, project_of(row)) for row in connection.execute(query).mappings()]
+
+
+def list_service_accounts(
+    connection: Connection, page: Page, project: str | None = None
+) -> Sequence[Kept[ServiceAccount]]:
+    """Return all service accounts, or those of a project, by id."""
+    query = page_of(select(service_accounts), service_accounts.c.id, page)
+    if project is not None:
+        query = query.where(service_accounts.c.project == project)
+    return [_kept(row, service_account_of(row)) for row in connection.execute(query).mappings()]
+
+
+def change_owner(connection: Connection, owner: Owner, **values: object) -> None:
+    """Change what is stored of an owner, so that gateways see it."""
+    table, column = _PLACES[type(owner)]
+    named = owner.id if isinstance(owner, ServiceAccount) else owner.name
+    values["revision"] = bump_revision(connection)
+    connection.execute(update(table).where(column == named).values(values))
+
+
+_PLACES: Final[dict[type, tuple[Table, ColumnElement[Any]]]] = {
+    Organisation: (organisations, organisations.c.name),
+    Project: (projects, projects.c.name),
+    ServiceAccount: (service_accounts, service_accounts.c.id),
+}
+
+
+def _first(connection: Connection, table: Table, which: ColumnElement[bool]) -> RowMapping | None:
+    return connection.execute(select(table).where(which)).mappings().first()
+
+
+def _kept(row: RowMapping, owner: Owner) -> Kept[Owner]:
+    return Kept(owner, row["created_at"], row["created_by"], row["disabled_at"])
+
+
 def _is_there(connection: Connection, table: Table, name: str) -> bool:
     return connection.execute(select(table.c.name).where(table.c.name == name)).first() is not None
 
@@ -63,6 +160,16 @@ def _insert(connection: Connection, table: Table, origin: Origin, **values: str)
 def rules_of(stored: str | None) -> Rules:
     """Read rules as they are stored."""
     return NO_RULES if stored is None else msgspec.json.decode(stored, type=Rules)
+
+
+def stored_rules(rules: Rules) -> str | None:
+    """Spell rules as they are stored."""
+    return None if rules == NO_RULES else msgspec.json.encode(rules).decode()
+
+
+def stored_entitlements(entitlements: Collection[str]) -> str:
+    """Spell entitlements as they are stored."""
+    return json.dumps(sorted(entitlements))
 
 
 def entitlements_of(stored: str) -> frozenset[str]:

@@ -15,6 +15,14 @@ def bump_revision(connection: Connection) -> int:
     return revision
 
 
+def take_turn(connection: Connection) -> None:
+    """Have others that change something wait until the end of this transaction, from now on.
+
+    What is read after it stays true until what follows from it is written.
+    """
+    connection.execute(select(meta.c.id).with_for_update())
+
+
 def current_revision(connection: Connection) -> int:
     """Return the revision as this transaction sees it."""
     revision: int = connection.execute(select(meta.c.revision)).scalar_one()

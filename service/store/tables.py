@@ -114,6 +114,7 @@ keys: Final = Table(
     Column("revision", Integer, nullable=False, index=True),
 )
 """`pepper` is the id of the one that `digest` was made under ("" for keys older than its id)."""
+Index("ix_keys_created_at", keys.c.created_at, keys.c.id)
 
 limits: Final = Table(
     "limits",

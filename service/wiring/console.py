@@ -3,19 +3,20 @@
 import contextlib
 import signal
 import threading
-from importlib.metadata import version
 
 import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.console.app import Desk, KnownModel, make_admin_app
-from service.console.guard import TokenGuard
-from service.core.tiers import TIERS, Safeguard
-from service.errors import ConfigError
-from service.settings import Model, Settings
+from service.console.app import make_admin_app
+from service.console.authenticate import TokenAuthenticator
+from service.console.guard import MAX_HEADER_BYTES, AdminAuthenticator, ASGIApp, TokenGuard
+from service.console.intake import Intake
+from service.identity.admins import OidcAdmins
+from service.identity.verifier import TokenVerifier
+from service.settings import Settings
 from service.store import Store
 from service.store.revision import current_revision
-from service.store.secret_file import secret_in
+from service.telemetry.metrics import Metrics
 from service.telemetry.ops import (
     OpsAddress,
     Readiness,
@@ -26,10 +27,9 @@ from service.telemetry.ops import (
     ops_server,
     serve_in_thread,
 )
-from service.wiring.parts import clock, is_prepared, make_metrics, prepare_later
-
-TOKEN_FILE = "admin-token"  # noqa: S105  (its name)
-MIN_TOKEN_BYTES = 32
+from service.wiring.identity import token_verifier
+from service.wiring.office import make_office
+from service.wiring.parts import is_prepared, make_metrics, prepare_later
 
 
 def run_console(settings: Settings, ops: OpsAddress) -> int:
@@ -37,30 +37,20 @@ def run_console(settings: Settings, ops: OpsAddress) -> int:
 
     Raises:
         CannotListen: its address is taken.
-        ConfigError: the token cannot be read or made, or is too short.
+        ConfigError: a secret cannot be read or made, or is not the store's.
     """
     registry, metrics = make_metrics()
-    with contextlib.closing(Store(settings.store.url)) as store:
+    with (
+        contextlib.closing(Store(settings.store.url)) as store,
+        token_verifier(settings, metrics) as tokens,
+    ):
         if not is_prepared(store):
             later = threading.Thread(target=prepare_later, args=(store, threading.Event()))
             later.daemon = True
             later.start()
-        desk = Desk(store, [_known(m) for m in settings.models], version("watchgate"), clock)
-        refused = metrics.auth_failures.labels("admin_token")
-        app = TokenGuard(make_admin_app(desk), admin_token(settings), refused.inc)
+        app = guarded_app(settings, store, metrics, tokens)
+        server = _server(app, settings)
         listener = listen_on((settings.console.host, settings.console.port), "console")
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-                ws="none",
-                proxy_headers=False,
-                server_header=False,
-                timeout_graceful_shutdown=5,
-            )
-        )
         for number in (signal.SIGTERM, signal.SIGINT):
             # for the moments before uvicorn listens to them, and after: it raises them again
             signal.signal(number, lambda *_: setattr(server, "should_exit", True))
@@ -69,29 +59,46 @@ def run_console(settings: Settings, ops: OpsAddress) -> int:
     return 0
 
 
-def admin_token(settings: Settings) -> bytes:
-    """Return the admin API's token, of a file in the data folder that is made on first use.
+def guarded_app(
+    settings: Settings, store: Store, metrics: Metrics, tokens: TokenVerifier | None = None
+) -> ASGIApp:
+    """Return the whole admin API: who may come in, what is taken in, and the routes.
+
+    `tokens` verifies those of issuers; None: nobody comes with one.
 
     Raises:
-        ConfigError: the file cannot be read or made, or its token is too short.
+        ConfigError: a secret cannot be read or made, or is not the store's.
     """
-    path = settings.data_dir / TOKEN_FILE
-    try:
-        token = secret_in(path)
-    except OSError as error:
-        raise ConfigError(f"data_dir: {path} cannot be used: {error}") from None
-    if len(token) < MIN_TOKEN_BYTES:
-        raise ConfigError(
-            f"data_dir: the token in {path} has {len(token)} bytes; "
-            f"at least {MIN_TOKEN_BYTES} are needed; remove the file to have a new one made"
-        )
-    return token
+    office = make_office(settings, store)
+    keyring = office.keyring
+    _ = keyring.audit_log  # a key that cannot be used is told now, not at the first change
+    authenticators: list[AdminAuthenticator] = [TokenAuthenticator(store, keyring.peppers)]
+    if tokens is not None:
+        refused = metrics.auth_failures.labels
+        authenticators.append(OidcAdmins(tokens, lambda reason: refused(reason).inc()))
+    app = Intake(make_admin_app(office))
+    on_refusal = metrics.auth_failures.labels("admin_token").inc
+    return TokenGuard(app, authenticators, on_refusal, office.clock)
 
 
-def _known(model: Model) -> KnownModel:
-    required = TIERS[model.tier].requires
-    safeguards = tuple(str(safeguard) for safeguard in Safeguard if safeguard in required)
-    return KnownModel(model.name, model.tier, model.upstream, safeguards)
+def _server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
+    """Return the server; h11 bounds what it keeps of headers that have no end."""
+    tls = settings.console.tls
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+        ssl_certfile=tls.cert_file if tls else None,
+        ssl_keyfile=tls.key_file if tls else None,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+    return uvicorn.Server(config)
 
 
 def _readiness(store: Store) -> Readiness:

@@ -48,6 +48,7 @@ class Installation:
         self.log = folder / "up.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.key = ""
+        self.admin_token = ""
 
     def _settings(self, upstream_port: int) -> dict[str, Any]:
         upstream = {"name": "local", "url": f"http://127.0.0.1:{upstream_port}"}
@@ -171,10 +172,16 @@ class Installation:
         )
 
     def admin(self, path: str, token: str | None = None) -> tuple[int, Any]:
-        """Ask the admin API, with its own token if no other is given."""
-        token = (self.data_dir / "admin-token").read_text().strip() if token is None else token
+        """Ask the admin API, with a token of the role admin if no other is given."""
+        if token is None:
+            token = self.admin_token = self.admin_token or self._bootstrap()
         url = f"http://127.0.0.1:{self.ports['console']}{path}"
         return get(url, {"authorization": f"Bearer {token}"} if token else {})
+
+    def _bootstrap(self) -> str:
+        done = self.command("admin", "bootstrap", "--again", "--json")
+        assert done.returncode == 0, done.stderr
+        return str(json.loads(done.stdout)["token"])
 
     def open_chat(
         self, words: str, *, model: str = "fast", stream: bool = False

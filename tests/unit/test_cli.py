@@ -353,7 +353,7 @@ def test_the_environment_sets_lists_sections_and_tiers(
     assert main(["check-config", "--json", "--config", str(config)]) == 0
     settings = json.loads(capsys.readouterr().out)
     assert settings["alerts"]["alertmanagers"] == ["http://127.0.0.1:9093"]
-    assert settings["console"] == {"host": "127.0.0.2", "port": 9001}
+    assert settings["console"] == {"host": "127.0.0.2", "port": 9001, "tls": None}
     assert settings["screening"]["tiers"]["1"]["prompt"] == {
         "deadline_ms": 9.0,
         "on_error": "refuse",

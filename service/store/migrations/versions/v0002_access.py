@@ -144,6 +144,7 @@ def _widen_keys() -> None:
         keys.alter_column("revision", server_default=None)
     op.create_index("ix_keys_service_account", "keys", ["service_account"])
     op.create_index("ix_keys_pepper", "keys", ["pepper"])
+    op.create_index("ix_keys_created_at", "keys", ["created_at", "id"])
     _revision("keys")
 
 

@@ -3,7 +3,8 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from service.core.jose import TokenDenial
-from service.identity.admins import OidcAdmin, OidcAdmins
+from service.core.roles import Admin, Role
+from service.identity.admins import OidcAdmins
 from service.identity.verifier import TokenVerifier
 from tests.real_parts.jwks import signing_key
 from tests.unit.service.identity.issuers import NOW, claims, issuer_with
@@ -19,7 +20,7 @@ def make() -> tuple[OidcAdmins, list[str]]:
 def test_a_token_with_a_role_is_an_administrator() -> None:
     admins, denials = make()
     token = KEY.sign(claims(roles=["wg-view", "wg-admin"]))
-    assert admins.authenticate(token, NOW) == OidcAdmin("oidc:corp/alice", "admin")
+    assert admins.authenticate(token, NOW) == Admin("oidc:corp/alice", Role.ADMIN)
     assert denials == []
 
 
@@ -33,7 +34,7 @@ def test_a_token_of_a_caller_is_no_administrator() -> None:
 def test_an_administrators_token_expires() -> None:
     admins, denials = make()
     token = KEY.sign(claims(roles="wg-view"))
-    assert admins.authenticate(token, NOW) == OidcAdmin("oidc:corp/alice", "viewer")
+    assert admins.authenticate(token, NOW) == Admin("oidc:corp/alice", Role.VIEWER)
     assert admins.authenticate(token, NOW + 700) is None
     assert admins.authenticate(token + "A", NOW) is None
     assert denials == [TokenDenial.EXPIRED, TokenDenial.BAD_SIGNATURE]
@@ -50,4 +51,4 @@ def test_threads_may_ask_at_the_same_time() -> None:
     tokens = [KEY.sign(claims(sub=f"admin-{i}", roles="wg-admin")) for i in range(4)]
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda token: admins.authenticate(token, NOW), tokens * 100))
-    assert found == [OidcAdmin(f"oidc:corp/admin-{i}", "admin") for i in range(4)] * 100
+    assert found == [Admin(f"oidc:corp/admin-{i}", Role.ADMIN) for i in range(4)] * 100
