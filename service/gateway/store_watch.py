@@ -182,7 +182,7 @@ class StoreWatch:
         try:
             self._copy.save(news.snapshot, heard)
             self._unkept = None
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001  (without a copy the watch goes on)
             if self._unkept is None:
                 _log.warning("the local copy of the store cannot be written: %s", error)
             self._unkept = str(error)

@@ -6,6 +6,7 @@ read. Nothing is kept when it stops: unless it is to be durable, it saves itself
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -67,11 +68,11 @@ class PostgresServer:
             )  # fmt: skip
         wait_until(self._accepts, START_S, "PostgreSQL takes connections")
 
-    def stop(self) -> None:
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop it as an operator does in a hurry: connections break, what was committed stays."""
         process, self._process = self._process, None
         if process is not None:
-            process.send_signal(2)  # SIGINT: a fast shutdown
+            process.send_signal(how)
             process.wait(START_S)
 
     def __enter__(self) -> Self:
@@ -104,7 +105,7 @@ class PostgresServer:
         self._remove()
 
     def _remove(self) -> None:
-        self.stop()
+        self.stop(signal.SIGQUIT)  # at once: nothing is to be kept
         shutil.rmtree(self._folder)
 
     @property
