@@ -121,7 +121,7 @@ class Body(BaseModel):
 
 
 NameInPath = Annotated[str, Path(pattern=NAME, examples=["search"]), AfterValidator(no_secret)]
-IdInPath = Annotated[str, Path(pattern=ID, description="The id of one, and not what it names.")]
+IdInPath = Annotated[str, Path(pattern=ID, description="As a list shows it.")]
 NameInQuery = Annotated[str | None, Query(pattern=NAME), AfterValidator(one_line_or_none)]
 IdInQuery = Annotated[str | None, Query(pattern=ID)]
 TextInQuery = Annotated[str | None, Query(max_length=256), AfterValidator(one_line_or_none)]

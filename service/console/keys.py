@@ -7,7 +7,7 @@ from fastapi import Query
 from pydantic import Field
 from sqlalchemy import Connection
 
-from service.console import service_accounts
+from service.console import organisations, service_accounts
 from service.console.fields import (
     MAX_DURATION_S,
     After,
@@ -176,6 +176,9 @@ class Keys:
             change.record("project.create", f"project/{body.project}", after=after)
         elif project.disabled_at is not None:
             raise Conflict(f"The project {body.project!r} is disabled: enable it first.")
+        elif organisations.find(change.connection, project.owner.organisation).owner.disabled:
+            name = project.owner.organisation
+            raise Conflict(f"The organisation {name!r} is disabled: enable it first.")
         if body.service_account is None:
             return None
         found = service_accounts.find(change.connection, body.service_account, body.project)

@@ -33,8 +33,11 @@ class Route:
 Routes = Sequence[Route]
 
 
-def who_asks(request: Request) -> Admin:
-    """Return who asks; a request that passed no guard has nobody, and ends here."""
+async def who_asks(request: Request) -> Admin:
+    """Return who asks; a request that passed no guard has nobody, and ends here.
+
+    This and what follows is `async` only to be spared a thread: it waits for nothing.
+    """
     admin: Admin = request.scope[ADMIN]
     return admin
 
@@ -49,7 +52,7 @@ class Needs:
         """Refuse nobody yet."""
         self.permission = permission
 
-    def __call__(self, who: Who) -> None:
+    async def __call__(self, who: Who) -> None:
         """Let the roles pass that hold the permission.
 
         Raises:
@@ -62,12 +65,12 @@ class Needs:
             )
 
 
-def keep_private(response: Response) -> None:
+async def keep_private(response: Response) -> None:
     """Say that nobody on the way is to keep an answer; errors say so themselves."""
     response.headers["cache-control"] = "no-store"
 
 
-def only_known_parameters(request: Request) -> None:
+async def only_known_parameters(request: Request) -> None:
     """Refuse what a route would pass over: a filter that is misspelt must not show all.
 
     Raises:

@@ -50,6 +50,9 @@ def test_no_key_is_made_that_would_not_work(api: AdminApi) -> None:
     api.good("POST", f"/service-accounts/{account}/disable")
     body = {"project": "search", "service_account": "nightly"}
     assert api.code("POST", "/keys", body) == (409, "conflict")
+    api.good("POST", "/organisations/default/disable")
+    assert api.code("POST", "/keys", {"project": "search"}) == (409, "conflict")
+    api.good("POST", "/organisations/default/enable")
     api.good("POST", "/projects/search/disable")
     assert api.code("POST", "/keys", {"project": "search"}) == (409, "conflict")
 

@@ -1,7 +1,11 @@
 """Admin tokens, and the audit log that tells what was done with them."""
 
+from typing import Any
+
 import pytest
 
+from service.console.guard import TokenGuard
+from service.console.intake import Intake
 from service.console.tokens import Tokens
 from service.core.roles import Admin, Role
 from service.errors import Conflict
@@ -137,3 +141,22 @@ def test_the_audit_log_is_searched_and_read_page_by_page(api: AdminApi) -> None:
 )
 def test_a_wrong_search_of_the_audit_log_is_refused(shared: AdminApi, query: str) -> None:
     assert shared.code("GET", f"/audit?{query}") == (422, "invalid_request")
+
+
+class OfAnIssuer:
+    """Knows people by what another issuer gave them."""
+
+    def authenticate(self, bearer: str, now: float) -> Admin | None:
+        assert now > 0
+        return Admin("oidc:corp/alice", Role.ANALYST) if bearer == "alice.token" else None
+
+
+def test_another_authenticator_knows_people_of_its_own(api: AdminApi) -> None:
+    own = api.guarded._authenticators
+    api.guarded = TokenGuard(Intake(api.app), [*own, OfAnIssuer()], lambda: None)
+    api.good("POST", "/projects", {"name": "search"})
+    as_alice: dict[str, Any] = {"role": None, "headers": bearer("alice.token")}
+    api.good("POST", "/accounts/search/suspend", {"reason": "x"}, **as_alice)
+    assert api.entries()[0].actor == "oidc:corp/alice"
+    assert api.code("POST", "/projects", {"name": "q"}, **as_alice) == (403, "forbidden")
+    assert status(api, "bob.token") == 401
