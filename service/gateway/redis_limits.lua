@@ -142,7 +142,7 @@ local function admit()
       add_to_window(key, now, totals[i], cost)
     elseif kind == 'c' then
       call('INCR', key)
-      if totals[i] == 0 then call('EXPIRE', key, KEEP_S) end
+      call('EXPIRE', key, KEEP_S)
     else
       call('HSET', key, 'period', periods[i], 'total', totals[i] + cost)
       if is_new[i] then call('EXPIRE', key, kind == 'd' and 2 * DAY_S or KEEP_S) end
@@ -155,7 +155,7 @@ local function admit()
 end
 
 local function settle_window(key, second, change)
-  local there = tonumber(call('HGET', key, second) or nil)
+  local there = tonumber(call('HGET', key, second))
   if there and change ~= 0 then
     change = math.max(change, -there)
     call('HINCRBY', key, second, change)
