@@ -76,7 +76,8 @@ class Cli:
 
     def audited(self) -> list[str]:
         with self.store() as store, store.read() as connection:
-            return list(connection.execute(select(audit.c.action).order_by(audit.c.seq)).scalars())
+            of_peppers = select(audit.c.action).where(audit.c.action.startswith("pepper."))
+            return list(connection.execute(of_peppers.order_by(audit.c.seq)).scalars())
 
 
 @pytest.fixture

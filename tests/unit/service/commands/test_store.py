@@ -80,8 +80,10 @@ class Cli:
         opened.close()
 
     def audited(self) -> list[Any]:
+        """Return the entries that tell of the store."""
         with self.opened() as opened, opened.read() as connection:
-            return list(connection.execute(select(audit).order_by(audit.c.seq)).all())
+            of_the_store = select(audit).where(audit.c.action.startswith("store."))
+            return list(connection.execute(of_the_store.order_by(audit.c.seq)).all())
 
 
 @pytest.fixture

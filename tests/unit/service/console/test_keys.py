@@ -21,7 +21,9 @@ def who(api: AdminApi, key: str, now: float | None = None) -> Caller | Denial:
 
 def test_a_key_is_made_with_its_project_and_shown_once(api: AdminApi) -> None:
     made = make(api, name="nightly job", expires_in_s=60, rules={"models": ["llama"]})
-    assert who(api, made["key"]) == Caller(made["id"], "search", "search")
+    assert who(api, made["key"]) == Caller(
+        made["id"], "search", "search", rules=Rules(models=("llama",))
+    )
     assert who(api, made["key"], api.now + 60) is Denial.EXPIRED
     (listed,) = api.good("GET", "/keys")
     assert listed == {name: it for name, it in made.items() if name != "key"}
