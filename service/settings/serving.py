@@ -47,6 +47,12 @@ class Cors(Section):
         "x-request-id",
         "x-watchgate-receipt",
         "retry-after",
+        "x-ratelimit-limit-requests",
+        "x-ratelimit-remaining-requests",
+        "x-ratelimit-reset-requests",
+        "x-ratelimit-limit-tokens",
+        "x-ratelimit-remaining-tokens",
+        "x-ratelimit-reset-tokens",
     )
     max_age_s: Annotated[int, Field(ge=0)] = 600
 

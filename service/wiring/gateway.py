@@ -3,56 +3,31 @@
 import asyncio
 import contextlib
 import gc
-import secrets
 import signal
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import uvicorn
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from service.core.access import ModelTerms
-from service.core.access import Reason as DenyReason
-from service.core.addresses import networks_of
-from service.core.callers import Caller
-from service.core.screens import ModelScreens
-from service.core.surfaces import SURFACES
-from service.core.tiers import TIERS, staleness_bounds
-from service.errors import BadRecord
-from service.events.journal import Journal, oldest_unread
-from service.events.journal.groups import Group, groups_folder
-from service.events.schema import made_at
+from service.events.journal import Journal
 from service.gateway.app import GatewayApp
 from service.gateway.asgi import App
 from service.gateway.auth import Authenticator
-from service.gateway.authoriser import Authoriser
-from service.gateway.balancer import Balancer
-from service.gateway.caps import ConnectionCap, KeysInFlight
+from service.gateway.caps import ConnectionCap
 from service.gateway.cors import Cors, CorsPolicy
-from service.gateway.denials import Denials
-from service.gateway.end_users import EndUsers, NewEndUsers
 from service.gateway.evidence import Evidence
-from service.gateway.exchange import ExchangeIds, ServedModel
 from service.gateway.http_protocol import RequestLimits
 from service.gateway.limiter import Limiter
 from service.gateway.meters import Meters
-from service.gateway.open_answers import OpenAnswers
 from service.gateway.passage import Recorder
-from service.gateway.pipeline import Limits, Pipeline
-from service.gateway.quotas import Quotas
-from service.gateway.safeguards import SafeguardBoard, SafeguardWatch
+from service.gateway.safeguards import SafeguardBoard
 from service.gateway.server import make_server
-from service.gateway.store_watch import StoreWatch
 from service.gateway.upstream_health import checking
-from service.identity.end_users import EndUserVerifier
-from service.settings import KafkaLog, Model, Settings
-from service.settings.access import AccessPolicy
+from service.settings import Settings
 from service.store import Store
-from service.store.copy import LocalCopy
-from service.store.pepper import pepper_in_use
 from service.telemetry.metrics import Metrics
 from service.telemetry.ops import (
     OpsAddress,
@@ -63,13 +38,15 @@ from service.telemetry.ops import (
     ops_server,
     serve_in_thread,
 )
-from service.telemetry.tracing import Tracer, make_tracer
+from service.telemetry.tracing import make_tracer
 from service.wiring.identity import token_verifier
 from service.wiring.limits import limiter_of
-from service.wiring.parts import SCREENER, SHIPPER, clock, journal_root, make_metrics, own_journal
+from service.wiring.parts import make_metrics, own_journal
 from service.wiring.peppers import peppers_of
+from service.wiring.pipeline import models_of, pipeline_of
 from service.wiring.screens import SHIPPED, Detectors, screens_by_model
 from service.wiring.upstreams import balancer_of, checks_of
+from service.wiring.watches import store_watch_of, watch_of
 
 _YOUNG_OBJECTS: Final = 20_000
 """How many new objects make the garbage collector look at them; Python's own figure is 700."""
@@ -142,15 +119,15 @@ async def _put_together(
         evidence.attach(journal)
         upstreams = {u.name: balancer_of(u, meters) for u in settings.upstreams}
         checks = [it for u in settings.upstreams for it in checks_of(u, upstreams[u.name])]
-        models = _models(settings, upstreams, screens_by_model(settings, detectors))
+        models = models_of(settings, upstreams, screens_by_model(settings, detectors))
         board = SafeguardBoard(models, metrics)
         peppers = peppers_of(settings)
-        store_watch = _store_watch(settings, store, journal, peppers)
+        store_watch = store_watch_of(settings, store, journal, peppers)
         store_watch.open()
         authenticator = Authenticator(peppers, meters, tokens)
         recorder = Recorder(evidence, meters)
-        pipeline = _pipeline(settings, models, authenticator, board, recorder, tracer, limiter)
-        watch = _watch(settings, board, store_watch, journal, metrics)
+        pipeline = pipeline_of(settings, models, authenticator, board, recorder, tracer, limiter)
+        watch = watch_of(settings, board, store_watch, journal, metrics)
         app = GatewayApp(pipeline, watch, min(_WATCH_S, settings.store.poll_s))
         store_watch.start(pipeline.use, authenticator.redigests)
         try:
@@ -215,123 +192,3 @@ def server_of(settings: Settings, parts: Gateway) -> uvicorn.Server:
         tls_cert=gateway.tls.cert_file if gateway.tls else None,
         tls_key=gateway.tls.key_file if gateway.tls else None,
     )
-
-
-def _pipeline(  # noqa: PLR0913, PLR0917  (one call, right above)
-    settings: Settings,
-    models: Mapping[str, ServedModel],
-    authenticator: Authenticator,
-    board: SafeguardBoard,
-    recorder: Recorder,
-    tracer: Tracer,
-    limiter: Limiter,
-) -> Pipeline:
-    for model in models:
-        for surface in SURFACES:
-            recorder.meters.declare(surface, model)
-    gateway, access, ids = settings.gateway, settings.access, ExchangeIds(secrets.token_hex(8))
-    denials = Denials(recorder.evidence, ids.boot, recorder.meters.denials_overflowed)
-
-    def on_denied(caller: Caller, model: str, surface: str, reasons: Sequence[DenyReason]) -> None:
-        recorder.meters.denied(model, reasons[0])
-        denials.note(caller, model, surface, reasons, clock())
-
-    return Pipeline(
-        models=models,
-        authenticator=authenticator,
-        keys=KeysInFlight(gateway.max_connections_per_key, recorder.meters.requests_limited),
-        end_users=EndUsers(
-            NewEndUsers(access.new_end_users_per_hour, recorder.meters.end_users_limited),
-            EndUserVerifier().verify,
-        ),
-        authoriser=Authoriser(networks_of(access.trusted_proxies), on_denied),
-        denials=denials,
-        quotas=Quotas(limiter),
-        answers=OpenAnswers(clock),
-        board=board,
-        recorder=recorder,
-        ids=ids,
-        meters=recorder.meters,
-        tracer=tracer,
-        limits=Limits(gateway.max_body_bytes, gateway.max_answer_bytes, gateway.body_timeout_s),
-    )
-
-
-def _store_watch(
-    settings: Settings, store: Store, journal: Journal, peppers: Sequence[bytes]
-) -> StoreWatch:
-    """Return the watch of a store whose keys must have been made under one of these peppers."""
-
-    def prepare(may_be_new: bool) -> None:
-        store.prepare(may_be_new=may_be_new)
-        pepper_in_use(store, peppers)
-
-    copy = LocalCopy(settings.data_dir / "store-copy" / journal.log, peppers)
-    return StoreWatch(store, prepare, copy, poll_s=settings.store.poll_s, clock=clock)
-
-
-def _watch(
-    settings: Settings,
-    board: SafeguardBoard,
-    store_watch: StoreWatch,
-    journal: Journal,
-    metrics: Metrics,
-) -> SafeguardWatch:
-    kafka = isinstance(settings.event_log, KafkaLog)
-    group = Group(groups_folder(journal_root(settings)), SHIPPER if kafka else SCREENER)
-    return SafeguardWatch(
-        board=board,
-        store=store_watch,
-        journal=journal,
-        group=group,
-        unread_since=_unread_since(journal_root(settings) / journal.log, group),
-        screener_reads_kafka=kafka,
-        staleness_bounds_s=staleness_bounds(settings.store.max_staleness_s),
-        metrics=metrics,
-        clock=clock,
-    )
-
-
-def _unread_since(folder: Path, group: Group) -> float | None:
-    """Return when the oldest record came that a group has yet to acknowledge."""
-    oldest = oldest_unread(folder, group.load().get(folder.name))
-    if oldest is None:
-        return None
-    try:
-        return made_at(oldest.record)
-    except BadRecord:  # no age is known: as old as can be
-        return 0.0
-
-
-def _models(
-    settings: Settings,
-    upstreams: Mapping[str, Balancer],
-    screens: Mapping[str, ModelScreens],
-) -> Mapping[str, ServedModel]:
-    return {
-        model.name: ServedModel.of(
-            model.name,
-            model.upstream_model,
-            TIERS[model.tier],
-            upstreams[model.upstream],
-            screens[model.name],
-            access=_terms(settings, model),
-            ends_answers=_access(settings, model).ends_answers,
-            context_tokens=model.context_tokens,
-        )
-        for model in settings.models
-    }
-
-
-def _terms(settings: Settings, model: Model) -> ModelTerms:
-    return ModelTerms(
-        model.name,
-        model.tier,
-        model.adapter,
-        frozenset(model.entitlements),
-        _access(settings, model).end_users or TIERS[model.tier].end_users,
-    )
-
-
-def _access(settings: Settings, model: Model) -> AccessPolicy:
-    return settings.access.tiers.get(model.tier, AccessPolicy())

@@ -10,7 +10,7 @@ from service.events.journal import Journal, Limits
 from service.events.journal.groups import Group, groups_folder
 from service.events.log import Record, Topic
 from service.settings import Settings
-from service.wiring.gateway import _unread_since
+from service.wiring.watches import _unread_since
 from service.wiring.workers import _anchor_every_s
 
 KAFKA = {"kind": "kafka", "bootstrap_servers": ["127.0.0.1:9092"]}
