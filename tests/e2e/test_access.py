@@ -26,6 +26,7 @@ def two(mock_vllm: str, tmp_path: Path) -> Iterator[Two]:
     shared: dict[str, object] = {
         "store": {"url": f"sqlite:///{tmp_path / 'watchgate.db'}"},
         "auth": {"pepper": "a pepper that both machines have"},
+        "audit": {"key": "a key that both machines have"},
         "access": {"tiers": {"1": {"ends_answers": True}}},
         "models": [
             {"name": SLOW, "upstream": "local", "upstream_model": "mock-200-300", "tier": 1},
@@ -145,7 +146,7 @@ def test_an_end_user_that_is_suspended_leaves_the_others_of_its_project_alone(tw
     serve_both(two, key)
     answer = ask(two[0], key, user="alice")
     receipt = two[0].receipt(answer.headers["x-watchgate-receipt"])
-    alice = receipt["account"]
+    alice = receipt["records"][0]["event"]["account"]
     assert alice.startswith("search/")
     streams = [OpenStream(watchgate, key, user="alice") for watchgate in two]
     others = [OpenStream(watchgate, key, user="bob") for watchgate in two]
