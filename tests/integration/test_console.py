@@ -1,6 +1,7 @@
 """The admin API in its own process, beside everything else."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from http.client import HTTPConnection
@@ -9,15 +10,37 @@ from typing import Any
 import pytest
 
 from tests.real_parts.installation import Installation, get, installation
+from tests.real_parts.jwks import key_set, signing_key
 from tests.real_parts.serving import RawClient, until
 
 PATHS = ("status", "alerts", "keys", "coverage", "openapi.json")
 
 
+ISSUER = "https://issuer.example.org"
+SIGNER = signing_key("ES256")
+
+
 @pytest.fixture(scope="module")
 def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    with installation(tmp_path_factory.mktemp("console")) as running:
+    folder = tmp_path_factory.mktemp("console")
+    (folder / "jwks.json").write_bytes(key_set(SIGNER))
+    issuer = {
+        "name": "corp",
+        "issuer": ISSUER,
+        "audience": "watchgate-admin",
+        "algorithms": ["ES256"],
+        "jwks_file": str(folder / "jwks.json"),
+        "claims": {"roles": "groups"},
+        "role_map": {"wg-viewers": "viewer", "wg-operators": "operator"},
+    }
+    with installation(folder, auth={"issuers": [issuer]}) as running:
         yield running
+
+
+def token(**more: object) -> str:
+    now = int(time.time())
+    audience = {"iss": ISSUER, "aud": "watchgate-admin", "sub": "alice"}
+    return SIGNER.sign({**audience, "iat": now, "exp": now + 600, **more})
 
 
 def told(one: Installation, path: str) -> Any:  # noqa: ANN401  (whatever JSON holds)
@@ -127,3 +150,29 @@ def test_headers_without_an_end_are_cut_off(one: Installation) -> None:
 
 def test_the_gateway_does_not_serve_the_admin_api(one: Installation) -> None:
     assert get(f"http://127.0.0.1:{one.ports['gateway']}/admin/v1/status")[0] == 404
+
+
+def test_an_administrator_may_come_with_a_token_of_an_issuer(one: Installation) -> None:
+    viewer, operator = token(groups=["wg-viewers"]), token(groups=["wg-operators", "others"])
+    assert one.admin("/admin/v1/status", token=viewer)[0] == 200
+    made = {"name": "by-alice"}
+    assert one.admin("/admin/v1/projects", token=viewer, body=made)[0] == 403
+    assert one.admin("/admin/v1/projects", token=operator, body=made)[0] == 201
+    (entry,) = told(one, "audit?object=project/by-alice")
+    assert (entry["actor"], entry["action"]) == ("oidc:corp/alice", "project.create")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"groups": ["others"]},
+        {"groups": ["wg-viewers"], "aud": "the-models"},
+        {"groups": ["wg-viewers"], "exp": 1_700_000_000},
+        {"groups": ["wg-viewers"], "iss": "https://another.example.org"},
+    ],
+)
+def test_a_token_that_makes_nobody_an_administrator_opens_nothing(
+    one: Installation, wrong: dict[str, object]
+) -> None:
+    status, answer = one.admin("/admin/v1/status", token=token(**wrong))
+    assert (status, answer["error"]["code"]) == (401, "invalid_admin_token")
