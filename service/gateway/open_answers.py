@@ -28,12 +28,20 @@ class OpenAnswers:
     def __init__(self, clock: Callable[[], float] = time) -> None:
         """Know of none."""
         self._open: dict[str, _Open] = {}
+        self._snapshot = Snapshot()
         self._clock = clock
 
     def begin(self, passage: Passage, exchange: Exchange, proof: Proof | None) -> None:
-        """Know of an answer that begins."""
+        """Know of an answer that begins.
+
+        Raises:
+            InvalidApiKey, AccountSuspended: the right to it went while it waited for its turn.
+        """
         if exchange.model.ends_answers:
-            self._open[exchange.id] = _Open(passage, exchange.caller, proof)
+            answer = _Open(passage, exchange.caller, proof)
+            if (error := _why_ended(self._snapshot, answer, self._clock())) is not None:
+                raise error
+            self._open[exchange.id] = answer
 
     def end(self, exchange_id: str) -> None:
         """Forget an answer that has ended."""
@@ -41,6 +49,7 @@ class OpenAnswers:
 
     def use(self, snapshot: Snapshot) -> None:
         """End the answers of those who may not have them any more."""
+        self._snapshot = snapshot
         now = self._clock()
         for answer in list(self._open.values()):
             if (error := _why_ended(snapshot, answer, now)) is not None:
