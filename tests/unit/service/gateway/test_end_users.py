@@ -1,6 +1,7 @@
 """On whose behalf a caller calls, and how many it may bring."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -63,6 +64,21 @@ def test_an_end_user_is_an_account_within_the_project() -> None:
     assert alice == account(identify(users, "alice")) == account(identify(users, None, "alice"))
     assert alice != account(identify(users, "bob"))
     assert identify(users, "alice")[1] == "named"  # type: ignore[index]
+
+
+def test_one_end_user_of_two_tokens_of_a_subject_has_what_each_token_says() -> None:
+    users = end_users()
+    request = parse(b'{"model": "m", "user": "alice"}')
+    entitled = replace(CALLER, key_id="jwt:corp:1", entitlements=frozenset({"identity_verified"}))
+    other = Caller("jwt:corp:1", "support", account="support")
+    bare = replace(entitled, entitlements=frozenset())
+    found = [
+        users.identify(it, request, SURFACES["chat"], {}, NOW)[0] for it in (entitled, bare, other)
+    ]
+    assert [it.entitlements for it in found] == [{"identity_verified"}, frozenset(), frozenset()]
+    assert [it.project for it in found] == ["search", "search", "support"]
+    assert found[0].account == found[1].account
+    assert found[2].account.startswith("support/")
 
 
 def test_an_id_that_the_project_signed_for_is_the_same_account_as_the_one_it_names() -> None:

@@ -1,0 +1,34 @@
+"""What the authoriser remembers of callers, and of whom."""
+
+import pytest
+
+from service.core.access import ModelTerms
+from service.core.callers import Caller
+from service.core.directory import Project, Rules, Snapshot
+from service.core.surfaces import SURFACES
+from service.core.surfaces.shape import parse
+from service.errors import ModelNotAllowed
+from service.gateway.authoriser import Authoriser, Grant
+
+MODEL = ModelTerms("m", 0)
+REQUEST = parse(b'{"model": "m"}')
+SUBJECT = "jwt:corp:0123456789abcdef"
+
+
+def test_one_subject_with_tokens_of_two_projects_is_under_the_rules_of_each() -> None:
+    authoriser = Authoriser((), lambda *_: None)
+    projects = {
+        "open": Project("open"),
+        "narrow": Project("narrow", rules=Rules(models=("another",))),
+    }
+    authoriser.use(Snapshot(projects=projects))
+    of_open, of_narrow = (Caller(SUBJECT, name, name) for name in projects)
+
+    def ask(caller: Caller) -> Grant:
+        return authoriser.authorise(caller, MODEL, SURFACES["chat"], REQUEST, None, {})
+
+    assert ask(of_open) == Grant()
+    assert not authoriser.may_use(of_narrow, MODEL)
+    with pytest.raises(ModelNotAllowed):
+        ask(of_narrow)
+    assert ask(of_open) == Grant()
