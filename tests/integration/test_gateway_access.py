@@ -111,10 +111,13 @@ async def test_an_answer_is_bounded_to_the_cap_where_the_caller_bounds_nothing(
     async with gateway_before(ANSWERS, folder=tmp_path, prepare=prepare) as gateway:
         assert (await gateway.post(CHAT, chat())).status == 200
         assert (await gateway.post(CHAT, chat(max_completion_tokens=4))).status == 200
+        unbounded = {"model": MODEL, "prompt": "Hi", "max_tokens": None}
+        assert (await gateway.post(COMPLETIONS, unbounded)).status == 200
         sent = gateway.upstream.requests
-        first, second = (json.loads(it.partition(b"\r\n\r\n")[2]) for it in sent)
+        first, second, third = (json.loads(it.partition(b"\r\n\r\n")[2]) for it in sent)
         assert first["max_tokens"] == 9
         assert "max_tokens" not in second
+        assert third["max_tokens"] == 9
 
 
 @pytest.mark.parametrize(
