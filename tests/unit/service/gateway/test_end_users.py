@@ -126,3 +126,14 @@ def test_an_end_user_that_stayed_away_for_two_hours_is_new_again() -> None:
     new.note("key_1", "b", NOW + 3 * 3600)
     with pytest.raises(RateLimitExceeded):
         new.note("key_1", "a", NOW + 3 * 3600)
+
+
+def test_requests_that_come_late_from_the_hour_before_start_no_count_anew() -> None:
+    new = NewEndUsers(2, tally())
+    next_hour = (NOW // 3600 + 1) * 3600
+    new.note("key_1", "a", next_hour)
+    new.note("key_1", "b", next_hour - 1)
+    with pytest.raises(RateLimitExceeded):
+        new.note("key_1", "c", next_hour - 1)
+    with pytest.raises(RateLimitExceeded):
+        new.note("key_1", "c", next_hour)
