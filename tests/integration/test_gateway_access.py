@@ -38,6 +38,7 @@ from tests.real_parts.gateway import (
     chat_event,
     framed,
     gateway_before,
+    rendered,
     screener_beats,
     settings_in,
 )
@@ -313,6 +314,19 @@ async def test_a_key_that_expires_lets_its_answer_come_to_its_end(tmp_path: Path
         await becomes(gateway, 401)
         go_on.set()
         assert (await rest_of(caller)).endswith(DONE)
+
+
+@on_uvloop
+async def test_a_key_that_expires_while_its_request_comes_is_refused(tmp_path: Path) -> None:
+    async with gateway_before(ANSWERS, folder=tmp_path) as gateway:
+        whole = rendered(CHAT, chat())
+        caller = await gateway.connect()
+        await caller.send(whole[:-1])
+        await eventually(lambda: gateway.pipeline.meters.in_flight == 1)
+        expire_key(gateway.settings)
+        await becomes(gateway, 401)
+        await caller.send(whole[-1:])
+        assert (await caller.reply()).code == "invalid_api_key"
 
 
 @on_uvloop
