@@ -142,7 +142,8 @@ class Pipeline:
         caller = self._caller(arrival, arrival.at)
         arrival.entered = self.keys.enter(caller.key_id)
         if isinstance(target, ModelList):
-            models = [it.name for it in self.models.values() if self._may_use(caller, it)]
+            may_use, known = self.authoriser.may_use, self.models.values()
+            models = [it.name for it in known if may_use(caller, it.access, scope)]
             await send_whole(send, OK, *target.answer(models, arrival.headers()))
             self.meters.request(arrival.surface, arrival.model, "completed")
             return
@@ -225,9 +226,6 @@ class Pipeline:
         if proof is None:
             proof = arrival.head.proof = self.authenticator.digest(arrival.head.fields)
         return self.authenticator.authenticate(proof, now)
-
-    def _may_use(self, caller: Caller, model: ServedModel) -> bool:
-        return self.authoriser.may_use(caller, model.access)
 
     def use(self, snapshot: Snapshot) -> None:
         """Take what a newer snapshot of the store says, from the next request on."""
