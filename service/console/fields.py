@@ -69,16 +69,11 @@ def _network(text: str) -> str:
 
 
 def _public_key(pem: str) -> str:
-    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415  (rarely needed)
-        load_pem_public_key,
-    )
+    from service.identity.end_users import read_public_key  # noqa: PLC0415  (rarely needed)
 
     if "PRIVATE" in pem:
         raise ValueError("this is a private key: keep it secret, and give the public one")
-    try:
-        load_pem_public_key(pem.encode())
-    except Exception:  # noqa: BLE001  (of many kinds; its words are of no use)
-        raise ValueError("expected a public key in PEM, '-----BEGIN PUBLIC KEY-----…'") from None
+    read_public_key(pem)
     return pem.strip() + "\n"
 
 

@@ -57,11 +57,12 @@ def authenticate(snapshot: Snapshot, digest: bytes, now: float) -> Caller | Deni
         return Denial.REVOKED
     if key.expires_at is not None and now >= key.expires_at:
         return Denial.EXPIRED
-    account = key.service_account and snapshot.service_accounts.get(key.service_account)
-    if account and account.disabled:
+    if key.service_account is None:
+        return caller_in(snapshot, key.id, key.project, rules=key.rules)
+    account = snapshot.service_accounts.get(key.service_account)
+    if account is None or account.disabled:
         return Denial.DISABLED
-    entitlements = account.entitlements if account else frozenset()
-    return caller_in(snapshot, key.id, key.project, entitlements, key.rules)
+    return caller_in(snapshot, key.id, key.project, account.entitlements, key.rules)
 
 
 def caller_in(

@@ -14,9 +14,9 @@ from service.core.access import (
     standing_of,
     terms_of,
 )
-from service.core.addresses import Address, Network, source_address
+from service.core.addresses import Address, Network, is_within, source_address
 from service.core.callers import Caller
-from service.core.directory import NO_RULES, Snapshot
+from service.core.directory import NO_RULES, Snapshot, Standing
 from service.core.surfaces.asks import Ask, ask_of
 from service.core.surfaces.shape import Request, Surface
 from service.errors import (
@@ -57,16 +57,20 @@ class Authoriser:
         self._trusted = trusted_proxies
         self._on_denied = on_denied
         self._snapshot = Snapshot()
-        self._terms: dict[tuple[str, str, frozenset[str]], Terms] = {}
+        self._terms: dict[tuple[str, str, str, frozenset[str]], Terms] = {}
 
     def use(self, snapshot: Snapshot) -> None:
         """Take what a newer snapshot says."""
         self._snapshot = snapshot
         self._terms.clear()
 
-    def may_use(self, caller: Caller, model: ModelTerms) -> bool:
-        """Say whether a caller may use a model at all."""
-        return not self._terms_of(caller, model).against
+    def may_use(self, caller: Caller, model: ModelTerms, scope: Scope) -> bool:
+        """Say whether a caller may use a model at all, now and from where it calls."""
+        terms = self._terms_of(caller, model)
+        if terms.against or standing_of(self._snapshot, caller) is Standing.SUSPENDED:
+            return False
+        source = self._source(scope) if terms.networks else None
+        return all(is_within(source, networks) for networks in terms.networks)
 
     def authorise(  # noqa: PLR0913, PLR0917  (what a decision is made of)
         self,
@@ -96,7 +100,8 @@ class Authoriser:
         return _GRANTED if decision.max_tokens is None else Grant(decision.max_tokens)
 
     def _terms_of(self, caller: Caller, model: ModelTerms) -> Terms:
-        key = (caller.key_id, model.name, caller.entitlements)
+        # of one subject's tokens each may be of another project, and bring other entitlements
+        key = (caller.key_id, caller.project, model.name, caller.entitlements)
         terms = self._terms.get(key)
         if terms is None:
             if len(self._terms) >= _MAX_REMEMBERED:

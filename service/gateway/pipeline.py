@@ -139,17 +139,19 @@ class Pipeline:
 
     async def _serve(self, arrival: Arrival, scope: Scope, receive: Receive, send: Send) -> None:
         target = self._target(arrival, scope)
-        caller = self._caller(arrival)
+        caller = self._caller(arrival, arrival.at)
         arrival.entered = self.keys.enter(caller.key_id)
         if isinstance(target, ModelList):
-            models = [it.name for it in self.models.values() if self._may_use(caller, it)]
+            may_use, known = self.authoriser.may_use, self.models.values()
+            models = [it.name for it in known if may_use(caller, it.access, scope)]
             await send_whole(send, OK, *target.answer(models, arrival.headers()))
             self.meters.request(arrival.surface, arrival.model, "completed")
             return
         body = self._body_now(arrival.head.fields, scope)
         if body is None:
             body = await self._body(arrival.head.fields, receive)
-            caller = self._caller(arrival)  # a body may take long: what was true may be no more
+            now = time.time()  # a body may take long: what was true may be no more
+            caller = self._caller(arrival, now)
         await self._answer(arrival, caller, target, parse(body), scope, send)
 
     async def _answer(  # noqa: PLR0913, PLR0917  (a request that has come whole)
@@ -165,7 +167,7 @@ class Pipeline:
         caller, end_user = self.end_users.identify(caller, request, surface, fields, arrival.at)
         model = self._model(arrival, request)
         grant = self.authoriser.authorise(caller, model.access, surface, request, end_user, scope)
-        self._check(arrival, model, request, surface)
+        self._check(model, request, surface)
         permit = arrival.permit = await self.quotas.admit(
             caller, model, surface, request, grant.max_tokens
         )
@@ -218,15 +220,12 @@ class Pipeline:
         arrival.surface = "models" if isinstance(target, ModelList) else target.name
         return target
 
-    def _caller(self, arrival: Arrival) -> Caller:
+    def _caller(self, arrival: Arrival, now: float) -> Caller:
         """Say who calls: a key's digests are kept with the head, what it proves is asked anew."""
         proof = arrival.head.proof
         if proof is None:
             proof = arrival.head.proof = self.authenticator.digest(arrival.head.fields)
-        return self.authenticator.authenticate(proof, arrival.at)
-
-    def _may_use(self, caller: Caller, model: ServedModel) -> bool:
-        return self.authoriser.may_use(caller, model.access)
+        return self.authenticator.authenticate(proof, now)
 
     def use(self, snapshot: Snapshot) -> None:
         """Take what a newer snapshot of the store says, from the next request on."""
@@ -255,11 +254,9 @@ class Pipeline:
         arrival.model = model.name
         return model
 
-    def _check(
-        self, arrival: Arrival, model: ServedModel, request: Request, surface: Surface
-    ) -> None:
+    def _check(self, model: ServedModel, request: Request, surface: Surface) -> None:
         """See that the model may be served now, with these parameters."""
-        if (reason := self.board.inactive(model.name, arrival.started)) is not None:
+        if (reason := self.board.inactive(model.name, time.perf_counter())) is not None:
             raise SafeguardInactive(reason)
         check_parameters(request, surface, strict=model.strict_parameters)
 

@@ -99,13 +99,18 @@ def _tokens(
         ) from None
 
 
-def _used(permit: Permit, exchange: Exchange, outcome: str) -> int:
-    """Return how many tokens an exchange took, or no fewer where nobody said how many.
+def _used(permit: Permit, exchange: Exchange, outcome: str) -> int | None:
+    """Return how many tokens an exchange took, or no fewer; None: nobody can tell.
 
-    A token is at least one byte, of the prompt as of what came of the answer.
+    A token is at least one byte, of the prompt as of what came of the answer. An upstream that was
+    asked and had not answered yet when the caller left may have made a whole answer.
     """
-    usage = exchange.reader.usage
-    if exchange.status != OK or not exchange.surface.costs_tokens:
+    usage, status = exchange.reader.usage, exchange.status
+    if not exchange.surface.costs_tokens:
+        return 0
+    if status is None and exchange.replica is not None and outcome != "upstream_unavailable":
+        return None
+    if status != OK:
         return 0
     if usage is not None and outcome == "completed":
         return max(0, usage.prompt_tokens) + max(0, usage.completion_tokens or 0)

@@ -14,16 +14,22 @@ _SHARED: Final = frozenset({0, 1})
 
 
 def _is_usable(url: str) -> str:
-    """Refuse an address without a host or path, and a database that is no number."""
+    """Refuse an address without a host or path, a database that is no number, and other options.
+
+    A password among the options would be shown where the one before the @ is not.
+    """
     try:
         parts = urlsplit(url)
         is_socket = parts.scheme == "unix"
         db = parse_qs(parts.query).get("db", [""])[0] if is_socket else parts.path.strip("/")
         has_place = bool(parts.path) if is_socket else bool(parts.hostname) and parts.port != 0
+        has_options = parts.query not in (("", f"db={db}") if is_socket else ("",))
     except ValueError:  # whose words quote the address
-        has_place, db = False, ""
+        has_place, db, has_options = False, "", False
     if not (has_place and url.isascii() and (db.isdecimal() or not db)):
         raise ValueError("expected a host, a port or none, and a database's number or none")
+    if has_options:
+        raise ValueError("expected no option after a ? but ?db=1 after the path of a socket")
     return url
 
 

@@ -61,7 +61,7 @@ def pipeline_of(  # noqa: PLR0913, PLR0917  (what a request passes)
         authoriser=Authoriser(networks_of(access.trusted_proxies), on_denied),
         denials=denials,
         quotas=Quotas(limiter),
-        answers=OpenAnswers(clock),
+        answers=OpenAnswers(),
         board=board,
         recorder=recorder,
         ids=ids,

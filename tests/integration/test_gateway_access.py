@@ -38,6 +38,7 @@ from tests.real_parts.gateway import (
     chat_event,
     framed,
     gateway_before,
+    rendered,
     screener_beats,
     settings_in,
 )
@@ -111,10 +112,13 @@ async def test_an_answer_is_bounded_to_the_cap_where_the_caller_bounds_nothing(
     async with gateway_before(ANSWERS, folder=tmp_path, prepare=prepare) as gateway:
         assert (await gateway.post(CHAT, chat())).status == 200
         assert (await gateway.post(CHAT, chat(max_completion_tokens=4))).status == 200
+        unbounded = {"model": MODEL, "prompt": "Hi", "max_tokens": None}
+        assert (await gateway.post(COMPLETIONS, unbounded)).status == 200
         sent = gateway.upstream.requests
-        first, second = (json.loads(it.partition(b"\r\n\r\n")[2]) for it in sent)
+        first, second, third = (json.loads(it.partition(b"\r\n\r\n")[2]) for it in sent)
         assert first["max_tokens"] == 9
         assert "max_tokens" not in second
+        assert third["max_tokens"] == 9
 
 
 @pytest.mark.parametrize(
@@ -310,6 +314,19 @@ async def test_a_key_that_expires_lets_its_answer_come_to_its_end(tmp_path: Path
         await becomes(gateway, 401)
         go_on.set()
         assert (await rest_of(caller)).endswith(DONE)
+
+
+@on_uvloop
+async def test_a_key_that_expires_while_its_request_comes_is_refused(tmp_path: Path) -> None:
+    async with gateway_before(ANSWERS, folder=tmp_path) as gateway:
+        whole = rendered(CHAT, chat())
+        caller = await gateway.connect()
+        await caller.send(whole[:-1])
+        await eventually(lambda: gateway.pipeline.meters.in_flight == 1)
+        expire_key(gateway.settings)
+        await becomes(gateway, 401)
+        await caller.send(whole[-1:])
+        assert (await caller.reply()).code == "invalid_api_key"
 
 
 @on_uvloop

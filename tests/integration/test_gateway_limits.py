@@ -220,6 +220,27 @@ async def test_whatever_becomes_of_a_request_its_place_is_given_back(tmp_path: P
 
 
 @on_uvloop
+async def test_a_caller_who_leaves_before_the_answer_has_taken_all_that_was_reserved(
+    tmp_path: Path,
+) -> None:
+    asked = asyncio.Event()
+
+    async def silent(peer: Peer) -> None:
+        await peer.request()
+        asked.set()
+        await asyncio.Event().wait()
+
+    prepare = limited(Limits(tokens_per_min=100_000))
+    async with gateway_before(silent, ANSWERS, folder=tmp_path, prepare=prepare) as gateway:
+        leaving = await gateway.begin(CHAT, chat(max_tokens=50_000))
+        await asked.wait()
+        leaving.close()
+        await eventually(lambda: gateway.outcomes().get("client_gone") == 1)
+        _, remaining = left(await gateway.post(CHAT, chat(max_tokens=10)), "tokens")
+        assert remaining < 50_000
+
+
+@on_uvloop
 async def test_an_answer_without_usage_counts_what_came_of_it(tmp_path: Path) -> None:
     go_on = asyncio.Event()
     go_on.set()

@@ -83,11 +83,16 @@ def _usable(end_user: str, name: str) -> str:
 
 
 def _max_tokens(fields: Fields, surface: Surface) -> int | None:
-    """Return the largest that is given: which one counts where two are is the upstream's affair."""
+    """Return the largest that is given: which one counts where two are is the upstream's affair.
+
+    A null is no bound: the upstream's default is for a request that has no such field.
+    """
     if not surface.max_tokens_fields:
         return 0
-    given = [_int(fields, name) for name in surface.max_tokens_fields]
-    return max((it for it in given if it is not None), default=surface.max_tokens_default)
+    given = [_int(fields, name) for name in surface.max_tokens_fields if name in fields]
+    if not given:
+        return surface.max_tokens_default
+    return max((it for it in given if it is not None), default=None)
 
 
 def _choices(fields: Fields) -> int:

@@ -1,6 +1,8 @@
 """Organisations, projects, service accounts: made, changed, and what gateways see of it."""
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from service.core.directory import Rules, Snapshot
 from service.core.roles import Role
@@ -11,6 +13,13 @@ PUBLIC_KEY = """-----BEGIN PUBLIC KEY-----
 MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
 -----END PUBLIC KEY-----
 """
+P384_KEY = (
+    ec.generate_private_key(ec.SECP384R1())
+    .public_key()
+    .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    .decode()
+)
+"""No algorithm of a signed id goes with it."""
 
 
 def snapshot(api: AdminApi) -> Snapshot:
@@ -107,6 +116,7 @@ def test_the_public_key_of_a_project_is_kept_and_taken_away(api: AdminApi) -> No
     [
         ("-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----\n", "private key"),
         ("secret", "public key in PEM"),
+        (P384_KEY, "EC P-256"),
         ("x" * 5000, "4096"),
     ],
 )

@@ -59,6 +59,10 @@ def test_a_key_proves_nothing_while_who_owns_it_is_disabled() -> None:
     assert [found(snapshot) for snapshot in disabled] == [Denial.DISABLED] * 3
 
 
+def test_a_key_of_a_service_account_that_nobody_knows_proves_nothing() -> None:
+    assert found(directory(KnownKey("key_1", "search", "sa_gone"))) is Denial.DISABLED
+
+
 def test_a_key_of_a_project_that_is_not_known_is_not_known() -> None:
     assert found(directory(KnownKey("key_1", "another"))) is Denial.UNKNOWN
 

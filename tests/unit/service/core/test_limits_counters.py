@@ -128,6 +128,7 @@ def test_a_period_ends_where_the_next_one_starts(day: int) -> None:
         (100, 50, 4, 1000, 300),
         (100, None, 2, 1000, 2000),
         (5000, 50, 1, 1000, 1000),
+        (5000, 0, 0, 1000, 5000),
     ],
 )
 def test_a_bound_of_tokens(

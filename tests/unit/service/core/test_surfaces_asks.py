@@ -28,6 +28,7 @@ def request(**fields: Any) -> Request:  # noqa: ANN401  (any JSON)
         ("chat", {"max_tokens": None, "n": 3}, None, 3),
         ("chat", {"max_tokens": -5, "n": None}, 0, 1),
         ("completions", {}, 16, 1),
+        ("completions", {"max_tokens": None}, None, 1),
         ("completions", {"prompt": ["a", "b"], "n": 3, "best_of": 4}, 16, 8),
         ("completions", {"prompt": [], "max_tokens": 5}, 5, 1),
         ("completions", {"prompt": "[a]"}, 16, 1),

@@ -1,6 +1,7 @@
 """On whose behalf a caller calls, and how many it may bring."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -65,6 +66,21 @@ def test_an_end_user_is_an_account_within_the_project() -> None:
     assert identify(users, "alice")[1] == "named"  # type: ignore[index]
 
 
+def test_one_end_user_of_two_tokens_of_a_subject_has_what_each_token_says() -> None:
+    users = end_users()
+    request = parse(b'{"model": "m", "user": "alice"}')
+    entitled = replace(CALLER, key_id="jwt:corp:1", entitlements=frozenset({"identity_verified"}))
+    other = Caller("jwt:corp:1", "support", account="support")
+    bare = replace(entitled, entitlements=frozenset())
+    found = [
+        users.identify(it, request, SURFACES["chat"], {}, NOW)[0] for it in (entitled, bare, other)
+    ]
+    assert [it.entitlements for it in found] == [{"identity_verified"}, frozenset(), frozenset()]
+    assert [it.project for it in found] == ["search", "search", "support"]
+    assert found[0].account == found[1].account
+    assert found[2].account.startswith("support/")
+
+
 def test_an_id_that_the_project_signed_for_is_the_same_account_as_the_one_it_names() -> None:
     users = end_users("pem")
     signed = identify(users, SIGNED + "alice")
@@ -110,3 +126,14 @@ def test_an_end_user_that_stayed_away_for_two_hours_is_new_again() -> None:
     new.note("key_1", "b", NOW + 3 * 3600)
     with pytest.raises(RateLimitExceeded):
         new.note("key_1", "a", NOW + 3 * 3600)
+
+
+def test_requests_that_come_late_from_the_hour_before_start_no_count_anew() -> None:
+    new = NewEndUsers(2, tally())
+    next_hour = (NOW // 3600 + 1) * 3600
+    new.note("key_1", "a", next_hour)
+    new.note("key_1", "b", next_hour - 1)
+    with pytest.raises(RateLimitExceeded):
+        new.note("key_1", "c", next_hour - 1)
+    with pytest.raises(RateLimitExceeded):
+        new.note("key_1", "c", next_hour)

@@ -1,5 +1,6 @@
-"""Answers under way end with the right to them, whenever that goes."""
+"""Which answers under way end with a newer snapshot, and which do not begin."""
 
+import json
 from dataclasses import replace
 from typing import cast
 
@@ -7,124 +8,113 @@ import pytest
 
 from service.core.callers import Caller
 from service.core.directory import KnownKey, Organisation, Project, Snapshot, Standing
-from service.core.surfaces import SURFACES
+from service.core.surfaces.chat import CHAT
 from service.core.surfaces.shape import parse
 from service.core.tiers import TIERS
 from service.errors import AccountSuspended, InvalidApiKey, Refusal
+from service.gateway.auth import Proof
 from service.gateway.balancer import Balancer
 from service.gateway.exchange import Exchange, ExchangeIds, ServedModel
 from service.gateway.open_answers import OpenAnswers
 from service.gateway.passage import Passage
 
-DIGEST = b"d" * 32
-IDS = ExchangeIds("0" * 16)
-CALLER = Caller("key_1", "search", account="search")
-GOOD = Snapshot(
-    keys={DIGEST: KnownKey("key_1", "search", expires_at=100.0)},
+OLD, NEW = b"old", b"new"
+KEY = KnownKey("key_1", "search")
+SNAPSHOT = Snapshot(
+    revision=1,
+    keys={OLD: KEY},
     organisations={"default": Organisation("default")},
     projects={"search": Project("search")},
 )
-REVOKED = replace(GOOD, keys={DIGEST: KnownKey("key_1", "search", revoked_at=1.0)})
-SUSPENDED = replace(GOOD, standings={"search": Standing.SUSPENDED})
-DISABLED = replace(GOOD, projects={"search": Project("search", disabled=True)})
-ENDS = [(REVOKED, InvalidApiKey), (SUSPENDED, AccountSuspended), (DISABLED, InvalidApiKey)]
+REVOKED = replace(SNAPSHOT, keys={OLD: KnownKey("key_1", "search", revoked_at=1.0)})
+GONE = replace(SNAPSHOT, keys={})
+DISABLED = {"search": Project("search", disabled=True)}
+EXPIRED = replace(SNAPSHOT, keys={OLD: KnownKey("key_1", "search", expires_at=1.0)})
 
 
-class Noting:
-    """Stands for a passage, and notes why it was ended."""
+class Ended:
+    """In place of a passage: keeps why it was ended."""
 
     def __init__(self) -> None:
-        self.errors: list[Refusal] = []
+        self.why: Refusal | None = None
 
     def revoke(self, error: Refusal) -> None:
-        self.errors.append(error)
+        self.why = error
 
 
-def exchange(tier: int = 2, caller: Caller = CALLER) -> Exchange:
-    surface = SURFACES["chat"]
-    return Exchange(
-        id=IDS.next(),
-        ids=IDS,
-        received_at=0.0,
-        started=0.0,
-        caller=caller,
-        surface=surface,
+def begin(answers: OpenAnswers, tier: int = 2, proof: Proof | None = (NEW, OLD)) -> Ended:
+    ended = Ended()
+    exchange = Exchange(
+        id="ex-1", ids=ExchangeIds("0" * 16), received_at=0.0, started=0.0,
+        caller=Caller("key_1", "search", "search/alice"), surface=CHAT,
         model=ServedModel.of("m", "m", TIERS[tier], cast("Balancer", None)),
-        request=parse(b'{"model":"m","messages":[]}'),
-        caller_request_id=None,
-        traceparent=None,
-        reader=surface.answer_reader(),
-    )
+        request=parse(json.dumps({"model": "m"}).encode()),
+        caller_request_id=None, traceparent=None, reader=CHAT.answer_reader(),
+    )  # fmt: skip
+    answers.begin(cast("Passage", ended), exchange, proof)
+    return ended
 
 
-def begun(answers: OpenAnswers, of: Exchange, proof: object = (DIGEST,)) -> Noting:
-    passage = Noting()
-    answers.begin(cast("Passage", passage), of, proof)  # type: ignore[arg-type]
-    return passage
+def under_way(proof: Proof | None = (NEW, OLD)) -> tuple[OpenAnswers, Ended]:
+    answers = OpenAnswers()
+    answers.use(SNAPSHOT)
+    return answers, begin(answers, proof=proof)
 
 
-def answers(snapshot: Snapshot = GOOD, now: float = 0.0) -> OpenAnswers:
-    made = OpenAnswers(lambda: now)
-    made.use(snapshot)
-    return made
+@pytest.mark.parametrize(
+    "snapshot",
+    [REVOKED, GONE, replace(SNAPSHOT, projects=DISABLED), replace(EXPIRED, projects=DISABLED)],
+)
+def test_an_answer_ends_with_the_right_of_its_key(snapshot: Snapshot) -> None:
+    answers, ended = under_way()
+    answers.use(snapshot)
+    assert isinstance(ended.why, InvalidApiKey)
 
 
-@pytest.mark.parametrize(("after", "kind"), ENDS)
-def test_an_answer_under_way_ends_with_the_right_to_it(
-    after: Snapshot, kind: type[Refusal]
+@pytest.mark.parametrize("snapshot", [SNAPSHOT, EXPIRED, replace(SNAPSHOT, keys={NEW: KEY})])
+def test_an_answer_goes_on_with_a_key_that_expired_or_was_digested_anew(
+    snapshot: Snapshot,
 ) -> None:
-    known = answers()
-    passage = begun(known, exchange())
-    known.use(GOOD)
-    assert passage.errors == []
-    known.use(after)
-    assert [type(error) for error in passage.errors] == [kind]
+    answers, ended = under_way()
+    answers.use(snapshot)
+    assert ended.why is None
 
 
-@pytest.mark.parametrize(("after", "kind"), ENDS)
-def test_an_answer_does_not_begin_once_the_right_to_it_is_gone(
-    after: Snapshot, kind: type[Refusal]
-) -> None:
-    with pytest.raises(kind):
-        begun(answers(after), exchange())
+@pytest.mark.parametrize("projects", [DISABLED, {}])
+def test_an_answer_to_a_token_ends_with_its_project(projects: dict[str, Project]) -> None:
+    answers, ended = under_way(proof=None)
+    answers.use(replace(SNAPSHOT, projects=projects))
+    assert isinstance(ended.why, InvalidApiKey)
 
 
-def test_an_answer_that_has_ended_is_left_alone() -> None:
-    known, of = answers(), exchange()
-    passage = begun(known, of)
-    known.end(of.id)
-    known.end(of.id)
-    known.use(REVOKED)
-    assert passage.errors == []
+@pytest.mark.parametrize("account", ["search", "search/alice"])
+def test_an_answer_ends_when_its_account_is_suspended(account: str) -> None:
+    answers, ended = under_way()
+    answers.use(replace(SNAPSHOT, standings={account: Standing.SUSPENDED}))
+    assert isinstance(ended.why, AccountSuspended)
 
 
-def test_answers_of_models_that_do_not_end_them_go_on() -> None:
-    known = answers(REVOKED)
-    passage = begun(known, exchange(tier=1))
-    known.use(SUSPENDED)
-    assert passage.errors == []
+def test_an_answer_does_not_begin_if_its_right_ended_while_the_request_waited() -> None:
+    answers = OpenAnswers()
+    answers.use(SNAPSHOT)
+    answers.use(REVOKED)
+    with pytest.raises(InvalidApiKey):
+        begin(answers)
+    answers.use(replace(SNAPSHOT, standings={"search/alice": Standing.SUSPENDED}))
+    with pytest.raises(AccountSuspended):
+        begin(answers)
 
 
-def test_a_key_that_expires_or_is_digested_anew_lets_its_answer_go_on() -> None:
-    known = answers(now=200.0)
-    passage = begun(known, exchange())
-    known.use(replace(GOOD, keys={b"n" * 32: GOOD.keys[DIGEST]}))
-    assert passage.errors == []
+def test_an_answer_of_an_open_tier_goes_on() -> None:
+    answers = OpenAnswers()
+    answers.use(SNAPSHOT)
+    ended = begin(answers, tier=1)
+    answers.use(REVOKED)
+    assert ended.why is None
 
 
-def test_a_key_that_was_digested_anew_is_still_known_by_its_other_digest() -> None:
-    known = answers()
-    passage = begun(known, exchange(), (b"n" * 32, DIGEST))
-    known.use(replace(REVOKED, keys={b"n" * 32: REVOKED.keys[DIGEST]}))
-    assert [type(error) for error in passage.errors] == [InvalidApiKey]
-
-
-def test_only_the_end_user_that_is_suspended_is_cut_off() -> None:
-    known = answers()
-    alice, bob = (
-        begun(known, exchange(caller=replace(CALLER, account=f"search/{name}")))
-        for name in ("alice", "bob")
-    )
-    known.use(replace(GOOD, standings={"search/alice": Standing.SUSPENDED}))
-    assert [type(error) for error in alice.errors] == [AccountSuspended]
-    assert bob.errors == []
+def test_an_answer_that_has_ended_is_forgotten() -> None:
+    answers, ended = under_way()
+    answers.end("ex-1")
+    answers.use(REVOKED)
+    assert ended.why is None

@@ -62,6 +62,13 @@ def test_an_address_that_cannot_be_used_is_refused(tmp_path: Path, url: str) -> 
         loaded(tmp_path, f"limits: {{kind: redis, url: '{url}', gateways: 1}}\n")
 
 
+@pytest.mark.parametrize("url", ["redis://r?password=p", "unix:///s?db=1&password=p"])
+def test_a_password_is_not_taken_where_it_would_be_shown(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ConfigError, match=r"^limits\.url: expected no option") as refused:
+        loaded(tmp_path, f"limits: {{kind: redis, url: '{url}', gateways: 1}}\n")
+    assert "password=p" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("url", "address"),
     [
