@@ -44,6 +44,9 @@ class Trust:
     entitlements: Mapping[str, frozenset[str]] = field(default_factory=dict)
     role: ClaimPath = ()
     roles: Mapping[str, str] = field(default_factory=dict)
+    admin_audiences: frozenset[str] = frozenset()
+    """A token that is meant for one of these has a role, and for one of `audiences` a project; with
+    none of these one that is meant for `audiences` has both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,10 @@ def identify(trust: Trust, claims: Mapping[str, Any]) -> Identity | TokenDenial:
     """Say whom verified claims are about; whether they are valid now is `Identity.denial_at`'s."""
     if claims.get("iss") != trust.issuer:
         return TokenDenial.WRONG_ISSUER
-    if trust.audiences.isdisjoint(_audiences(claims.get("aud"))):
+    meant_for = _audiences(claims.get("aud"))
+    calls = not trust.audiences.isdisjoint(meant_for)
+    administers = not (trust.admin_audiences or trust.audiences).isdisjoint(meant_for)
+    if not (calls or administers):
         return TokenDenial.WRONG_AUDIENCE
     subject = claims.get("sub")
     validity = validity_of(claims, trust.leeway_s, trust.max_age_s)
@@ -85,9 +91,9 @@ def identify(trust: Trust, claims: Mapping[str, Any]) -> Identity | TokenDenial:
         trust.name,
         subject,
         *validity,
-        project=_project(trust, texts_at(claims, trust.project)),
+        project=_project(trust, texts_at(claims, trust.project)) if calls else None,
         entitlements=_entitlements(trust, texts_at(claims, trust.entitlement)),
-        role=_role(trust, texts_at(claims, trust.role)),
+        role=_role(trust, texts_at(claims, trust.role)) if administers else None,
     )
 
 

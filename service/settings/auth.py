@@ -87,6 +87,7 @@ class Issuer(Section):
     name: Annotated[str, Field(pattern=ISSUER_NAME)]
     issuer: Text
     audience: Annotated[tuple[Text, ...], BeforeValidator(_in_list), Field(min_length=1)]
+    admin_audience: Annotated[tuple[Text, ...], BeforeValidator(_in_list)] = ()
     algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)]
     jwks_url: PrivateUrl | None = None
     jwks_file: FilePath | None = None

@@ -44,6 +44,7 @@ def trust_of(issuer: IssuerSettings) -> Trust:
         name=issuer.name,
         issuer=issuer.issuer,
         audiences=frozenset(issuer.audience),
+        admin_audiences=frozenset(issuer.admin_audience),
         leeway_s=issuer.leeway_s,
         max_age_s=issuer.max_age_s,
         required=tuple(

@@ -148,6 +148,11 @@ async def test_a_body_that_is_not_what_the_surface_takes_is_refused(tmp_path: Pa
         for prompt in ([1, 2, 3], [[1, 2]], 7, None):
             reply = await gateway.post(COMPLETIONS, {"model": MODEL, "prompt": prompt})
             assert (reply.status, reply.json["error"]["param"]) == (400, "prompt")
+        many = await gateway.post(COMPLETIONS, {"model": MODEL, "prompt": ["x"] * 129})
+        assert (many.status, many.json["error"]["param"]) == (400, "prompt")
+        for field in ("priority", "mm_processor_kwargs", "media_io_kwargs", "request_id"):
+            reply = await gateway.post(CHAT, {**chat(), field: 1})
+            assert (reply.status, reply.json["error"]["param"]) == (400, field)
         assert not gateway.upstream.connections
         assert gateway.kinds() == []
         assert set(gateway.outcomes()) == {"invalid_request"}

@@ -13,6 +13,9 @@ from service.core.surfaces.openai_answers import (
 from service.core.surfaces.shape import UNREADABLE, Fields, Surface
 from service.errors import InvalidRequest
 
+MAX_PROMPTS: Final = 128
+"""How many prompts one request may bring: each takes as many answers as are asked for."""
+
 _prompt_decoder: Final = msgspec.json.Decoder(str | list[str])
 
 
@@ -21,12 +24,14 @@ def _check_prompt(fields: Fields) -> None:
     if "prompt" not in fields:
         raise InvalidRequest("The field 'prompt' is missing.", param="prompt")
     try:
-        _prompt_decoder.decode(fields["prompt"])
+        prompts = _prompt_decoder.decode(fields["prompt"])
     except UNREADABLE:
         raise InvalidRequest(
             "The field 'prompt' must be a string or a list of strings; token ids are not accepted.",
             param="prompt",
         ) from None
+    if isinstance(prompts, list) and len(prompts) > MAX_PROMPTS:
+        raise InvalidRequest(f"There may be at most {MAX_PROMPTS} prompts.", param="prompt")
 
 
 COMPLETIONS: Final = Surface(

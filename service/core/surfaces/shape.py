@@ -47,8 +47,12 @@ _ENGINE_FIELDS: Final = frozenset(
     {
         "ec_transfer_params",
         "kv_transfer_params",
+        "media_io_kwargs",
+        "mm_processor_kwargs",
+        "priority",
         "prompt_embeds",
         "prompt_token_ids",
+        "request_id",
         "vllm_xargs",
     }
 )

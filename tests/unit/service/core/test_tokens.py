@@ -64,6 +64,24 @@ def test_an_issuer_is_a_text(issuer: object) -> None:
     assert why(iss=issuer) is TokenDenial.WRONG_ISSUER
 
 
+@pytest.mark.parametrize(
+    ("audience", "calls", "administers"),
+    [
+        ("models", True, False),
+        ("admin", False, True),
+        (["admin", "models-eu"], True, True),
+    ],
+)
+def test_administrators_may_have_an_audience_of_their_own(
+    audience: object, calls: bool, administers: bool
+) -> None:
+    trust = replace(TRUST, admin_audiences=frozenset({"admin"}))
+    found = who(trust, aud=audience, realm_access={"roles": ["wg-all"]})
+    assert (found.project is not None, found.role is not None) == (calls, administers)
+    assert why(trust, aud="other") is TokenDenial.WRONG_AUDIENCE
+    assert why(aud="admin") is TokenDenial.WRONG_AUDIENCE
+
+
 @pytest.mark.parametrize("audience", ["models", ["models"], ["other", "models-eu"]])
 def test_one_of_the_audiences_must_be_ours(audience: object) -> None:
     assert who(aud=audience).subject == "alice"
