@@ -2,9 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+
+_MAPPED: Final = IPv6Network("::ffff:0:0/96")
+_LAST_IPV4: Final = 2**32 - 1
 
 
 def networks_of(texts: Iterable[str]) -> tuple[Network, ...]:
@@ -13,7 +17,15 @@ def networks_of(texts: Iterable[str]) -> tuple[Network, ...]:
     Raises:
         ValueError: one is neither, or has bits set beyond its prefix.
     """
-    return tuple(ip_network(text) for text in texts)
+    return tuple(_network(text) for text in texts)
+
+
+def _network(text: str) -> Network:
+    """Read a network; one of IPv4 that is written as of IPv6 is of IPv4, as addresses are."""
+    network = ip_network(text)
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        return IPv4Network((int(network.network_address) & _LAST_IPV4, network.prefixlen - 96))
+    return network
 
 
 def address_of(text: str) -> Address | None:

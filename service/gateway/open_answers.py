@@ -8,7 +8,7 @@ from service.core.callers import Caller, Denial, authenticate, caller_in
 from service.core.directory import Snapshot, Standing
 from service.errors import AccountSuspended, InvalidApiKey, Refusal
 from service.gateway.auth import Proof
-from service.gateway.exchange import Exchange
+from service.gateway.exchange import Exchange, ServedModel
 from service.gateway.passage import Passage
 
 _NO_TIME: Final = -math.inf
@@ -29,18 +29,20 @@ class OpenAnswers:
         self._open: dict[str, _Open] = {}
         self._snapshot = Snapshot()
 
-    def begin(self, passage: Passage, exchange: Exchange, proof: Proof | None) -> None:
-        """Know of an answer that begins.
+    def check(self, model: ServedModel, caller: Caller, proof: Proof | None) -> None:
+        """See that a caller may still have an answer, right before it begins.
 
         Raises:
             InvalidApiKey, AccountSuspended: since the request was let in it waited, for its limits
                 or its screens, and whoever asks may not have an answer any more.
         """
+        if model.ends_answers and (error := _why_ended(self._snapshot, caller, proof)):
+            raise error
+
+    def begin(self, passage: Passage, exchange: Exchange, proof: Proof | None) -> None:
+        """Know of an answer that begins."""
         if exchange.model.ends_answers:
-            answer = _Open(passage, exchange.caller, proof)
-            if (error := _why_ended(self._snapshot, answer)) is not None:
-                raise error
-            self._open[exchange.id] = answer
+            self._open[exchange.id] = _Open(passage, exchange.caller, proof)
 
     def end(self, exchange_id: str) -> None:
         """Forget an answer that has ended."""
@@ -50,12 +52,11 @@ class OpenAnswers:
         """End the answers of those who may not have them any more."""
         self._snapshot = snapshot
         for answer in list(self._open.values()):
-            if (error := _why_ended(snapshot, answer)) is not None:
+            if (error := _why_ended(snapshot, answer.caller, answer.proof)) is not None:
                 answer.passage.revoke(error)
 
 
-def _why_ended(snapshot: Snapshot, answer: _Open) -> Refusal | None:
-    _, caller, proof = answer
+def _why_ended(snapshot: Snapshot, caller: Caller, proof: Proof | None) -> Refusal | None:
     if isinstance(proof, tuple):
         known = next((digest for digest in proof if digest in snapshot.keys), proof[0])
         found = authenticate(snapshot, known, _NO_TIME)

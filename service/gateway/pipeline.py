@@ -175,6 +175,7 @@ class Pipeline:
         try:
             screen = model.prompt_screen
             finding = None if screen is None else await screen.look(surface, request)
+            self.answers.check(model, caller, arrival.head.proof)  # it may have waited for its turn
             exchange, trace = self._exchange(arrival, caller, surface, model, request)
             exchange.finding, exchange.max_tokens = finding, grant.max_tokens
             passage = Passage(exchange, self.recorder, trace, send, arrival.headers())

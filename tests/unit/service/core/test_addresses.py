@@ -46,6 +46,12 @@ def test_what_a_caller_wrote_itself_does_not_count_behind_a_proxy(forged: list[s
     assert source_address("10.0.0.1", [", ".join(seen)], TRUSTED) == address_of("203.0.113.9")
 
 
+def test_a_network_of_ipv4_may_be_written_as_of_ipv6() -> None:
+    assert networks_of(["::ffff:10.0.0.0/104"]) == networks_of(["10.0.0.0/8"])
+    assert networks_of(["::ffff:0:0/96"]) == networks_of(["0.0.0.0/0"])
+    assert networks_of(["::/0"]) != networks_of(["0.0.0.0/0"])
+
+
 @pytest.mark.parametrize("text", ["10.0.0.1/8", "10.0.0.0/33", "host", ""])
 def test_what_is_no_network_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):

@@ -51,6 +51,7 @@ def begin(answers: OpenAnswers, tier: int = 2, proof: Proof | None = (NEW, OLD))
         request=parse(json.dumps({"model": "m"}).encode()),
         caller_request_id=None, traceparent=None, reader=CHAT.answer_reader(),
     )  # fmt: skip
+    answers.check(exchange.model, exchange.caller, proof)
     answers.begin(cast("Passage", ended), exchange, proof)
     return ended
 
