@@ -102,9 +102,12 @@ def _tokens(
 def _used(permit: Permit, exchange: Exchange, outcome: str) -> int:
     """Return how many tokens an exchange took, or no fewer where nobody said how many.
 
-    A token is at least one byte, of the prompt as of what came of the answer.
+    A token is at least one byte, of the prompt as of what came of the answer. Who hung up before
+    anything came may have had the upstream make all that was reserved.
     """
     usage = exchange.reader.usage
+    if exchange.status is None and outcome == "client_gone":
+        return permit.tokens
     if exchange.status != OK or not exchange.surface.costs_tokens:
         return 0
     if usage is not None and outcome == "completed":

@@ -240,6 +240,26 @@ async def test_an_answer_without_usage_counts_what_came_of_it(tmp_path: Path) ->
 
 
 @on_uvloop
+async def test_who_hangs_up_before_the_answer_comes_has_used_what_was_reserved(
+    tmp_path: Path,
+) -> None:
+    prepare = limited(Limits(tokens_per_day=100_000))
+    async with gateway_before(silent, ANSWERS, folder=tmp_path, prepare=prepare) as gateway:
+        caller = await gateway.begin(CHAT, chat(max_tokens=50_000))
+        await eventually(lambda: len(gateway.upstream.requests) == 1)
+        caller.close()
+        await eventually(lambda: gateway.outcomes().get("client_gone") == 1)
+        again = await gateway.post(CHAT, chat(max_tokens=1))
+        assert left(again, "tokens")[1] < 50_000
+
+
+async def silent(peer: Peer) -> None:
+    """Take a request, and be at work on its answer until the caller is gone."""
+    await peer.request()
+    await peer.stall()
+
+
+@on_uvloop
 async def test_counting_tokens_of_a_prompt_takes_none(tmp_path: Path) -> None:
     answers = answering(answer_of({"input_tokens": 500}))
     prepare = limited(Limits(tokens_per_min=100, requests_per_min=5))
