@@ -1,7 +1,6 @@
 """On whose behalf a caller calls: the end user's account, within the project's."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from service.core.access import EndUserProof
@@ -36,12 +35,12 @@ class EndUsers:
         self._new = new
         self._verify = verify
         self._snapshot = Snapshot()
-        self._callers: dict[tuple[str, str], Caller] = {}
+        self._accounts: dict[tuple[str, str], str] = {}
 
     def use(self, snapshot: Snapshot) -> None:
         """Take what a newer snapshot says."""
         self._snapshot = snapshot
-        self._callers.clear()
+        self._accounts.clear()
 
     def identify(
         self, caller: Caller, request: Request, surface: Surface, head: Fields, now: float
@@ -56,9 +55,9 @@ class EndUsers:
         if given is None:
             return caller, None
         signed = self._signed(caller, given, now)
-        known = self._known(caller, signed or given)
-        self._new.note(known.key_id, known.account, now)
-        return known, "signed" if signed else "named"
+        account = self._account(caller.project, signed or given)
+        self._new.note(caller.key_id, account, now)
+        return caller.of_account(account), "signed" if signed else "named"
 
     def _signed(self, caller: Caller, given: str, now: float) -> str | None:
         """Return whom the project signed for; None: the id is a plain one.
@@ -76,15 +75,14 @@ class EndUsers:
             raise InvalidRequest(f"The signed id of the end user proves nothing: {found}.")
         return found
 
-    def _known(self, caller: Caller, end_user: str) -> Caller:
-        known = self._callers.get((caller.key_id, end_user))
-        if known is None:
-            if len(self._callers) >= _MAX_REMEMBERED:
-                self._callers.clear()
-            secret = self._snapshot.end_user_secret
-            account = end_user_account(secret, caller.project, end_user)
-            self._callers[caller.key_id, end_user] = known = replace(caller, account=account)
-        return known
+    def _account(self, project: str, end_user: str) -> str:
+        account = self._accounts.get((project, end_user))
+        if account is None:
+            if len(self._accounts) >= _MAX_REMEMBERED:
+                self._accounts.clear()
+            account = end_user_account(self._snapshot.end_user_secret, project, end_user)
+            self._accounts[project, end_user] = account
+        return account
 
 
 class NewEndUsers:

@@ -1,6 +1,7 @@
 """On whose behalf a caller calls, and how many it may bring."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -26,11 +27,13 @@ def tally() -> CounterTally:
     return Meters(Metrics(CollectorRegistry())).end_users_limited
 
 
-def identify(end_users: EndUsers, user: str | None, header: str | None = None) -> object:
+def identify(
+    end_users: EndUsers, user: str | None, header: str | None = None, caller: Caller = CALLER
+) -> object:
     body = {"model": "m"} if user is None else {"model": "m", "user": user}
     head = {} if header is None else {HEADER: header.encode()}
     request = parse(json.dumps(body).encode())
-    return end_users.identify(CALLER, request, SURFACES["chat"], head, NOW)
+    return end_users.identify(caller, request, SURFACES["chat"], head, NOW)
 
 
 def end_users(key: str | None = None) -> EndUsers:
@@ -63,6 +66,17 @@ def test_an_end_user_is_an_account_within_the_project() -> None:
     assert alice == account(identify(users, "alice")) == account(identify(users, None, "alice"))
     assert alice != account(identify(users, "bob"))
     assert identify(users, "alice")[1] == "named"  # type: ignore[index]
+
+
+def test_who_shows_another_token_is_what_that_one_says() -> None:
+    users = end_users()
+    entitled = replace(CALLER, entitlements=frozenset({"biology"}))
+    elsewhere = replace(CALLER, project="chat", account="chat")
+    for shown in (entitled, CALLER, elsewhere):
+        found = identify(users, "alice", caller=shown)
+        assert isinstance(found, tuple)
+        assert found[0] == replace(shown, account=found[0].account)
+        assert found[0].account.startswith(f"{shown.project}/")
 
 
 def test_an_id_that_the_project_signed_for_is_the_same_account_as_the_one_it_names() -> None:
