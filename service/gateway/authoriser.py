@@ -57,7 +57,7 @@ class Authoriser:
         self._trusted = trusted_proxies
         self._on_denied = on_denied
         self._snapshot = Snapshot()
-        self._terms: dict[tuple[str, str, frozenset[str]], Terms] = {}
+        self._terms: dict[tuple[str, str, str, frozenset[str]], Terms] = {}
 
     def use(self, snapshot: Snapshot) -> None:
         """Take what a newer snapshot says."""
@@ -96,7 +96,7 @@ class Authoriser:
         return _GRANTED if decision.max_tokens is None else Grant(decision.max_tokens)
 
     def _terms_of(self, caller: Caller, model: ModelTerms) -> Terms:
-        key = (caller.key_id, model.name, caller.entitlements)
+        key = (caller.key_id, caller.project, model.name, caller.entitlements)
         terms = self._terms.get(key)
         if terms is None:
             if len(self._terms) >= _MAX_REMEMBERED:
