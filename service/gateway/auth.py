@@ -84,7 +84,7 @@ class Authenticator:
 
         Raises:
             InvalidApiKey: it carries none, or a token that proves nothing.
-            SafeguardInactive: the keys of its token's issuer are not known.
+            SafeguardInactive: the keys of its token's issuer are not known, or no store is so far.
         """
         key = self._key(fields).decode("latin-1")
         if self._tokens and looks_like_a_token(key) and not key.startswith(KEY_START):
@@ -128,6 +128,8 @@ class Authenticator:
         verified = tokens.verify(token)
         if isinstance(verified, TokenDenial):
             raise self._denied(verified, _WORDS[verified])
+        if self.snapshot.revision < 0:  # the id is kept with the connection, and needs the secret
+            raise SafeguardInactive(_NOBODY)
         identity = verified.identity
         named = f"token:{identity.issuer}/{identity.subject}".encode()
         digest = hmac.digest(self.snapshot.end_user_secret, named, "sha256").hex()

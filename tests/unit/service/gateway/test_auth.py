@@ -135,10 +135,17 @@ def test_a_token_tells_its_caller_and_its_subject_has_an_id_that_names_nobody() 
     assert len(ids) == 2
     assert all(re.fullmatch("jwt:corp:[0-9a-f]{16}", id_) for id_ in ids)
     other = Authenticator([PEPPER], Meters(Metrics(CollectorRegistry())), authenticator._tokens)
-    other.snapshot = Snapshot(end_user_secret=b"of another store")
+    other.snapshot = Snapshot(revision=1, end_user_secret=b"of another store")
     proof = other.digest(bearer(token))
     assert isinstance(proof, TokenProof)
     assert proof.key_id not in ids
+
+
+def test_no_subject_gets_an_id_before_the_secret_of_ids_is_known() -> None:
+    authenticator, _ = make(TokenVerifier([issuer_with(SIGNER)]))
+    authenticator.snapshot = Snapshot()
+    with pytest.raises(SafeguardInactive, match="the store has not been read yet"):
+        authenticator.digest(bearer(SIGNER.sign(claims(sub="alice", exp=TOKEN_NOW + 60))))
 
 
 def test_what_a_token_may_reach_is_asked_of_the_current_snapshot() -> None:
