@@ -60,7 +60,10 @@ class Api:
             ApiRefusal: it is another answer, or there is none.
         """
         given = {name: _spelled(it) for name, it in (params or {}).items() if it is not None}
-        status, answer = self._send(method, PREFIX + path, body, given)
+        try:
+            status, answer = self._send(method, PREFIX + path, body, given)
+        except UnicodeEncodeError:
+            raise ApiRefusal(_WRONG, "expected arguments that are text in UTF-8") from None
         if not _GOOD <= status < _NOT_GOOD:
             raise ApiRefusal(status, _why(status, answer))
         return json.loads(answer)

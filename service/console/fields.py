@@ -69,12 +69,12 @@ def _network(text: str) -> str:
 
 
 def _public_key(pem: str) -> str:
+    """Return the key alone, of a kind that gateways can use, whatever stands around it."""
     from service.identity.end_users import read_public_key  # noqa: PLC0415  (rarely needed)
 
     if "PRIVATE" in pem:
         raise ValueError("this is a private key: keep it secret, and give the public one")
-    read_public_key(pem)
-    return pem.strip() + "\n"
+    return read_public_key(pem).pem
 
 
 def _distinct(items: list[str]) -> list[str]:

@@ -171,14 +171,14 @@ class Keys:
     def _owner(self, change: Change, body: NewKey) -> str | None:
         """See that a new key would work; return the id of its service account, if it has one."""
         project = find_project(change.connection, body.project)
-        if project is None:
-            after = {"organisation": DEFAULT_ORGANISATION}
-            change.record("project.create", f"project/{body.project}", after=after)
-        elif project.disabled_at is not None:
+        organisation = DEFAULT_ORGANISATION if project is None else project.owner.organisation
+        if project is not None and project.owner.disabled:
             raise Conflict(f"The project {body.project!r} is disabled: enable it first.")
-        elif organisations.find(change.connection, project.owner.organisation).owner.disabled:
-            name = project.owner.organisation
-            raise Conflict(f"The organisation {name!r} is disabled: enable it first.")
+        if organisations.find(change.connection, organisation).owner.disabled:
+            raise Conflict(f"The organisation {organisation!r} is disabled: enable it first.")
+        if project is None:
+            after = {"organisation": organisation}
+            change.record("project.create", f"project/{body.project}", after=after)
         if body.service_account is None:
             return None
         found = service_accounts.find(change.connection, body.service_account, body.project)

@@ -96,7 +96,9 @@ class LimitsDesk:
         new = Limits(**body.model_dump(exclude={"reason"}))
         if new == NO_LIMITS:
             raise Unacceptable("body", "Give at least one limit; DELETE takes all away.")
-        place = self._place(scope, subject, model)
+        place = _place(scope, subject, model)
+        named = _model_of(place)
+        check_models([named] if named else None, self._office.models, "model")
         self._change(place, new, "limit.set", who, body.reason)
         return _view(place, new)
 
@@ -108,20 +110,13 @@ class LimitsDesk:
         model: OneModel = None,
         reason: ReasonInQuery = None,
     ) -> LimitsView:
-        """Take all limits of one subject away, for one model or for all together."""
-        place = self._place(scope, subject, model)
+        """Take all limits of one subject away, for one model or for all together.
+
+        The model may be one that the settings have no more.
+        """
+        place = _place(scope, subject, model)
         self._change(place, NO_LIMITS, "limit.remove", who, reason)
         return _view(place, NO_LIMITS)
-
-    def _place(self, scope: Scope, subject: str, model: str | None) -> Place:
-        """Return where limits are; models that they name must be there."""
-        if scope is Scope.MODEL and model is not None:
-            raise Unacceptable("model", "With the scope model the subject names the model.")
-        named = subject if scope is Scope.MODEL else model
-        if named == ANY_MODEL:
-            raise Unacceptable("model", "Leave the model away to count all models together.")
-        check_models([named] if named else None, self._office.models, "model")
-        return Place(scope, subject, model or ALL_MODELS)
 
     def _change(self, place: Place, new: Limits, action: str, who: Who, reason: str | None) -> None:
         with self._office.change(who, reason) as change:
@@ -142,6 +137,20 @@ _OWNERS: Final[dict[Scope, Callable[[Connection, str], Any]]] = {
     Scope.KEY: keys.find,
 }
 """Each finds the subject, or raises `NotThere`."""
+
+
+def _place(scope: Scope, subject: str, model: str | None) -> Place:
+    """Return where limits are."""
+    if scope is Scope.MODEL and model is not None:
+        raise Unacceptable("model", "With the scope model the subject names the model.")
+    place = Place(scope, subject, model or ALL_MODELS)
+    if _model_of(place) == ANY_MODEL:
+        raise Unacceptable("model", "Leave the model away to count all models together.")
+    return place
+
+
+def _model_of(place: Place) -> str:
+    return place.subject if place.scope is Scope.MODEL else place.model
 
 
 def _facts(limits: Limits) -> dict[str, Any]:

@@ -47,6 +47,12 @@ class Caller:
     rules: Rules = NO_RULES
     """The key's own, beside the project's."""
 
+    def of_account(self, account: str) -> "Caller":
+        """Return the same caller on an end user's behalf (`replace` takes three times longer)."""
+        return Caller(
+            self.key_id, self.project, account, self.organisation, self.entitlements, self.rules
+        )
+
 
 def authenticate(snapshot: Snapshot, digest: bytes, now: float) -> Caller | Denial:
     """Return whose key this is, or why it proves nothing. An expiry counts from its instant on."""

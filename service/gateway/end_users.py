@@ -1,7 +1,6 @@
 """On whose behalf a caller calls: the end user's account, within the project's."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from service.core.access import EndUserProof
@@ -56,9 +55,9 @@ class EndUsers:
         if given is None:
             return caller, None
         signed = self._signed(caller, given, now)
-        known = replace(caller, account=self._account(caller.project, signed or given))
-        self._new.note(known.key_id, known.account, now)
-        return known, "signed" if signed else "named"
+        account = self._account(caller.project, signed or given)
+        self._new.note(caller.key_id, account, now)
+        return caller.of_account(account), "signed" if signed else "named"
 
     def _signed(self, caller: Caller, given: str, now: float) -> str | None:
         """Return whom the project signed for; None: the id is a plain one.
@@ -81,8 +80,7 @@ class EndUsers:
         if account is None:
             if len(self._accounts) >= _MAX_REMEMBERED:
                 self._accounts.clear()
-            secret = self._snapshot.end_user_secret
-            account = end_user_account(secret, project, end_user)
+            account = end_user_account(self._snapshot.end_user_secret, project, end_user)
             self._accounts[project, end_user] = account
         return account
 

@@ -54,6 +54,11 @@ class PublicKey:
         data = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         return cls(key_id, fitting, hashlib.sha256(data).digest(), key)
 
+    @property
+    def pem(self) -> str:
+        """The key in PEM, and nothing of what stood around it where it was read."""
+        return self.key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
 
 @dataclass(frozen=True, slots=True)
 class KeySet:

@@ -33,7 +33,7 @@ TOLERATED: Final[list[Any]] = [
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[AdminApi, int]]:
-    api = AdminApi(tmp_path_factory.mktemp("fuzzed"))
+    api = AdminApi(f"sqlite:///{tmp_path_factory.mktemp('fuzzed')}/watchgate.db")
     api.good("POST", "/keys", {"project": "search"})
     server = uvicorn.Server(
         uvicorn.Config(

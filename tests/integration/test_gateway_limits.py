@@ -261,6 +261,41 @@ async def test_an_answer_without_usage_counts_what_came_of_it(tmp_path: Path) ->
 
 
 @on_uvloop
+async def test_who_hangs_up_before_the_answer_comes_has_used_what_was_reserved(
+    tmp_path: Path,
+) -> None:
+    prepare = limited(Limits(tokens_per_day=100_000))
+    async with gateway_before(silent, ANSWERS, folder=tmp_path, prepare=prepare) as gateway:
+        caller = await gateway.begin(CHAT, chat(max_tokens=50_000))
+        await eventually(lambda: len(gateway.upstream.requests) == 1)
+        caller.close()
+        await eventually(lambda: gateway.outcomes().get("client_gone") == 1)
+        again = await gateway.post(CHAT, chat(max_tokens=1))
+        assert left(again, "tokens")[1] < 50_000
+
+
+@on_uvloop
+async def test_embeddings_reserve_their_texts_however_many_these_are(tmp_path: Path) -> None:
+    usage = {"prompt_tokens": 5, "total_tokens": 5}
+    vector = {"object": "embedding", "index": 0, "embedding": [0.5]}
+    answers = answering(answer_of({"object": "list", "data": [vector], "usage": usage}))
+    prepare = limited(Limits(tokens_per_min=4000))
+    async with gateway_before(
+        answers, folder=tmp_path, prepare=prepare, change=known_context
+    ) as gateway:
+        reply = await gateway.post("/v1/embeddings", {"model": MODEL, "input": ["a" * 700] * 3})
+        assert 4000 - 3 * 1000 < left(reply, "tokens")[1] < 4000 - 3 * 700
+        reply = await gateway.post("/v1/embeddings", {"model": MODEL, "input": ["a" * 700] * 6})
+        assert (reply.status, reply.headers["x-should-retry"]) == (429, "false")
+
+
+async def silent(peer: Peer) -> None:
+    """Take a request, and be at work on its answer until the caller is gone."""
+    await peer.request()
+    await peer.stall()
+
+
+@on_uvloop
 async def test_counting_tokens_of_a_prompt_takes_none(tmp_path: Path) -> None:
     answers = answering(answer_of({"input_tokens": 500}))
     prepare = limited(Limits(tokens_per_min=100, requests_per_min=5))

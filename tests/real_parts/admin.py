@@ -1,9 +1,7 @@
 """The whole admin API in process: the guard, the store, real tokens of every role."""
 
 import asyncio
-import shutil
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -45,25 +43,24 @@ class TestKeyring:
 class AdminApi:
     """Asks the admin API as anybody; `now` is its clock."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, url: str) -> None:
         self.now = START
         self.refusals = 0
-        self.pristine = folder / "watchgate.db"
-        self.store: Store = open_store(f"sqlite:///{self.pristine}")
+        self.pristine = url
+        self.store: Store = open_store(url)
         self.office = Office(self.store, MODELS, "0", lambda: self.now, TestKeyring())
         self.app = make_admin_app(self.office)
         self.tokens = {role: self._token(role) for role in Role}
         self.guarded = self._guard()
         self._runner = asyncio.Runner()
 
-    def start_anew(self, folder: Path) -> None:
-        """Work from now on with a fresh store in a folder: all but the tokens is forgotten.
+    def start_anew(self, url: str) -> None:
+        """Work from now on with another store, a copy of the first: all but the tokens is new.
 
         Making the tables and the routes takes longer than most tests.
         """
         self.store.close()
-        shutil.copy(self.pristine, folder / "watchgate.db")
-        self.store = open_store(f"sqlite:///{folder}/watchgate.db")
+        self.store = open_store(url)
         self.office._store = self.store
         self.now, self.refusals = START, 0
         self.guarded = self._guard()

@@ -8,8 +8,8 @@ def tokens_bound(
 
     A token is at least one byte, so `prompt_bytes` bounds the prompt. Without `max_tokens` each of
     the `choices` may fill the model's context of `context_tokens`. Where the context is known,
-    prompt and answer of one choice never take more than it holds; without choices, as for
-    embeddings, it bounds nothing, for there may be any number of prompts.
+    prompt and answer of one choice never take more than it holds. Without a choice, as for
+    embeddings, there may be any number of prompts: their bytes alone bound them.
 
     Raises:
         ValueError: neither `max_tokens` nor `context_tokens` is known: there is no bound.
@@ -18,4 +18,6 @@ def tokens_bound(
     if longest is None:
         raise ValueError("without max_tokens and a known context there is no bound")
     bound = prompt_bytes + longest * choices
-    return min(bound, context_tokens * choices) if context_tokens and choices else bound
+    if context_tokens is None or not choices:
+        return bound
+    return min(bound, context_tokens * choices)

@@ -253,3 +253,20 @@ def test_a_store_that_fails_is_one_line_without_what_was_to_be_stored(cli: Cli) 
     cli("service-accounts", "create", "nightly", "--project", "search", code=1)
     assert "watchgate: the store failed: OperationalError" in cli.err
     assert "nightly" not in cli.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["keys", "show", "key_\udcff"],
+        ["audit", "list", "--object", "\udcff"],
+        ["accounts", "suspend", "search", "--reason", "\udcff"],
+    ],
+)
+@pytest.mark.parametrize("elsewhere", [[], ["--api", "http://127.0.0.1:9"]])
+def test_arguments_that_are_no_text_are_wrong_usage(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, words: list[str], elsewhere: list[str]
+) -> None:
+    monkeypatch.setenv("WATCHGATE_ADMIN_TOKEN", "wg-admin-x")
+    cli(*words, *elsewhere, code=2)
+    assert len(cli.err.splitlines()) == 1

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from tests.real_parts.admin import AdminApi
 
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdminApi]:
-    one = AdminApi(tmp_path_factory.mktemp("admin"))
+    one = AdminApi(f"sqlite:///{tmp_path_factory.mktemp('admin')}/watchgate.db")
     yield one
     one.close()
 
@@ -16,13 +17,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdminApi]:
 @pytest.fixture
 def api(whole: AdminApi, tmp_path: Path) -> AdminApi:
     """The admin API of a store in which nothing has happened yet."""
-    whole.start_anew(tmp_path)
+    whole.store.close()
+    shutil.copy(whole.pristine.removeprefix("sqlite:///"), tmp_path / "watchgate.db")
+    whole.start_anew(f"sqlite:///{tmp_path}/watchgate.db")
     return whole
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdminApi]:
     """One that the tests of a file share: they change nothing, or only what is theirs."""
-    one = AdminApi(tmp_path_factory.mktemp("shared"))
+    one = AdminApi(f"sqlite:///{tmp_path_factory.mktemp('shared')}/watchgate.db")
     yield one
     one.close()

@@ -20,6 +20,11 @@ P384_KEY = (
     .decode()
 )
 """No algorithm of a signed id goes with it."""
+NO_SIGNER = """-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VuAyEAgkf70WOrTu8va2NvA5uQN0enajHAC4/A8o8naC8X5EU=
+-----END PUBLIC KEY-----
+"""
+"""Of X25519, which agrees on secrets and signs nothing."""
 
 
 def snapshot(api: AdminApi) -> Snapshot:
@@ -111,12 +116,20 @@ def test_the_public_key_of_a_project_is_kept_and_taken_away(api: AdminApi) -> No
     assert api.good("PATCH", "/projects/p", {"end_user_key": None})["end_user_key"] is None
 
 
+@pytest.mark.parametrize("around", ["\0", "wg-admin-" + "a" * 43, "of alice\r\n"])
+def test_what_stands_around_a_public_key_is_not_kept(api: AdminApi, around: str) -> None:
+    body = {"name": "p", "end_user_key": f"{around}\n{PUBLIC_KEY}\n{around}"}
+    assert api.good("POST", "/projects", body)["end_user_key"] == PUBLIC_KEY
+    assert api.entries()[0].after["end_user_key"] == PUBLIC_KEY
+
+
 @pytest.mark.parametrize(
     ("pem", "words"),
     [
         ("-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----\n", "private key"),
         ("secret", "public key in PEM"),
         (P384_KEY, "EC P-256"),
+        (NO_SIGNER, "Ed25519"),
         ("x" * 5000, "4096"),
     ],
 )

@@ -54,6 +54,8 @@ def test_no_key_is_made_that_would_not_work(api: AdminApi) -> None:
     assert api.code("POST", "/keys", body) == (409, "conflict")
     api.good("POST", "/organisations/default/disable")
     assert api.code("POST", "/keys", {"project": "search"}) == (409, "conflict")
+    assert api.code("POST", "/keys", {"project": "new"}) == (409, "conflict")
+    assert api.code("GET", "/projects/new") == (404, "not_found")
     api.good("POST", "/organisations/default/enable")
     api.good("POST", "/projects/search/disable")
     assert api.code("POST", "/keys", {"project": "search"}) == (409, "conflict")

@@ -5,6 +5,7 @@ import pytest
 from service.core.directory import ALL_MODELS, Limits, Scope, Standing
 from service.core.roles import Role
 from service.store import load_snapshot, revision
+from service.store.limits import Place, put_limits
 from tests.real_parts.admin import AdminApi
 
 RPM = {"requests_per_min": 60}
@@ -57,6 +58,20 @@ def test_what_all_callers_of_a_model_share_is_a_limit_too(api: AdminApi) -> None
     api.good("PUT", "/limits", RPM, params=place)
     kept = load_snapshot(api.store, api.now).limits
     assert kept == {(Scope.MODEL, "org/model:7b"): {ALL_MODELS: Limits(requests_per_min=60)}}
+
+
+def test_limits_of_a_model_that_is_no_more_are_taken_away(api: AdminApi) -> None:
+    api.good("POST", "/projects", {"name": "search"})
+    with api.store.begin() as connection:
+        for place in (Place(Scope.MODEL, "old", ALL_MODELS), Place(Scope.PROJECT, "search", "old")):
+            put_limits(connection, place, Limits(requests_per_min=60))
+    for params in (
+        {"scope": "model", "subject": "old"},
+        {"scope": "project", "subject": "search", "model": "old"},
+    ):
+        api.good("DELETE", "/limits", params=params)
+        assert api.code("DELETE", "/limits", params=params) == (404, "not_found")
+    assert api.good("GET", "/limits") == []
 
 
 def test_limits_are_listed_page_by_page(api: AdminApi, key: str) -> None:

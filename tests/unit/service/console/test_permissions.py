@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -19,7 +18,7 @@ NOBODY = [None, "", "wrong", "sk-wg-" + "a" * 43, "wg-admin-" + "a" * 43, "wg-ad
 @cache
 def document() -> dict[str, Any]:
     with TemporaryDirectory() as folder:
-        one = AdminApi(Path(folder))
+        one = AdminApi(f"sqlite:///{folder}/watchgate.db")
         described: dict[str, Any] = one.good("GET", "/openapi.json")
         one.close()
     return described

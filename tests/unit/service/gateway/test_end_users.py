@@ -27,11 +27,13 @@ def tally() -> CounterTally:
     return Meters(Metrics(CollectorRegistry())).end_users_limited
 
 
-def identify(end_users: EndUsers, user: str | None, header: str | None = None) -> object:
+def identify(
+    end_users: EndUsers, user: str | None, header: str | None = None, caller: Caller = CALLER
+) -> object:
     body = {"model": "m"} if user is None else {"model": "m", "user": user}
     head = {} if header is None else {HEADER: header.encode()}
     request = parse(json.dumps(body).encode())
-    return end_users.identify(CALLER, request, SURFACES["chat"], head, NOW)
+    return end_users.identify(caller, request, SURFACES["chat"], head, NOW)
 
 
 def end_users(key: str | None = None) -> EndUsers:

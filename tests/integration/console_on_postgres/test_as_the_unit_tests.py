@@ -1,0 +1,1 @@
+"""Stands for tests/unit/service/console: conftest.py collects those tests here."""
