@@ -165,11 +165,14 @@ def test_an_account_is_suspended_and_reinstated(cli: Cli) -> None:
     cli("projects", "create", "search")
     cli("accounts", "suspend", "search", code=2)
     assert "--reason" in cli.err
-    cli("accounts", "suspend", "search/u-1", "--reason", "ticket")
-    assert cli.snapshot().standings == {"search/u-1": Standing.SUSPENDED}
+    cli("accounts", "suspend", "search/bob", "--reason", "ticket", code=2)
+    assert "24 hexadecimal digits" in cli.err
+    end_user = "search/359a786a224d9cc62c6b8f6c"
+    cli("accounts", "suspend", end_user, "--reason", "ticket")
+    assert cli.snapshot().standings == {end_user: Standing.SUSPENDED}
     assert cli.json("accounts", "list", "--state", "suspended")[0]["reason"] == "ticket"
-    cli("accounts", "reinstate", "search/u-1")
-    assert cli.json("accounts", "show", "search/u-1")["state"] == "good"
+    cli("accounts", "reinstate", end_user)
+    assert cli.json("accounts", "show", end_user)["state"] == "good"
 
 
 def test_tokens_are_made_listed_and_revoked(cli: Cli) -> None:
