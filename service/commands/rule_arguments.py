@@ -3,6 +3,8 @@
 import argparse
 from typing import Any, Final
 
+from service.errors import ConfigError
+
 _LISTS: Final = {
     "models": 'names of models, "*" for all but adapters',
     "surfaces": "as docs/surfaces.md names them",
@@ -37,9 +39,15 @@ def add_rules(parser: argparse.ArgumentParser, *, may_clear: bool) -> None:
 
 
 def rules_in(args: argparse.Namespace) -> dict[str, Any] | None:
-    """Return the rules that were given, for a body; null for those that are taken away."""
+    """Return the rules that were given, for a body; null for those that are taken away.
+
+    Raises:
+        ConfigError: a rule is both given and taken away.
+    """
     given = {rule: getattr(args, rule) for rule in RULES if getattr(args, rule) is not None}
     cleared: dict[str, Any] = dict.fromkeys(getattr(args, "clear", ()))
+    if both := sorted(cleared.keys() & given.keys()):
+        raise ConfigError(f"--clear: {both[0]} is given a value too: do one of both")
     return cleared | given or None
 
 
