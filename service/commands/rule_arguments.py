@@ -57,8 +57,12 @@ def listed(text: str) -> list[str]:
 
 
 def entitlements(text: str) -> list[str]:
-    """Read `a,b`, or `none`, for argparse."""
-    return [] if text == "none" else listed(text)
+    """Read `a,b`, or `none`, for argparse: an empty text, such as a variable unset, is neither."""
+    if text == "none":
+        return []
+    if not (names := listed(text)):
+        raise argparse.ArgumentTypeError("expected names such as a,b, or none")
+    return names
 
 
 def _rule_names(text: str) -> list[str]:

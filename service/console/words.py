@@ -10,7 +10,7 @@ _SHOWN_OF_LONGER: Final = 10
 _EXPECTED: Final = {
     NAME: "1 to 63 letters, digits, '.', '_' and '-', the first a letter or a digit",
     MODEL: "the name of a model, of up to 128 letters, digits and ._/:@-",
-    ID: "an id such as key_2mVqTz8bKx1c, as a list shows it",
+    ID: "an id as a list shows it, such as key_2mVqTz8bKx1c",
     ENTITLEMENT: "up to 63 small letters, digits and '_', the first a letter",
 }
 """Pattern → what texts that match it are."""
@@ -43,6 +43,7 @@ def _words(error: Mapping[str, Any]) -> str:
         pattern = error["ctx"]["pattern"]
         return f"expected {_EXPECTED.get(pattern, f'what matches {pattern}')}"
     said: str = error["msg"].removeprefix("Value error, ")
+    said = said.replace(" after validation", "")
     for subject in _SUBJECTS:
         said = said.replace(f"{subject} should", "it must", 1)
     return said

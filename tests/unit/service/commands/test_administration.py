@@ -262,3 +262,21 @@ def test_a_store_that_fails_is_one_line_without_what_was_to_be_stored(cli: Cli) 
     cli("service-accounts", "create", "nightly", "--project", "search", code=1)
     assert "watchgate: the store failed: OperationalError" in cli.err
     assert "nightly" not in cli.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["audit", "list", "--limit", "0"], "a whole number over 0, and not '0'"),
+        (["audit", "list", "--limit", "-1"], "a whole number over 0, and not '-1'"),
+        (["orgs", "set", "default", "--entitlements", ""], "names such as a,b, or none"),
+        (["keys", "create", "--project", "p", "--expires", "0d"], "a whole number over 0 and s,"),
+    ],
+)
+def test_a_value_that_means_nothing_is_wrong_usage(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
