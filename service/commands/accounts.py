@@ -18,7 +18,7 @@ from service.errors import ConfigError
 
 _COLUMNS: Final = ("account", "state", "since", "by", "reason")
 _STATES: Final = ("good", "watched", "throttled", "suspended")
-_ACCOUNT: Final = "a project, or PROJECT/ID of an end user"
+_ACCOUNT: Final = "a project, or an end user: PROJECT/ and 24 digits, as `receipts show` has it"
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

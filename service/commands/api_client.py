@@ -128,9 +128,14 @@ def _remote(url: str) -> Iterator[Send]:
     headers = {"authorization": f"Bearer {token}"}
     # in the clear nothing may go by a proxy of the environment: it would see the token
     with httpx.Client(
-        base_url=url.rstrip("/"), headers=headers, timeout=TIMEOUT_S, trust_env=is_secure
+        base_url=_base(url), headers=headers, timeout=TIMEOUT_S, trust_env=is_secure
     ) as client:
         yield send
+
+
+def _base(url: str) -> str:
+    """Return the address before the admin API's own path, with which `watchgate up` tells it."""
+    return url.rstrip("/").removesuffix(PREFIX)
 
 
 def _check_address(url: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from service.commands import audit_export, audit_verify
 from service.commands.api_client import PAGE, Api
 from service.commands.asking import add_ask, add_commands, show_list
-from service.commands.common import add_json_argument
+from service.commands.common import add_json_argument, at_least_one
 
 _COLUMNS: Final = ("seq", "at", "actor", "action", "object", "after", "reason")
 
@@ -22,7 +22,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     listing.add_argument("--object", help="only to this, such as project/search")
     listing.add_argument("--since", type=_time, metavar="TIME", help="from this time on, in UTC")
     listing.add_argument("--until", type=_time, metavar="TIME", help="before this time, in UTC")
-    listing.add_argument("--limit", type=int, default=100, help="at most so many (default: 100)")
+    listing.add_argument(
+        "--limit",
+        type=at_least_one,
+        default=100,
+        metavar="N",
+        help="at most so many (default: 100)",
+    )
     add_json_argument(listing)
     audit_verify.add_leaf_to(commands)
     audit_export.add_leaves_to(commands)

@@ -113,13 +113,21 @@ def actor() -> str:
         return f"cli:{os.getuid()}"
 
 
+def at_least_one(text: str) -> int:
+    """Read a whole number over 0, for argparse."""
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number over 0, and not {text!r}")
+    return number
+
+
 def duration_s(text: str) -> int:
     """Read `90d`, `24h`, `30m` or `45s` as seconds, for argparse."""
     match = _DURATION.fullmatch(text)
     seconds = int(match[1]) * _UNIT_S[match[2]] if match else 0
     if not 0 < seconds <= MAX_DURATION_S:
         raise argparse.ArgumentTypeError(
-            f"expected a whole number and s, m, h or d, as in 90d, and not {text!r}",
+            f"expected a whole number over 0 and s, m, h or d, as in 90d, and not {text!r}",
         )
     return seconds
 

@@ -41,6 +41,8 @@ def _add_create(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     create.add_argument("--name", metavar="WORDS", help="what it is for")
     create.add_argument("--service-account", type=name, metavar="ID", help="its id, or its name")
     add_rules(create, may_clear=False)
+    # a project may be new, so this alone can be missing
+    create.set_defaults(look="watchgate service-accounts list shows all")
 
 
 def _add_list(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

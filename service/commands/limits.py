@@ -29,6 +29,12 @@ _SUBJECTS: Final = {
     "key": ("ID", "of this key"),
     "end_user": ("PROJECT", "of each end user of this project"),
 }
+_LISTED_BY: Final = {
+    "organisation": "orgs",
+    "project": "projects",
+    "key": "keys",
+    "end_user": "projects",
+}
 _COLUMNS: Final = ("scope", "subject", "model", *_NUMBERS)
 _NOBODY: Final = (
     "whose limits? name --organisation, --project, --key or --end-user, or --model alone for "
@@ -76,9 +82,12 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
 
 def _set(api: Api, args: argparse.Namespace) -> int:
     numbers = {number: getattr(args, number) for number in _NUMBERS}
-    if not any(numbers.values()):
+    if all(number is None for number in numbers.values()):
         raise ConfigError(f"no limit was given: name one of {_options()}")
-    return show(args, _shown(api.ask("PUT", "/limits", because(args, **numbers), _place(args))))
+    place = _place(args)
+    if listed_by := _LISTED_BY.get(place["scope"]):
+        args.look = f"watchgate {listed_by} list shows all"
+    return show(args, _shown(api.ask("PUT", "/limits", because(args, **numbers), place)))
 
 
 def _list(api: Api, args: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """`watchgate up`, and a command for each process of its own."""
 
 import argparse
+import errno
 import os
 import signal
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from service.commands.common import add_leaf, config_path, load_settings
+from service.errors import ConfigError
 from service.settings import KafkaLog, Settings
 from service.telemetry.logs import set_up_logs
 from service.telemetry.metrics import name_metrics
@@ -48,6 +50,7 @@ def _up(args: argparse.Namespace) -> int:
     from service.supervisor import Supervisor  # noqa: PLC0415  (only this command needs it)
 
     settings = load_settings(args)
+    _have_folder(settings.data_dir)
     set_up_logs("up", settings.log_level)
     ops = OpsAddress(settings.ops.host, settings.ops.port)
     arguments = ["--config", str(config_path(args))]
@@ -90,6 +93,7 @@ def _roles_of(settings: Settings) -> "list[Role]":
 
 def _run(args: argparse.Namespace) -> int:
     settings = load_settings(args)
+    _have_folder(settings.data_dir)
     set_up_logs(args.role, settings.log_level)
     if args.lifeline is not None:
         within_s = settings.gateway.drain_s + STOP_MARGIN_S
@@ -102,6 +106,20 @@ def _run(args: argparse.Namespace) -> int:
     ports = settings.ops.ports.model_dump()
     ops = OpsAddress(settings.ops.host, ports[args.role], args.ops_socket)
     return _role(args.role)(settings, ops)
+
+
+def _have_folder(data_dir: Path) -> None:
+    """Make the data folder if it is not there.
+
+    Raises:
+        ConfigError: it cannot be made, or not be written to.
+    """
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(data_dir, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise ConfigError(f"data_dir: {data_dir} cannot be used: {error.strerror}") from None
 
 
 def _role(name: str) -> Run:

@@ -3,6 +3,8 @@
 import argparse
 from typing import Any, Final
 
+from service.errors import ConfigError
+
 _LISTS: Final = {
     "models": 'names of models, "*" for all but adapters',
     "surfaces": "as docs/surfaces.md names them",
@@ -37,9 +39,15 @@ def add_rules(parser: argparse.ArgumentParser, *, may_clear: bool) -> None:
 
 
 def rules_in(args: argparse.Namespace) -> dict[str, Any] | None:
-    """Return the rules that were given, for a body; null for those that are taken away."""
+    """Return the rules that were given, for a body; null for those that are taken away.
+
+    Raises:
+        ConfigError: a rule is both given and taken away.
+    """
     given = {rule: getattr(args, rule) for rule in RULES if getattr(args, rule) is not None}
     cleared: dict[str, Any] = dict.fromkeys(getattr(args, "clear", ()))
+    if both := sorted(cleared.keys() & given.keys()):
+        raise ConfigError(f"--clear: {both[0]} is given a value too: do one of both")
     return cleared | given or None
 
 
@@ -49,8 +57,12 @@ def listed(text: str) -> list[str]:
 
 
 def entitlements(text: str) -> list[str]:
-    """Read `a,b`, or `none`, for argparse."""
-    return [] if text == "none" else listed(text)
+    """Read `a,b`, or `none`, for argparse: an empty text, such as a variable unset, is neither."""
+    if text == "none":
+        return []
+    if not (names := listed(text)):
+        raise argparse.ArgumentTypeError("expected names such as a,b, or none")
+    return names
 
 
 def _rule_names(text: str) -> list[str]:

@@ -28,6 +28,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     create = add_change(commands, "create", "make a service account", example, _create)
     create.add_argument("name", type=name, metavar="NAME")
     create.add_argument("--project", type=name, required=True, help="must be there")
+    create.set_defaults(look="watchgate projects list shows all")
     example = "watchgate service-accounts list --project search --json"
     listing = add_ask(commands, "list", "list service accounts", example, _list)
     listing.add_argument("--project", type=name, help="only this project's")

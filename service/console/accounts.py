@@ -1,6 +1,7 @@
 """Accounts: their standings, suspended and reinstated."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Final
 
 from fastapi import Path
 from pydantic import AfterValidator
@@ -21,14 +22,27 @@ from service.store.standings import (
     put_standing,
 )
 
+_EXPECTED: Final = (
+    "expected a project, or PROJECT/ and the 24 hexadecimal digits that records have for an "
+    "end user (watchgate receipts show), never the id that the project sends"
+)
+
+
+def _account(text: str) -> str:
+    """Refuse what no request ever comes from: to suspend that would suspend nobody."""
+    if not re.match(ACCOUNT, no_secret(text)):
+        raise ValueError(_EXPECTED)
+    return text
+
+
 Account = Annotated[
     str,
     Path(
-        pattern=ACCOUNT,
-        description="A project, or an end user within it: `PROJECT/ID`.",
+        description="A project, or an end user within it: `PROJECT/` and 24 hexadecimal digits.",
         examples=["search"],
+        json_schema_extra={"pattern": ACCOUNT},
     ),
-    AfterValidator(no_secret),
+    AfterValidator(_account),
 ]
 
 

@@ -20,8 +20,8 @@ NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 MODEL: Final = r"^(\*|[A-Za-z0-9][A-Za-z0-9._/:@-]{0,127})$"
 ID: Final = r"^[a-z]{2,8}_[A-Za-z0-9_-]{1,32}$"
 """Of a key, a token, a service account; no secret of ours has this shape."""
-ACCOUNT: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}(/[A-Za-z0-9._:=-]{1,128})?$"
-_ENTITLEMENT: Final = r"^[a-z][a-z0-9_]{0,62}$"
+ACCOUNT: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}(/[0-9a-f]{24})?$"
+ENTITLEMENT: Final = r"^[a-z][a-z0-9_]{0,62}$"
 _MAX_PEM: Final = 4096
 _SECRET: Final = re.compile(f"({KEY_START}|{TOKEN_START})[A-Za-z0-9_-]{{20}}")
 
@@ -97,7 +97,7 @@ PublicKey = Annotated[str, Field(max_length=_MAX_PEM), AfterValidator(_public_ke
 Count = Annotated[int, Field(strict=True, gt=0, le=MAX_INTEGER, examples=[60])]
 Tokens = Annotated[int, Field(strict=True, gt=0, le=MAX_TOKENS, examples=[100_000])]
 LifetimeS = Annotated[int, Field(strict=True, gt=0, le=MAX_DURATION_S, examples=[7_776_000])]
-Entitlement = Annotated[str, Field(pattern=_ENTITLEMENT, examples=["identity_verified"])]
+Entitlement = Annotated[str, Field(pattern=ENTITLEMENT, examples=["identity_verified"])]
 Entitlements = Annotated[list[Entitlement], Field(max_length=MAX_ITEMS), AfterValidator(_distinct)]
 Models = Annotated[
     list[Model], Field(min_length=1, max_length=MAX_ITEMS), AfterValidator(_distinct)

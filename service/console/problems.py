@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from service.console.words import told
 from service.errors import AdminRefusal, ConfigError, Conflict, NotPermitted, NotThere, Unacceptable
 
 _log = logging.getLogger(__name__)
@@ -22,8 +23,6 @@ _HTTP: Final[Mapping[int, tuple[int, str, str]]] = {
 }
 _UNPROCESSABLE: Final = 422
 _FAILED: Final = 500
-_MAX_QUOTED: Final = 40
-_SHOWN_OF_LONGER: Final = 10
 
 _REFUSALS: Final[Mapping[type[AdminRefusal], tuple[int, str]]] = {
     NotThere: (404, "not_found"),
@@ -91,9 +90,7 @@ def tell_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def parameter(_request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        name = _name_of(first["loc"])
-        message = f"The parameter {name!r} is wrong: {first['msg']}."
+        name, message = told(error.errors()[0])
         return error_response(_UNPROCESSABLE, "invalid_request", message, param=name)
 
     @app.exception_handler(AdminRefusal)
@@ -129,13 +126,3 @@ def error_response(
     kind = "server_error" if status >= _FAILED else "invalid_request_error"
     detail = ErrorDetail(message=message, type=kind, param=param, code=code)
     return PrivateJSON(ErrorView(error=detail).model_dump(), status, headers)
-
-
-def _name_of(loc: tuple[Any, ...]) -> str:
-    """Return a parameter's name: `rules.models.0` for what is within."""
-    return ".".join(quoted(str(part)) for part in loc[1:] or loc)
-
-
-def quoted(name: str) -> str:
-    """Return a name that may be the caller's own invention; of a longer one only the start."""
-    return name if len(name) <= _MAX_QUOTED else name[:_SHOWN_OF_LONGER] + "…"

@@ -8,7 +8,8 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from service.console.problems import errors_of, quoted
+from service.console.problems import errors_of
+from service.console.words import quoted
 from service.core.roles import Admin, Permission, holders, may
 from service.errors import NotPermitted, Unacceptable
 

@@ -2,23 +2,24 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, inspect, select, text
+from sqlalchemy import Connection, Engine, create_engine, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.findings import Finding, ok, problem, unknown
 from service.doctor.inside import MAX_SKEW_S
 from service.doctor.results import Named
+from service.errors import ConfigError
 from service.settings import Settings
 from service.store.heartbeats import read_heartbeats
-from service.store.pepper import pepper_id
+from service.store.pepper import held_in_use, load_peppers, valid_peppers
+from service.store.pepper_files import NEWEST
 from service.store.schema import HEAD
-from service.store.tables import peppers
 
 _TIMEOUT_S: Final = 3
 
@@ -64,10 +65,7 @@ def _inside(connection: Connection, settings: Settings) -> Iterator[Named]:
     yield "schema", schema
     if schema.to_do:
         return
-    ids = set(
-        connection.execute(select(peppers.c.id).where(peppers.c.retired_at.is_(None))).scalars()
-    )
-    yield "pepper", _pepper(ids, _pepper_of(settings))
+    yield "pepper", _pepper(valid_peppers(connection), settings)
     latest = max((beat.at for beat in read_heartbeats(connection).values()), default=None)
     yield "clock", _clock(latest, time.time())
 
@@ -92,27 +90,22 @@ def _schema(found: str | None) -> Finding:
     )
 
 
-def _pepper_of(settings: Settings) -> bytes | None:
-    if settings.auth.pepper is not None:
-        return settings.auth.pepper.get_secret_value().encode()
-    path = settings.data_dir / "pepper"
-    return path.read_bytes().strip() if path.exists() else None
-
-
-def _pepper(ids: set[str], pepper: bytes | None) -> Finding:
-    if not ids:
+def _pepper(rows: Sequence[tuple[str, bytes]], settings: Settings) -> Finding:
+    if not rows:
         return ok("no key was made yet, so any pepper is right")
-    if pepper is None:
+    auth = settings.auth
+    if auth.pepper is None and not (settings.data_dir / NEWEST).exists():
         return problem(
             "the pepper that keys were made under is gone: no key is known without it",
             "set auth.pepper, or bring back the file pepper in data_dir",
         )
-    if pepper_id(pepper) not in ids:
-        return problem(
-            "the keys in the store were made under another pepper",
-            "set auth.pepper to the one that was used then, or bring back its file",
-        )
-    return ok("the one that keys were made under")
+    configured = None if auth.pepper is None else auth.pepper.get_secret_value()
+    previous = [pepper.get_secret_value() for pepper in auth.previous_peppers]
+    try:
+        held_in_use(rows, load_peppers(settings.data_dir, configured, previous))
+    except ConfigError as error:
+        return problem(str(error), "docs/keys.md, section 'Rotating the pepper', says which")
+    return ok("every one that keys may have been made under")
 
 
 def _clock(latest: float | None, now: float) -> Finding:

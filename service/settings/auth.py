@@ -7,14 +7,13 @@ from pydantic import (
     BeforeValidator,
     Field,
     PositiveFloat,
-    SecretStr,
     StringConstraints,
 )
 
 from service.core.callers import is_project_name
 from service.core.tokens import ANY
 from service.identity.fetch import is_private_way
-from service.settings.base import ISSUER_NAME, FilePath, Name, Section
+from service.settings.base import ISSUER_NAME, FilePath, Name, Secret, Section
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]
 Role = Literal["viewer", "analyst", "operator", "admin"]
@@ -111,6 +110,6 @@ class Issuer(Section):
 class Auth(Section):
     """Keys are stored as HMAC-SHA256 under the pepper; without one, a file in data_dir is made."""
 
-    pepper: SecretStr | None = None
-    previous_peppers: tuple[SecretStr, ...] = ()
+    pepper: Secret | None = None
+    previous_peppers: tuple[Secret, ...] = ()
     issuers: tuple[Issuer, ...] = ()

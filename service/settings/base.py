@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo
 
 MIB: Final = 1024 * 1024
 
@@ -74,6 +74,20 @@ def is_postgres(url: str) -> str:
     return url
 
 
+MIN_SECRET_BYTES: Final = 16
+
+
+def _long_enough(secret: SecretStr) -> SecretStr:
+    size = len(secret.get_secret_value().encode())
+    if size < MIN_SECRET_BYTES:
+        raise ValueError(
+            f"it has {size} bytes; at least {MIN_SECRET_BYTES} are needed (openssl rand -hex 32)"
+        )
+    return secret
+
+
+Secret = Annotated[SecretStr, AfterValidator(_long_enough)]
+"""What digests are made under: too long to be guessed."""
 FilePath = Annotated[Path, AfterValidator(path_from_base)]
 
 

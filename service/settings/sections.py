@@ -25,6 +25,7 @@ from service.settings.base import (
     FilePath,
     Name,
     Port,
+    Secret,
     Section,
     has_host_and_port,
     is_postgres,
@@ -175,7 +176,7 @@ class Store(Section):
 class Audit(Section):
     """The audit log's chain is made under the key; without one, a file in data_dir is made."""
 
-    key: SecretStr | None = None
+    key: Secret | None = None
 
     @property
     def secret(self) -> str | None:

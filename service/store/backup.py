@@ -55,7 +55,7 @@ def last_entry(connection: Connection) -> LastEntry | None:
 
 
 def _header(connection: Connection, pepper: str, now: float) -> Header:
-    row = connection.execute(select(meta.c.epoch, meta.c.revision)).one()
+    row = connection.execute(select(meta)).one()
     return Header(
         watchgate_backup=FORMAT,
         version=version("watchgate"),
@@ -64,6 +64,7 @@ def _header(connection: Connection, pepper: str, now: float) -> Header:
         epoch=row.epoch,
         revision=row.revision,
         pepper=pepper,
+        end_user_secret=row.end_user_secret,
         audit=last_entry(connection),
     )
 

@@ -42,6 +42,8 @@ class Header(msgspec.Struct, frozen=True):
     revision: int
     pepper: str
     """The id of the one that the digest at the end depends on."""
+    end_user_secret: bytes
+    """With another one each end user would be another account, and none suspended any more."""
     audit: LastEntry | None
 
 

@@ -135,4 +135,5 @@ def _clear(connection: Connection, *, keep_audit: bool) -> None:
 
 def _begin_epoch(connection: Connection, header: Header, epoch: str) -> None:
     revision = max(bump_revision(connection), header.revision + 1)
-    connection.execute(update(meta).values(revision=revision, epoch=epoch))
+    secret = header.end_user_secret
+    connection.execute(update(meta).values(revision=revision, epoch=epoch, end_user_secret=secret))

@@ -31,6 +31,7 @@ class Elsewhere:
 
     def __init__(self, folder: Path, url: str, token: str, **environment: str) -> None:
         self._folder = folder
+        self.url = url
         names = {"WATCHGATE_ADMIN_URL": url, "WATCHGATE_ADMIN_TOKEN": token}
         self._environment = {**os.environ, "PYTHONPATH": str(ROOT), **names, **environment}
 
@@ -80,6 +81,11 @@ def test_a_disabled_project_is_refused_and_served_again(
     until(lambda: one.chat_status() == 401)
     elsewhere("projects", "enable", "test")
     until(lambda: one.chat_status() == 200)
+
+
+def test_the_address_may_be_the_one_that_the_start_tells(elsewhere: Elsewhere) -> None:
+    listed = elsewhere.json("orgs", "list", "--api", f"{elsewhere.url}/admin/v1/")
+    assert [it["name"] for it in listed] == ["default"]
 
 
 def test_a_lesser_role_and_a_revoked_token_are_told_so(

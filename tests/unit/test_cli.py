@@ -289,6 +289,17 @@ def test_no_process_starts_under_wrong_settings(
     assert capsys.readouterr().err == f"watchgate: {UNKNOWN}\n"
 
 
+@pytest.mark.parametrize("command", ["up", "gateway", "screener", "enforcer", "console"])
+def test_a_data_folder_that_cannot_be_is_told_in_one_line(
+    command: str, write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").write_text("a file")
+    config = write("data_dir: taken/var\n" + MINIMAL)
+    assert main([command, "--config", str(config)]) == 2
+    said = f"watchgate: data_dir: {tmp_path}/taken/var cannot be used: Not a directory\n"
+    assert capsys.readouterr().err == said
+
+
 def test_the_installed_command_gives_the_exit_code_and_one_line(write: Write) -> None:
     done = subprocess.run(
         [str(Path(sys.executable).with_name("watchgate")), "check-config", "--config", write("[]")],

@@ -165,11 +165,14 @@ def test_an_account_is_suspended_and_reinstated(cli: Cli) -> None:
     cli("projects", "create", "search")
     cli("accounts", "suspend", "search", code=2)
     assert "--reason" in cli.err
-    cli("accounts", "suspend", "search/u-1", "--reason", "ticket")
-    assert cli.snapshot().standings == {"search/u-1": Standing.SUSPENDED}
+    cli("accounts", "suspend", "search/bob", "--reason", "ticket", code=2)
+    assert "24 hexadecimal digits" in cli.err
+    end_user = "search/359a786a224d9cc62c6b8f6c"
+    cli("accounts", "suspend", end_user, "--reason", "ticket")
+    assert cli.snapshot().standings == {end_user: Standing.SUSPENDED}
     assert cli.json("accounts", "list", "--state", "suspended")[0]["reason"] == "ticket"
-    cli("accounts", "reinstate", "search/u-1")
-    assert cli.json("accounts", "show", "search/u-1")["state"] == "good"
+    cli("accounts", "reinstate", end_user)
+    assert cli.json("accounts", "show", end_user)["state"] == "good"
 
 
 def test_tokens_are_made_listed_and_revoked(cli: Cli) -> None:
@@ -218,6 +221,12 @@ def test_the_audit_log_is_listed_by_what_one_looks_for(cli: Cli) -> None:
         ("keys revoke sk-wg-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 2, "'id' is wrong"),
         ("limits set --requests-per-min 1", 2, "whose limits?"),
         ("limits set --model llama", 2, "no limit was given"),
+        ("limits set --model llama --tokens-per-day 0", 2, "tokens_per_day"),
+        ("limits set --project nobody --tokens-per-day 1", 1, "; watchgate projects list shows"),
+        ("limits set --key key_nobody --tokens-per-day 1", 1, "; watchgate keys list shows"),
+        ("keys create --project p --service-account x", 1, "; watchgate service-accounts list"),
+        ("service-accounts create x --project nobody", 1, "; watchgate projects list shows"),
+        ("projects set p --models llama --clear models", 2, "models is given a value too"),
         ("limits remove --model llama", 1, "no such limits"),
         ("audit list --api ftp://x", 2, "--api: expected an address"),
         ("audit list --api http://example.org", 2, "in the clear"),
@@ -270,3 +279,21 @@ def test_arguments_that_are_no_text_are_wrong_usage(
     monkeypatch.setenv("WATCHGATE_ADMIN_TOKEN", "wg-admin-x")
     cli(*words, *elsewhere, code=2)
     assert len(cli.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["audit", "list", "--limit", "0"], "a whole number over 0, and not '0'"),
+        (["audit", "list", "--limit", "-1"], "a whole number over 0, and not '-1'"),
+        (["orgs", "set", "default", "--entitlements", ""], "names such as a,b, or none"),
+        (["keys", "create", "--project", "p", "--expires", "0d"], "a whole number over 0 and s,"),
+    ],
+)
+def test_a_value_that_means_nothing_is_wrong_usage(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err

@@ -124,6 +124,40 @@ def test_what_is_no_json_object_is_refused(api: AdminApi, body: bytes) -> None:
     assert answer.json()["error"]["code"] == "invalid_request"
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "param", "said"),
+    [
+        ("/projects", b'{"name": }', "body", "is not JSON, from character 10 on."),
+        ("/projects", b"{}", "name", "is missing."),
+        ("/projects", b'{"name": "p", "nme": 1}', "nme", "is not known."),
+        ("/projects", b'{"name": "a b"}', "name", "1 to 63 letters, digits, '.', '_' and '-'"),
+        ("/projects", b'{"name": 1}', "name", "is wrong: it must be a valid string."),
+        (
+            "/projects",
+            b'{"name": "p", "rules": {"addresses": ["10.0.0.1/8"]}}',
+            "rules.addresses.0",
+            "is wrong: expected a network such as 10.0.0.0/8 or an address",
+        ),
+        (
+            "/projects",
+            b'{"name": "p", "rules": {"max_tokens": -1}}',
+            "rules.max_tokens",
+            "is wrong: it must be greater than 0.",
+        ),
+        ("/keys/a.b/revoke", b"{}", "id", "expected an id as a list shows it"),
+    ],
+)
+def test_a_wrong_body_is_told_what_would_be_right_in_plain_words(
+    api: AdminApi, path: str, body: bytes, param: str, said: str
+) -> None:
+    headers = {"content-type": "application/json"}
+    answer = api.ask("POST", path, content=body, headers=headers)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (422, param)
+    assert said in error["message"]
+    assert "pattern" not in error["message"]
+
+
 def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(api: AdminApi) -> None:
     large = b'{"name": "' + b"a" * MAX_BODY_BYTES + b'"}'
     headers = {"content-type": "application/json"}

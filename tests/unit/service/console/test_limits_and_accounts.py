@@ -123,7 +123,7 @@ def test_limits_that_make_no_sense_are_refused(
     assert load_snapshot(api.store, api.now).limits == {}
 
 
-@pytest.mark.parametrize("account", ["search", "search/eu-0f3a"])
+@pytest.mark.parametrize("account", ["search", "search/359a786a224d9cc62c6b8f6c"])
 def test_an_account_is_suspended_with_a_reason_and_reinstated(
     api: AdminApi, key: str, account: str
 ) -> None:
@@ -150,3 +150,14 @@ def test_an_account_of_no_project_is_not_found(api: AdminApi) -> None:
     reason = {"reason": "x"}
     assert api.code("POST", "/accounts/nobody/suspend", reason) == (404, "not_found")
     assert api.code("POST", "/accounts/a%20b/suspend", reason) == (422, "invalid_request")
+
+
+@pytest.mark.parametrize("account", ["search/bob", "search/359A786A224D9CC62C6B8F6C", "search/"])
+def test_the_id_that_a_project_sends_is_no_account_to_suspend(
+    api: AdminApi, key: str, account: str
+) -> None:
+    assert key
+    refused = api.ask("POST", f"/accounts/{account}/suspend", {"reason": "x"})
+    assert refused.status_code == 422
+    assert "24 hexadecimal digits that records have" in refused.text
+    assert load_snapshot(api.store, api.now).standings == {}

@@ -9,7 +9,8 @@ from service.doctor.store import store
 from service.settings import Settings
 from service.store import load_pepper, open_store
 from service.store.heartbeats import beat
-from service.store.pepper import pepper_in_use
+from service.store.pepper import pepper_in_use, register
+from service.store.pepper_files import add_pepper
 from tests.unit.service.doctor.settings_of import settings_of, statuses
 
 
@@ -48,6 +49,22 @@ def test_before_the_first_key_any_pepper_is_right(tmp_path: Path) -> None:
 
 def test_another_pepper_than_that_of_the_keys_is_a_problem(installed: Settings) -> None:
     (installed.data_dir / "pepper").write_text("x" * 64)
+    assert found(installed)["pepper"] == "problem"
+
+
+def test_a_pepper_that_waits_for_its_switch_is_no_problem(installed: Settings) -> None:
+    in_use = load_pepper(installed.data_dir, None)
+    add_pepper(installed.data_dir, in_use)
+    assert load_pepper(installed.data_dir, None) != in_use
+    assert found(installed)["pepper"] == "ok"
+
+
+def test_a_previous_pepper_that_is_missing_is_a_problem(installed: Settings) -> None:
+    newest = add_pepper(installed.data_dir, load_pepper(installed.data_dir, None))
+    with closing(open_store(installed.store.url)) as opened, opened.begin() as connection:
+        register(connection, newest, time.time())
+    assert found(installed)["pepper"] == "ok"
+    (installed.data_dir / "pepper.previous").unlink()
     assert found(installed)["pepper"] == "problem"
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import HealthCheck, given
 from hypothesis import settings as tries
@@ -53,3 +54,26 @@ def patterns_of(schema: Any) -> set[str]:  # noqa: ANN401  (whatever JSON holds)
         return set()
     own = {it for key, it in schema.items() if key == "pattern" and isinstance(it, str)}
     return own.union(*map(patterns_of, schema.values()))
+
+
+@pytest.mark.parametrize(
+    ("line", "where"),
+    [
+        ("auth: {pepper: short}", "auth.pepper"),
+        ("auth: {pepper: sixteen bytes and more, previous_peppers: [short]}",
+         "auth.previous_peppers[0]"),
+        ("audit: {key: short}", "audit.key"),
+    ],
+)  # fmt: skip
+def test_a_secret_that_could_be_guessed_is_a_mistake_of_the_settings(
+    tmp_path: Path, line: str, where: str
+) -> None:
+    path = tmp_path / "watchgate.yaml"
+    path.write_text(
+        "upstreams: [{name: local, url: 'http://127.0.0.1:8000'}]\n"
+        f"models: [{{name: m, upstream: local, tier: 1}}]\n{line}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert f"{where}: it has 5 bytes; at least 16 are needed" in str(caught.value)
+    assert "short" not in str(caught.value)

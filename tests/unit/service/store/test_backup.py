@@ -219,6 +219,14 @@ def test_gateways_load_everything_anew_after_a_restore(store: Store, other: Stor
     assert after.keys == there.keys
 
 
+def test_end_users_are_the_same_accounts_after_a_restore(store: Store, other: Store) -> None:
+    fill(store)
+    secret = load_snapshot(store, NOW).end_user_secret
+    assert load_snapshot(other, NOW).end_user_secret != secret
+    put_back(other, backup_of(store))
+    assert load_snapshot(other, NOW).end_user_secret == secret
+
+
 def test_the_header_says_what_the_backup_is_of(store: Store) -> None:
     fill(store)
     first, *_, end, last = lines_of(backup_of(store))
