@@ -1,4 +1,4 @@
-"""Unit tests run again with other fixtures of the same names: the same store, on PostgreSQL."""
+"""Tests run again with other fixtures of the same names: the same store, on PostgreSQL."""
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import pytest
 
-NAME: Final = "test_as_the_unit_tests.py"
+NAME: Final = "test_as_on_sqlite.py"
 """The file that stands for the modules, in the folder of the other fixtures."""
-UNIT_TESTS: Final = Path(__file__).resolve().parents[1] / "unit" / "service"
+TESTS: Final = Path(__file__).resolve().parents[1]
 
 
 class SameTests(pytest.File):
@@ -45,10 +45,10 @@ class SameModule(pytest.Module):
 def same_tests(
     file_path: Path, parent: pytest.Collector, folder: str, fixtures: Collection[str]
 ) -> pytest.Collector | None:
-    """Collect a folder of unit tests, where a file stands for them."""
+    """Collect a folder of tests, named from `tests/` on, where a file stands for them."""
     if file_path.name != NAME:
         return None
     found: SameTests = SameTests.from_parent(
-        parent, path=file_path, folder=UNIT_TESTS / folder, fixtures=fixtures
+        parent, path=file_path, folder=TESTS / folder, fixtures=fixtures
     )
     return found

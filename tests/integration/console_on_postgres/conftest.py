@@ -1,4 +1,4 @@
-"""The tests in tests/unit/service/console that ask the admin API, run again on PostgreSQL."""
+"""The tests in tests/integration/console that ask the admin API, run again on PostgreSQL."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.real_parts.same_tests import same_tests
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Take the file of this folder whose name says what it stands for."""
-    return same_tests(file_path, parent, "console", ["api"])
+    return same_tests(file_path, parent, "integration/console", ["api"])
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from tests.real_parts.same_tests import same_tests
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Take the file of this folder whose name says what it stands for."""
-    return same_tests(file_path, parent, "store", ["store"])
+    return same_tests(file_path, parent, "unit/service/store", ["store"])
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from service.doctor.exposure import exposure, is_loopback
-from tests.unit.service.doctor.settings_of import settings_of, statuses
+from tests.integration.doctor.settings_of import settings_of, statuses
 
 POINT = {
     "detector": "lexical", "category": "any", "part": "prompt", "threshold": 0.9, "action": "page",

@@ -11,7 +11,7 @@ from service.store import load_pepper, open_store
 from service.store.heartbeats import beat
 from service.store.pepper import pepper_in_use, register
 from service.store.pepper_files import add_pepper
-from tests.unit.service.doctor.settings_of import settings_of, statuses
+from tests.integration.doctor.settings_of import settings_of, statuses
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import pytest
 from service.core.findings import Finding
 from service.doctor import certificates as checks
 from service.doctor.certificates import certificates
+from tests.integration.doctor.settings_of import settings_of
 from tests.real_parts.certificates import Certificate, self_signed
-from tests.unit.service.doctor.settings_of import settings_of
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from service.doctor.files import data_dir, kind_of_file_system
 from service.events.journal import take_slot
 from service.settings import Settings
 from service.store import load_pepper, open_store
-from tests.unit.service.doctor.settings_of import settings_of, statuses
+from tests.integration.doctor.settings_of import settings_of, statuses
 
 SMALL = {"max_bytes": 4 * 2**20, "segment_bytes": 2**20, "reserve_bytes": 2**20}
 

@@ -5,7 +5,7 @@ import pytest
 
 from service.doctor.inside import Replica, _reach, replicas_of
 from service.doctor.probe import is_base_url
-from tests.unit.service.doctor.settings_of import settings_of, statuses
+from tests.integration.doctor.settings_of import settings_of, statuses
 
 
 def elsewhere(folder: Path) -> Replica:

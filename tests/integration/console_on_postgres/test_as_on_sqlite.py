@@ -1,0 +1,1 @@
+"""Stands for tests/integration/console: conftest.py collects those tests here."""

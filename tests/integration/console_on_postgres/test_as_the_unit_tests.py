@@ -1,1 +1,0 @@
-"""Stands for tests/unit/service/console: conftest.py collects those tests here."""
