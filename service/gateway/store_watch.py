@@ -10,7 +10,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -20,6 +20,7 @@ from service.errors import ConfigError
 from service.store.copy import Heard, LocalCopy, this_moment
 from service.store.engine import Store
 from service.store.heartbeats import Heartbeat, read_heartbeats
+from service.store.pepper import lacking_peppers
 from service.store.redigest import Redigests
 from service.store.snapshot import NO_SNAPSHOT, refreshed
 
@@ -57,6 +58,7 @@ class StoreWatch:
         copy: LocalCopy,
         *,
         poll_s: float,
+        peppers: Collection[str] | None = None,
         clock: Callable[[], float] = time.time,
         ticks: Callable[[], float] = time.perf_counter,
         moment: Callable[[], Moment] = this_moment,
@@ -65,17 +67,20 @@ class StoreWatch:
 
         `prepare` is what must have been done once before the store is read. It is told whether the
         store may be a new one: where there is a copy of it, it is away if it cannot be found.
+        `peppers` are the ids of those that keys are looked up under; None: whatever they are.
         """
         self.news = News()
         self._store = store
         self._prepare = prepare
         self._copy = copy
         self._poll_s = poll_s
+        self._peppers = peppers
         self._clock = clock
         self._ticks = ticks
         self._moment = moment
         self._prepared = False
         self._away: str | None = None
+        self._lacking: Sequence[str] = ()
         self._unkept: str | None = None
         self._on_snapshot: Callable[[Snapshot], None] = lambda _: None
         self._redigests: Redigests | None = None
@@ -143,10 +148,13 @@ class StoreWatch:
         with self._store.read() as connection:
             snapshot = refreshed(connection, self.news.snapshot, self._clock())
             beat = read_heartbeats(connection).get(SCREENER)
+            known = self._peppers
+            lacking = () if known is None else lacking_peppers(connection, known)
         is_new = snapshot is not self.news.snapshot
         self.news = replace(self._with(beat, asked), snapshot=snapshot, heard_at=asked)
         if is_new:
             self._on_snapshot(snapshot)
+        self._note_lacking(lacking)
         if self._away is not None:
             _log.warning("the store is back")
             self._away = None
@@ -186,6 +194,16 @@ class StoreWatch:
             if self._unkept is None:
                 _log.warning("the local copy of the store cannot be written: %s", error)
             self._unkept = str(error)
+
+    def _note_lacking(self, peppers: Sequence[str]) -> None:
+        """Tell once that keys may be stored under peppers that came after this process."""
+        if peppers and peppers != self._lacking:
+            _log.error(
+                "keys may be stored under a pepper that this gateway does not hold (%s), and are "
+                "refused: restart it",
+                ", ".join(peppers),
+            )
+        self._lacking = peppers
 
     def _note_away(self, error: Exception) -> None:
         why = str(error) if isinstance(error, ConfigError) else type(error).__name__

@@ -7,7 +7,7 @@ be brought to every process before a single key depends on it, and no valid key 
 
 import hmac
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -127,6 +127,11 @@ def valid_peppers(connection: Connection) -> Sequence[tuple[str, bytes]]:
     query = select(peppers.c.id, peppers.c.proof).where(peppers.c.retired_at.is_(None))
     rows = connection.execute(query.order_by(peppers.c.made_at.desc(), peppers.c.id))
     return [(id_, proof) for id_, proof in rows]
+
+
+def lacking_peppers(connection: Connection, known: Collection[str]) -> Sequence[str]:
+    """Return the ids of peppers that keys may be under, and that are not known."""
+    return [id_ for id_, _ in valid_peppers(connection) if id_ not in known]
 
 
 def id_in_use(connection: Connection) -> str | None:

@@ -13,7 +13,7 @@ from service.gateway.store_watch import StoreWatch
 from service.settings import KafkaLog, Settings
 from service.store import Store
 from service.store.copy import LocalCopy
-from service.store.pepper import pepper_in_use
+from service.store.pepper import pepper_id, pepper_in_use
 from service.telemetry.metrics import Metrics
 from service.wiring.parts import SCREENER, SHIPPER, clock, journal_root
 
@@ -28,7 +28,14 @@ def store_watch_of(
         pepper_in_use(store, peppers)
 
     copy = LocalCopy(settings.data_dir / "store-copy" / journal.log, peppers)
-    return StoreWatch(store, prepare, copy, poll_s=settings.store.poll_s, clock=clock)
+    return StoreWatch(
+        store,
+        prepare,
+        copy,
+        poll_s=settings.store.poll_s,
+        peppers=frozenset(map(pepper_id, peppers)),
+        clock=clock,
+    )
 
 
 def watch_of(

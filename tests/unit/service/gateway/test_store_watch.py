@@ -17,6 +17,7 @@ from service.store import Store, open_store
 from service.store.copy import LocalCopy
 from service.store.heartbeats import Heartbeat, beat
 from service.store.owners import Origin, make_project
+from service.store.pepper import pepper_id, pepper_in_use, register
 from tests.real_parts.scripted import eventually
 
 PEPPER = b"a pepper of the tests"
@@ -40,6 +41,7 @@ class Watched:
             self.prepare,
             LocalCopy(self.folder / "copy" / "gateway-0", [PEPPER]),
             poll_s=0.01,
+            peppers={pepper_id(PEPPER)},
             clock=lambda: self.wall,
             ticks=lambda: self.now,
             moment=lambda: Moment(self.wall, "boot", self.now),
@@ -214,3 +216,19 @@ def test_what_is_said_of_the_store_never_holds_its_address(
     with caplog.at_level(logging.DEBUG):
         watched.new_watch(absent(tmp_path)).open()
     assert str(tmp_path) not in caplog.text
+
+
+def test_a_pepper_that_came_after_the_gateway_is_told_once(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    pepper_in_use(watched.store, [PEPPER])
+    watched.watch.look()
+    assert caplog.messages == []
+    newer = b"a newer pepper of the tests"
+    with watched.store.begin() as connection:
+        register(connection, newer, watched.wall)
+    for _ in range(3):
+        watched.watch.look()
+    (told,) = caplog.messages
+    assert f"does not hold ({pepper_id(newer)})" in told
+    assert "restart it" in told
