@@ -13,7 +13,7 @@ from service.commands.asking import (
     show_list,
     tell,
 )
-from service.commands.common import add_json_argument
+from service.commands.common import add_json_argument, name
 from service.errors import ConfigError
 
 _COLUMNS: Final = ("account", "state", "since", "by", "reason")
@@ -32,6 +32,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     one = add_ask(commands, "show", "show an account's standing", example, _show)
     one.add_argument("account", metavar="ACCOUNT", help=_ACCOUNT)
     add_json_argument(one)
+    example = "watchgate accounts find --project search --end-user user-4711"
+    found = add_ask(commands, "find", "show the account of an end user", example, _find)
+    found.add_argument("--project", type=name, required=True, help="whose end user it is")
+    found.add_argument("--end-user", required=True, metavar="ID", help="as the project sends it")
+    add_json_argument(found)
     example = "watchgate accounts suspend search --reason 'ticket 4711'"
     summary = "refuse an account; gateways do within about a second"
     suspend = add_change(commands, "suspend", summary, example, _suspend)
@@ -39,7 +44,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     example = "watchgate accounts reinstate search --reason 'ticket 4711 is closed'"
     reinstate = add_change(commands, "reinstate", "let an account in again", example, _reinstate)
     reinstate.add_argument("account", metavar="ACCOUNT", help=_ACCOUNT)
-    for leaf in (one, suspend, reinstate):
+    for leaf in (one, found, suspend, reinstate):
         leaf.set_defaults(look="watchgate projects list shows all")
 
 
@@ -49,6 +54,11 @@ def _list(api: Api, args: argparse.Namespace) -> int:
 
 def _show(api: Api, args: argparse.Namespace) -> int:
     return show(args, api.ask("GET", _path(args.account)))
+
+
+def _find(api: Api, args: argparse.Namespace) -> int:
+    body = {"project": args.project, "end_user": args.end_user}
+    return show(args, api.ask("POST", "/accounts/find", body))
 
 
 def _suspend(api: Api, args: argparse.Namespace) -> int:

@@ -4,23 +4,26 @@ import re
 from typing import Annotated, Final
 
 from fastapi import Path
-from pydantic import AfterValidator
-from sqlalchemy import Connection
+from pydantic import AfterValidator, Field
+from sqlalchemy import Connection, select
 
 from service.console import projects
-from service.console.fields import ACCOUNT, After, Body, Limit, Reason, no_secret, page
+from service.console.fields import ACCOUNT, After, Body, Limit, Name, Reason, no_secret, page
 from service.console.office import Change, Office
 from service.console.owners import NO_REASON, Because
 from service.console.routes import Route, Routes, Who
 from service.console.views import AccountView
 from service.core.directory import Standing
+from service.core.end_users import end_user_account
 from service.core.roles import Permission
+from service.core.surfaces.asks import MAX_END_USER_CHARS
 from service.store.standings import (
     StoredStanding,
     find_standing,
     list_standings,
     put_standing,
 )
+from service.store.tables import meta
 
 _EXPECTED: Final = (
     "expected a project, or PROJECT/ and the 24 hexadecimal digits that records have for an "
@@ -52,6 +55,15 @@ class Suspension(Body):
     reason: Reason
 
 
+class EndUser(Body):
+    """An end user as the project calls it; in a body, for addresses are logged on their way."""
+
+    project: Name
+    end_user: Annotated[
+        str, Field(min_length=1, max_length=MAX_END_USER_CHARS, examples=["user-4711"])
+    ]
+
+
 class Accounts:
     """Shows and changes standings."""
 
@@ -64,6 +76,7 @@ class Accounts:
         write, one = Permission.WRITE_STANDING, "/accounts/{account:path}"
         return (
             Route("GET", "/accounts", Permission.READ, self.list),
+            Route("POST", "/accounts/find", write, self.find, refusals=(404,)),
             Route("POST", f"{one}/suspend", write, self.suspend, refusals=(404,)),
             Route("POST", f"{one}/reinstate", write, self.reinstate, refusals=(404,)),
             Route("GET", one, Permission.READ, self.show, refusals=(404,)),
@@ -80,6 +93,13 @@ class Accounts:
     def show(self, account: Account) -> AccountView:
         """One account's standing."""
         with self._office.read() as connection:
+            return _view(account, _find(connection, account))
+
+    def find(self, body: EndUser) -> AccountView:
+        """The account of an end user, by the id that its project sends; nothing changes."""
+        with self._office.read() as connection:
+            secret = connection.execute(select(meta.c.end_user_secret)).scalar_one()
+            account = end_user_account(bytes(secret), body.project, body.end_user)
             return _view(account, _find(connection, account))
 
     def suspend(self, account: Account, body: Suspension, who: Who) -> AccountView:

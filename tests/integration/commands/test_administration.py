@@ -173,6 +173,9 @@ def test_an_account_is_suspended_and_reinstated(cli: Cli) -> None:
     assert cli.json("accounts", "list", "--state", "suspended")[0]["reason"] == "ticket"
     cli("accounts", "reinstate", end_user)
     assert cli.json("accounts", "show", end_user)["state"] == "good"
+    bob = cli.json("accounts", "find", "--project", "search", "--end-user", "bob")["account"]
+    cli("accounts", "suspend", bob, "--reason", "ticket")
+    assert cli.snapshot().standings == {bob: Standing.SUSPENDED}
 
 
 def test_tokens_are_made_listed_and_revoked(cli: Cli) -> None:

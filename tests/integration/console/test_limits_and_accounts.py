@@ -3,6 +3,7 @@
 import pytest
 
 from service.core.directory import ALL_MODELS, Limits, Scope, Standing
+from service.core.end_users import end_user_account
 from service.core.roles import Role
 from service.store import load_snapshot, revision
 from service.store.limits import Place, put_limits
@@ -161,3 +162,17 @@ def test_the_id_that_a_project_sends_is_no_account_to_suspend(
     assert refused.status_code == 422
     assert "24 hexadecimal digits that records have" in refused.text
     assert load_snapshot(api.store, api.now).standings == {}
+
+
+def test_an_end_users_account_is_found_by_what_its_project_calls_it(api: AdminApi) -> None:
+    api.good("POST", "/projects", {"name": "search"})
+    body = {"project": "search", "end_user": "alice@example.org"}
+    found = api.good("POST", "/accounts/find", body)
+    secret = load_snapshot(api.store, api.now).end_user_secret
+    account = end_user_account(secret, "search", "alice@example.org")
+    assert (found["account"], found["state"]) == (account, "good")
+    api.good("POST", f"/accounts/{account}/suspend", {"reason": "a test"})
+    assert api.good("POST", "/accounts/find", body)["state"] == "suspended"
+    assert "alice" not in str(api.entries())
+    assert api.code("POST", "/accounts/find", {**body, "project": "chat"})[0] == 404
+    assert api.code("POST", "/accounts/find", {**body, "end_user": ""})[0] == 422
