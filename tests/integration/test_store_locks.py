@@ -106,7 +106,7 @@ def test_entries_of_several_writers_are_one_chain(empty_store_url: str) -> None:
         numbers = []
         for _ in range(20):
             with store.begin() as connection:
-                numbers.append(log.record(connection, Entry(1.0, "cli:tester", "did", "it")))
+                numbers.append(log.record(connection, Entry(1.0, "cli:tester", "key.create", "it")))
         return numbers
 
     with ThreadPoolExecutor(len(stores)) as threads:
