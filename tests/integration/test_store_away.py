@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from shutil import copy
 from typing import Any, Final, Protocol
 
 import pytest
@@ -99,12 +100,12 @@ def placed(store: Comes, bound_s: float = BOUND_S) -> Callable[[dict[str, Any]],
 
 
 @asynccontextmanager
-async def restarted(settings: Settings) -> AsyncIterator[RunningGateway]:
+async def restarted(settings: Settings, **more: object) -> AsyncIterator[RunningGateway]:
     """Start a gateway with what is there by these settings, before an upstream of its own."""
     async with ScriptedUpstream(ANSWERS) as upstream:
         moved = {"url": f"http://127.0.0.1:{upstream.port}"}
         upstreams = (settings.upstreams[0].model_copy(update=moved),)
-        changed = settings.model_copy(update={"upstreams": upstreams})
+        changed = settings.model_copy(update={"upstreams": upstreams, **more})
         async with running(changed, upstream) as gateway:
             yield gateway
 
@@ -264,12 +265,18 @@ async def test_of_a_hundred_thousand_keys_one_that_is_revoked_is_refused_within_
     def polled_each_second(written: dict[str, Any]) -> None:
         written["store"] = {"url": store.url}
 
-    async with (
-        gateway_before(
-            ANSWERS, folder=tmp_path, change=polled_each_second, prepare=with_many
-        ) as one,
-        restarted(one.settings) as other,
-    ):
+    elsewhere = tmp_path / "elsewhere"
+    async with gateway_before(
+        ANSWERS, folder=tmp_path, change=polled_each_second, prepare=with_many
+    ) as one:
+        elsewhere.mkdir(mode=0o700)
+        copy(one.settings.data_dir / "pepper", elsewhere / "pepper")
+        await see_it_go(one, elsewhere)
+
+
+async def see_it_go(one: RunningGateway, elsewhere: Path) -> None:
+    """Revoke a key, and see two gateways refuse it that share nothing but the store."""
+    async with restarted(one.settings, data_dir=elsewhere) as other:
         for gateway in (one, other):
             await status_is(gateway, 200)
         one.revoke_key()

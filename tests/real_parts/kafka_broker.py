@@ -99,12 +99,18 @@ class KafkaBroker:
         return False
 
 
+_given: Final[set[int]] = set()
+
+
 def free_port() -> int:
-    """Find a port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Find a port that nothing listens on now, and that was not given before."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 def wait_until(claim: Callable[[], object], timeout_s: float, what: str) -> None:
