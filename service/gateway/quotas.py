@@ -1,10 +1,8 @@
 """How much a request takes of its limits: reserved when it comes, settled when it has ended."""
 
-from dataclasses import dataclass
-
 from service.core.callers import Caller
 from service.core.directory import Snapshot
-from service.core.limits import NO_COUNTERS, Counters, counters_of, tokens_bound
+from service.core.limits import Counters, counters_of, tokens_bound
 from service.core.surfaces.asks import ask_of
 from service.core.surfaces.shape import Request, Surface
 from service.errors import InvalidRequest
@@ -13,17 +11,6 @@ from service.gateway.limiter import NO_PERMIT, Limiter, Permit
 from service.gateway.relay import OK
 
 _MAX_REMEMBERED = 50_000
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """What a request counts against, and how many tokens it may take."""
-
-    counters: Counters = NO_COUNTERS
-    tokens: int = 0
-
-
-NO_DEMAND = Demand()
 
 
 class Quotas:
