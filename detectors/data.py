@@ -117,3 +117,5 @@ def _lines(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8").split("\n")  # not splitlines: U+2028 is text
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from error

@@ -19,7 +19,7 @@ def read(path: Path) -> Floors:
     """Read a floors file; raises `DataError` when it is missing or not TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise DataError(f"floors cannot be read from {path}: {error}") from error
 
 

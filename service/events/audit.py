@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from service.core.unreadable import UNREADABLE
 from service.errors import BadRecord
 from service.events.log import Record, Topic
 from service.events.schema import VERSION
@@ -83,7 +84,7 @@ def to_event(record: Record) -> AuditEvent:
     """
     try:
         event = _decoder.decode(record.body)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise BadRecord("undecodable", str(error)) from None
     if event.v > VERSION:
         raise BadRecord("version", f"{event.v}, and this reads up to {VERSION}")

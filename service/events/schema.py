@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from service.core.unreadable import UNREADABLE
 from service.errors import BadRecord
 from service.events.log import Position, Record, Topic
 
@@ -224,7 +225,7 @@ def to_event(record: Record) -> AnyEvent:
     """
     try:
         event = _decoder.decode(record.body)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise BadRecord("undecodable", str(error)) from None
     if event.v > VERSION:
         raise BadRecord("version", f"{event.v}, and this reads up to {VERSION}")
@@ -239,7 +240,7 @@ def made_at(record: Record) -> float:
     """
     try:
         return _dated.decode(record.body).at
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise BadRecord("undecodable", str(error)) from None
 
 
@@ -251,7 +252,7 @@ def interrupted(opened_body: bytes, position: Position, now: float) -> Closed:
     """
     try:
         opened = msgspec.json.decode(opened_body, type=Opened)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise BadRecord("undecodable", str(error)) from None
     return Closed(
         exchange_id=opened.exchange_id,

@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from service.core.limits import Counts, Periods, Saved
+from service.core.unreadable import UNREADABLE
 from service.errors import AlreadyRunning
 
 _log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class CountsFile:
             counts.restore(map(_lines.decode, lines), Periods(now.day, now.month))
         except FileNotFoundError:
             return counts, 0.0
-        except (ValueError, msgspec.MsgspecError) as error:
+        except (ValueError, *UNREADABLE) as error:
             _log.error("the counts of limits cannot be read and start anew: %s", error)
             self._path.replace(self._path.with_suffix(".damaged"))
             return Counts(), 0.0

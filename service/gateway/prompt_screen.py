@@ -18,7 +18,8 @@ from detectors.api import Part
 from service.core.screening import DETECTOR_ERROR, TOO_LATE, UNREADABLE_CONTENT, Found
 from service.core.screens import ModelScreens, chunks
 from service.core.surfaces.prompts import segment_text
-from service.core.surfaces.shape import UNREADABLE, Request, Surface
+from service.core.surfaces.shape import Request, Surface
+from service.core.unreadable import UNREADABLE
 
 CHUNK_CHARS: Final = 8_000
 """How much is screened before others have their turn."""

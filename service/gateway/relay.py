@@ -13,7 +13,7 @@ from typing import Final
 from service.core.gate import AnswerGate
 from service.core.surfaces.answers import Piece
 from service.core.surfaces.naming import renamed
-from service.core.surfaces.shape import UNREADABLE
+from service.core.unreadable import UNREADABLE
 from service.errors import SafeguardInactive, UpstreamBroke
 from service.gateway.asgi import Header, Message, Send, SendNow, SendWhole, send_whole
 from service.gateway.exchange import Exchange

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
+from service.core.unreadable import UNREADABLE
 from service.errors import BackupError
 
 FORMAT: Final = 1
@@ -95,7 +96,7 @@ def read_header(file: BinaryIO) -> Header:
         format_ = msgspec.json.decode(first, type=dict[str, Any]).get("watchgate_backup")
         if format_ == FORMAT:
             return msgspec.json.decode(first, type=Header)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         raise BackupError("it is no backup of Watchgate's store") from None
     if isinstance(format_, int):
         raise BackupError(

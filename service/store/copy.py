@@ -21,6 +21,7 @@ import msgspec
 
 from service.core.directory import KnownKey, Snapshot
 from service.core.moments import Moment, elapsed_s
+from service.core.unreadable import UNREADABLE
 from service.events.journal.groups import sync_folder
 from service.store.snapshot import collector_off
 
@@ -116,7 +117,7 @@ class LocalCopy:
                 snapshot, heard = _content(payload)
         except FileNotFoundError:
             return None
-        except (OSError, _RefusedError, msgspec.MsgspecError) as why:
+        except (OSError, _RefusedError, *UNREADABLE) as why:
             _log.warning("the local copy of the store is not used: %s", why)
             return None
         self._saved, self._mac = snapshot, mac
@@ -128,7 +129,7 @@ class LocalCopy:
             stamp = msgspec.msgpack.decode(self._read(self._stamp)[1], type=_Stamp)
         except FileNotFoundError:
             return heard
-        except (OSError, _RefusedError, msgspec.MsgspecError) as why:
+        except (OSError, _RefusedError, *UNREADABLE) as why:
             _log.warning("the local copy counts as older than it may be: %s", why)
             return heard
         return stamp.heard if hmac.compare_digest(stamp.copy, self._mac) else heard

@@ -9,7 +9,7 @@ from service.core.surfaces import SURFACES
 from service.core.surfaces.answers import answer_text
 from service.core.surfaces.media import Medium
 from service.core.surfaces.prompts import prompt_text
-from service.core.surfaces.shape import UNREADABLE
+from service.core.unreadable import UNREADABLE
 from service.errors import BadRecord
 from service.events.log import Record
 from service.events.schema import SERVED_UNKNOWN, Closed, Crossing, Enforced, Opened, to_event

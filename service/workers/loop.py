@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from service.core.unreadable import UNREADABLE
 from service.errors import BadRecord, JournalFull
 from service.events.log import EventReader, EventWriter, Position, Received, Record, Topic
 from service.events.schema import DeadLetter, Original
@@ -205,7 +206,7 @@ def original_of(letter: Record) -> Record:
     try:
         original = msgspec.json.decode(letter.content or b"", type=Original)
         topic = Topic(original.topic)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (*UNREADABLE, ValueError) as error:
         raise BadRecord("undecodable", str(error)) from None
     return Record(
         topic,

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.core.unreadable import UNREADABLE
 from service.events.log import EventReader, Lag, Position, Received, Topic
 from service.store.engine import Store
 from service.store.heartbeats import beat
@@ -123,5 +124,5 @@ class Pulse:
 def _made_at(received: Received, now: float) -> float:
     try:
         return _decoder.decode(received.record.body).at
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return now

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, Protocol
 import msgspec
 
 from service.core.surfaces.escapes import readings
+from service.core.unreadable import UNREADABLE
 
 PartName = Literal["text", "reasoning", "refusal", "tool_calls", "tokens", "alternatives", "other"]
 SIDES: Final[frozenset[PartName]] = frozenset({"tokens", "alternatives", "other"})
@@ -138,7 +139,7 @@ class Gatherer:
         self._begin(body)
         try:
             text = "\n".join(text for _, text in texts_below(msgspec.json.decode(body)))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             text = body.decode(errors="replace")
         self._add(0, "text", text)
 

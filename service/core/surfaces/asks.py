@@ -4,7 +4,8 @@ from typing import Any, Final
 
 import msgspec
 
-from service.core.surfaces.shape import UNREADABLE, Fields, Request, Surface, decode_field
+from service.core.surfaces.shape import Fields, Request, Surface, decode_field
+from service.core.unreadable import UNREADABLE
 from service.errors import InvalidRequest
 
 MAX_END_USER_CHARS: Final = 2048

@@ -12,7 +12,8 @@ from service.core.surfaces.openai_answers import (
     cut_chat_whole,
 )
 from service.core.surfaces.parts import check_part
-from service.core.surfaces.shape import UNREADABLE, Fields, Surface
+from service.core.surfaces.shape import Fields, Surface
+from service.core.unreadable import UNREADABLE
 from service.errors import InvalidRequest
 
 

@@ -10,7 +10,8 @@ from service.core.surfaces.openai_answers import (
     cut_completions_stream,
     cut_completions_whole,
 )
-from service.core.surfaces.shape import UNREADABLE, Fields, Surface
+from service.core.surfaces.shape import Fields, Surface
+from service.core.unreadable import UNREADABLE
 from service.errors import InvalidRequest
 
 MAX_PROMPTS: Final = 128

@@ -6,7 +6,8 @@ import msgspec
 
 from service.core.surfaces.answers import NoTextReader
 from service.core.surfaces.errors import OPENAI_ERRORS
-from service.core.surfaces.shape import UNREADABLE, Fields, Surface, no_stream
+from service.core.surfaces.shape import Fields, Surface, no_stream
+from service.core.unreadable import UNREADABLE
 from service.errors import InvalidRequest
 
 _input_decoder: Final = msgspec.json.Decoder(str | list[str])

@@ -12,7 +12,8 @@ from service.core.surfaces.messages_answers import (
     cut_messages_stream,
     cut_messages_whole,
 )
-from service.core.surfaces.shape import UNREADABLE, Fields, Surface, no_stream
+from service.core.surfaces.shape import Fields, Surface, no_stream
+from service.core.unreadable import UNREADABLE
 from service.errors import InvalidRequest
 
 _Content = str | list[dict[str, Any]]

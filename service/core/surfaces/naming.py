@@ -4,9 +4,10 @@ from typing import Any, Final
 
 import msgspec
 
+from service.core.unreadable import UNREADABLE
+
 _encode: Final = msgspec.json.Encoder().encode
 _fields_decoder: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _INNER: Final = ("message", "response")
 """What an event may wrap the answer in."""
 
@@ -25,7 +26,7 @@ def renamed(data: bytes, old: bytes, new: bytes) -> bytes:
     name = new[new.index(b":") + 1 :]
     try:
         return data[:start] + _named(data[start:end], name) + data[end:]
-    except _UNREADABLE:  # an error of the upstream's own making
+    except UNREADABLE:  # an error of the upstream's own making
         return data.replace(old, new)
 
 

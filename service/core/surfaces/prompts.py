@@ -8,6 +8,7 @@ import msgspec
 
 from service.core.surfaces.media import Medium
 from service.core.surfaces.shape import Surface, TakeMedia
+from service.core.unreadable import UNREADABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,5 +152,5 @@ def _decoded(arguments: str) -> object:
     """Return a tool call's arguments as the model gets them: escapes in them hide nothing."""
     try:
         return msgspec.json.decode(arguments)
-    except (msgspec.MsgspecError, RecursionError):
+    except UNREADABLE:
         return arguments

@@ -12,7 +12,8 @@ from service.core.surfaces.responses_answers import (
     cut_responses_stream,
     cut_responses_whole,
 )
-from service.core.surfaces.shape import UNREADABLE, Fields, Surface
+from service.core.surfaces.shape import Fields, Surface
+from service.core.unreadable import UNREADABLE
 from service.errors import InvalidRequest
 
 _Item = dict[str, Any]

@@ -10,6 +10,7 @@ import msgspec
 from service.core.surfaces.answers import AnswerReader, Place
 from service.core.surfaces.errors import ErrorShape
 from service.core.surfaces.media import Medium
+from service.core.unreadable import UNREADABLE
 from service.errors import InvalidRequest
 
 Fields = dict[str, msgspec.Raw]
@@ -20,9 +21,6 @@ _bool_decoder: Final = msgspec.json.Decoder(bool | None)
 _int_decoder: Final = msgspec.json.Decoder(int | None)
 _options_decoder: Final = msgspec.json.Decoder(Fields | None)
 _encoder: Final = msgspec.json.Encoder()
-
-UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What decoding bytes from elsewhere may raise."""
 
 MAX_CHOICES: Final = 8
 """The most answers (`n`, `best_of`) that one request may ask for from tier 1 on."""

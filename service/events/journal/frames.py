@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 import msgspec
 from crc32c import crc32c
 
+from service.core.unreadable import UNREADABLE
 from service.errors import SegmentDamaged
 from service.events.log import Record, Topic
 
@@ -181,7 +182,7 @@ def unpack_records(buffer: bytes, at: int, head: Head) -> list[Record]:
         raise SegmentDamaged(f"its record {head.first_offset} is not what was written")
     try:
         return _records_decoder.decode(frame[HEAD_BYTES:])
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         raise SegmentDamaged(
             f"its record {head.first_offset} cannot be read by this version"
         ) from None

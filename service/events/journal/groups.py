@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from service.core.unreadable import UNREADABLE
 from service.errors import EventLogError
 from service.events.log import Position
 
@@ -31,7 +32,7 @@ class Group:
             rows = _decoder.decode(self._path.read_bytes())
         except FileNotFoundError:
             return {}
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise EventLogError(f"{self._path.name} is damaged: {error}") from None
         return {log: Position(log, segment, offset) for log, (segment, offset) in rows.items()}
 

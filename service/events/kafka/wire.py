@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from service.core.unreadable import UNREADABLE
 from service.errors import BadRecord
 from service.events.log import Position, Received, Record, Topic
 
@@ -104,7 +105,7 @@ def to_record(topic: Topic, key: bytes, value: bytes) -> Record:
     try:
         envelope = _decoder.decode(value)
         body, content = (_bytes(envelope, name) for name in ("body", "content"))
-    except (msgspec.MsgspecError, binascii.Error) as error:
+    except (*UNREADABLE, binascii.Error) as error:
         raise BadRecord(UNDECODABLE, str(error)) from None
     if envelope.v > VERSION or body is None:
         raise BadRecord(UNDECODABLE, f"envelope {envelope.v}, and this reads up to {VERSION}")
@@ -175,7 +176,7 @@ def _is_plain_json(text: bytes) -> bool:
     try:
         text.decode()
         return bytes(msgspec.json.decode(text, type=msgspec.Raw)) == text
-    except (UnicodeDecodeError, msgspec.MsgspecError):
+    except UNREADABLE:
         return False
 
 

@@ -88,6 +88,13 @@ def test_a_malformed_row_is_named_by_file_and_line_without_its_text(
     assert "secret" not in str(caught.value)
 
 
+def test_a_file_that_is_not_utf8_is_refused_with_the_place(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b'{"id":"\xe2"}')
+    with pytest.raises(DataError, match=r"x\.jsonl is not UTF-8: .* at byte 7"):
+        read_rows(path)
+
+
 def test_a_label_that_is_neither_0_nor_1_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="label is 2"):
         read_rows(write_rows(tmp_path / "x.jsonl", plain("a", label=2)))

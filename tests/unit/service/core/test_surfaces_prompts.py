@@ -10,7 +10,8 @@ from service.core.surfaces import SURFACES
 from service.core.surfaces.chat import CHAT
 from service.core.surfaces.completions import COMPLETIONS
 from service.core.surfaces.prompts import PromptText, prompt_text, segment_text
-from service.core.surfaces.shape import UNREADABLE, Surface
+from service.core.surfaces.shape import Surface
+from service.core.unreadable import UNREADABLE
 
 HIDDEN = "hidden words"
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}

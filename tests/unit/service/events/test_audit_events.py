@@ -19,6 +19,18 @@ DENIED = Denied(
     first_at=1.0,
     last_at=4.0,
 )
+OPENED = schema.Opened(
+    exchange_id="ex-1",
+    at=1.0,
+    account="acme",
+    project="acme",
+    key="key_1",
+    model="m",
+    surface="chat",
+    tier=1,
+    upstream="gpu",
+    stream=False,
+)
 ANCHOR = Anchor(at=5.0, seq=7, mac="0f" * 32)
 
 
@@ -40,6 +52,7 @@ def test_anchors_of_one_head_have_one_id() -> None:
     ("body", "reason"),
     [
         (b"{", "undecodable"),
+        (b'{"kind":"anchor","at":1,"seq":1,"mac":"\xe2"}', "undecodable"),
         (b'{"kind":"closed","at":1}', "undecodable"),
         (b'{"kind":"anchor","at":1,"seq":1,"mac":"","v":9}', "version"),
     ],
@@ -50,6 +63,14 @@ def test_what_is_no_event_of_this_topic_is_bad(body: bytes, reason: str) -> None
     assert caught.value.reason == reason
 
 
-def test_a_time_of_what_is_no_event_is_not_guessed() -> None:
+@pytest.mark.parametrize("body", [b"{}", b'{"at":"\xe2"}'])
+def test_a_time_of_what_is_no_event_is_not_guessed(body: bytes) -> None:
     with pytest.raises(BadRecord):
-        schema.made_at(Record(Topic.EXCHANGES, b"a", "opened", "x", b"{}"))
+        schema.made_at(Record(Topic.EXCHANGES, b"a", "opened", "x", body))
+
+
+def test_an_event_that_is_not_utf8_is_bad() -> None:
+    body = schema.to_record(OPENED).body.replace(b"acme", b"ac\xe2e")
+    with pytest.raises(BadRecord) as caught:
+        schema.to_event(Record(Topic.EXCHANGES, b"a", "closed", "x", body))
+    assert caught.value.reason == "undecodable"

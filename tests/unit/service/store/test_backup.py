@@ -328,6 +328,7 @@ def test_no_bit_of_a_backup_can_be_turned(one_backup: bytes, place: float, bit: 
         (gzip.compress(b"[]\n"), "no backup"),
         (gzip.compress(b"{}\n"), "no backup"),
         (gzip.compress(b'{"watchgate_backup": 1}\n'), "no backup"),
+        (gzip.compress(b'{"watchgate\xe2": 1}\n'), "no backup"),
         (gzip.compress(b'{"watchgate_backup": 2}\n'), "its format is 2 .* knows 1"),
         (gzip.compress(b'{"watchgate_backup": 1'), "damaged"),
     ],

@@ -67,6 +67,7 @@ def test_encrypted_content_stands_in_base64_and_says_so() -> None:
     [
         b"",
         b"not json",
+        b'{"v":1,"kind":"\xe2","id":"e","body":{}}',
         b"[]",
         b"{}",
         b'{"v":2,"kind":"opened","id":"e","body":{}}',
