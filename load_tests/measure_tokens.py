@@ -83,11 +83,12 @@ def _authenticator(key: SigningKey) -> Callable[[], Authenticator]:
         keys.refresh()
         verifier = TokenVerifier([Issuer(trust, keys)])
         found = Authenticator([_PEPPER], Meters(Metrics(CollectorRegistry())), verifier)
-        found.snapshot = Snapshot(
+        snapshot = Snapshot(
             keys={digest_key(_PEPPER, _KEY): KnownKey("key_1", "a")},
             organisations={"default": Organisation("default")},
             projects={"a": Project("a")},
         )
+        found.use(snapshot)
         return found
 
     return make

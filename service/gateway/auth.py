@@ -1,6 +1,7 @@
 """Who calls: the key or token of a request, as of the snapshot that the process holds."""
 
 import hmac
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -40,6 +41,7 @@ _WORDS: Final[dict[Denial | TokenDenial, str]] = {
     TokenDenial.NOT_MAPPED: "The token's claims name no project, or several.",
     TokenDenial.UNKNOWN_PROJECT: "The token's project is not known.",
 }
+_UNKNOWN: Final = (None, -math.inf)
 _SUBJECT_CHARS: Final = 16
 """Of the 64 hexadecimal digits that stand for a token's subject in records."""
 
@@ -59,7 +61,7 @@ Proof = Digests | TokenProof
 
 
 class Authenticator:
-    """Holds the snapshot; `snapshot` is replaced whole when the store changes."""
+    """Knows who is known; `use` is called with each new snapshot."""
 
     def __init__(
         self,
@@ -72,12 +74,18 @@ class Authenticator:
         `peppers` are those that keys may be stored under, the newest first.
         """
         self.snapshot = Snapshot()
+        self._callers: dict[Digests, tuple[Caller, float]] = {}
         newest, *previous = peppers
         self.redigests = Redigests(newest)
         self._digest = KeyDigester(newest)
         self._previous = [KeyDigester(older) for older in previous]
         self._meters = meters
         self._tokens = tokens
+
+    def use(self, snapshot: Snapshot) -> None:
+        """Take what a newer snapshot says."""
+        self.snapshot = snapshot
+        self._callers.clear()
 
     def digest(self, fields: Fields) -> Proof:
         """Return what is to be kept of the key that a request carries: all but the key.
@@ -105,12 +113,23 @@ class Authenticator:
         if isinstance(proof, TokenProof):
             found = self._caller_by_token(proof, now)
         else:
-            digest = proof[0] if len(proof) == 1 else self._stored(proof)
-            found = authenticate(self.snapshot, digest, now)
+            found = self._caller_by_key(proof, now)
         if isinstance(found, Denial | TokenDenial):
             if self.snapshot.revision < 0:
                 raise SafeguardInactive(_NOBODY)
             raise self._denied(found, _WORDS[found])
+        return found
+
+    def _caller_by_key(self, digests: Digests, now: float) -> Caller | Denial:
+        """Return whose key it is; whoever was found is remembered until there is news of anyone."""
+        caller, expires_at = self._callers.get(digests, _UNKNOWN)
+        if caller is not None and now < expires_at:
+            return caller
+        digest = digests[0] if len(digests) == 1 else self._stored(digests)
+        found = authenticate(self.snapshot, digest, now)
+        if isinstance(found, Caller) and digest == digests[0]:
+            ends_at = self.snapshot.keys[digest].expires_at
+            self._callers[digests] = found, math.inf if ends_at is None else ends_at
         return found
 
     def _stored(self, digests: Digests) -> bytes:

@@ -126,7 +126,9 @@ class Pipeline:
         arrival = self._arrive(scope)
         self.meters.in_flight += 1
         try:
-            await self._serve(arrival, scope, receive, send)
+            asked = await self._ask(arrival, scope, receive, send)
+            if asked is not None:  # not awaited in there: each frame is gone through at each wait
+                await self._answer(arrival, *asked, scope, send)
         except ClientGone:
             self.meters.request(arrival.surface, arrival.model, "client_gone")
         except asyncio.CancelledError:
@@ -137,7 +139,10 @@ class Pipeline:
             self.meters.in_flight -= 1
             self.keys.leave(arrival.entered)
 
-    async def _serve(self, arrival: Arrival, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _ask(
+        self, arrival: Arrival, scope: Scope, receive: Receive, send: Send
+    ) -> tuple[Caller, Surface, Request] | None:
+        """Return who asks what of a model; None: it was a question that is answered already."""
         target = self._target(arrival, scope)
         caller = self._caller(arrival, arrival.at)
         arrival.entered = self.keys.enter(caller.key_id)
@@ -146,13 +151,13 @@ class Pipeline:
             models = [it.name for it in known if may_use(caller, it.access, scope)]
             await send_whole(send, OK, *target.answer(models, arrival.headers()))
             self.meters.request(arrival.surface, arrival.model, "completed")
-            return
+            return None
         body = self._body_now(arrival.head.fields, scope)
         if body is None:
             body = await self._body(arrival.head.fields, receive)
             now = time.time()  # a body may take long: what was true may be no more
             caller = self._caller(arrival, now)
-        await self._answer(arrival, caller, target, parse(body), scope, send)
+        return caller, target, parse(body)
 
     async def _answer(  # noqa: PLR0913, PLR0917  (a request that has come whole)
         self,
@@ -230,7 +235,7 @@ class Pipeline:
 
     def use(self, snapshot: Snapshot) -> None:
         """Take what a newer snapshot of the store says, from the next request on."""
-        self.authenticator.snapshot = snapshot
+        self.authenticator.use(snapshot)
         self.end_users.use(snapshot)
         self.authoriser.use(snapshot)
         self.quotas.use(snapshot)

@@ -36,11 +36,13 @@ def make(tokens: TokenVerifier | None = None) -> tuple[Authenticator, CollectorR
         "late": KnownKey("key_2", "project", expires_at=NOW),
         "gone": KnownKey("key_3", "project", revoked_at=1.0),
     }
-    authenticator.snapshot = Snapshot(
-        revision=1,
-        keys={digest_key(PEPPER, "sk-" + name): key for name, key in known.items()},
-        organisations={"default": Organisation("default")},
-        projects={"project": Project("project"), "search": Project("search")},
+    authenticator.use(
+        Snapshot(
+            revision=1,
+            keys={digest_key(PEPPER, "sk-" + name): key for name, key in known.items()},
+            organisations={"default": Organisation("default")},
+            projects={"project": Project("project"), "search": Project("search")},
+        )
     )
     return authenticator, registry
 
@@ -105,7 +107,7 @@ def test_any_other_key_is_refused_with_a_reason_that_is_counted(
 
 def test_while_no_key_is_known_at_all_no_key_is_called_unknown() -> None:
     authenticator, registry = make()
-    authenticator.snapshot = Snapshot()
+    authenticator.use(Snapshot())
     with pytest.raises(SafeguardInactive, match="the store has not been read yet"):
         who(authenticator, {b"x-api-key": b"sk-good"})
     labels = {"reason": "unknown"}
@@ -135,7 +137,7 @@ def test_a_token_tells_its_caller_and_its_subject_has_an_id_that_names_nobody() 
     assert len(ids) == 2
     assert all(re.fullmatch("jwt:corp:[0-9a-f]{16}", id_) for id_ in ids)
     other = Authenticator([PEPPER], Meters(Metrics(CollectorRegistry())), authenticator._tokens)
-    other.snapshot = Snapshot(revision=1, end_user_secret=b"of another store")
+    other.use(Snapshot(revision=1, end_user_secret=b"of another store"))
     proof = other.digest(bearer(token))
     assert isinstance(proof, TokenProof)
     assert proof.key_id not in ids
@@ -144,10 +146,10 @@ def test_a_token_tells_its_caller_and_its_subject_has_an_id_that_names_nobody() 
 def test_while_the_store_has_not_been_read_no_subject_gets_an_id() -> None:
     authenticator, _ = make(TokenVerifier([issuer_with(SIGNER)]))
     fields, known = bearer(SIGNER.sign(claims())), authenticator.snapshot
-    authenticator.snapshot = Snapshot()
+    authenticator.use(Snapshot())
     with pytest.raises(SafeguardInactive, match="the store has not been read yet"):
         authenticator.digest(fields)
-    authenticator.snapshot = known
+    authenticator.use(known)
     assert isinstance(authenticator.digest(fields), TokenProof)
 
 
@@ -160,12 +162,12 @@ def test_what_a_token_may_reach_is_asked_of_the_current_snapshot() -> None:
         ({"search": Project("search", disabled=True)}, "disabled", "disabled"),
         ({}, "project is not known", "token_unknown_project"),
     ):
-        authenticator.snapshot = replace(known, projects=projects)
+        authenticator.use(replace(known, projects=projects))
         with pytest.raises(InvalidApiKey, match=word):
             authenticator.authenticate(proof, TOKEN_NOW)
         labels = {"reason": reason}
         assert registry.get_sample_value("watchgate_auth_failures_total", labels) == 1
-    authenticator.snapshot = known
+    authenticator.use(known)
     with pytest.raises(InvalidApiKey, match="expired"):
         authenticator.authenticate(proof, TOKEN_NOW + 700)
 
@@ -201,7 +203,7 @@ def test_every_reason_is_told_in_words_and_documented(reason: TokenDenial) -> No
 def test_a_key_is_found_under_any_pepper_and_its_new_digest_is_noted(tmp_path: Path) -> None:
     older, newer = b"o" * 32, b"n" * 32
     authenticator = Authenticator([newer, PEPPER, older], Meters(Metrics(CollectorRegistry())))
-    authenticator.snapshot = make()[0].snapshot
+    authenticator.use(make()[0].snapshot)
     fields = {b"authorization": b"Bearer sk-good"}
     digests = authenticator.digest(fields)
     assert digests == tuple(digest_key(pepper, "sk-good") for pepper in (newer, PEPPER, older))
@@ -211,7 +213,7 @@ def test_a_key_is_found_under_any_pepper_and_its_new_digest_is_noted(tmp_path: P
         with store.begin() as connection:
             add_key(connection, StoredKey("key_1", "project", "sk-", 1.0, "tests"), digests[1])
         assert authenticator.redigests.flush(store) == 1
-        authenticator.snapshot = load_snapshot(store, NOW)
+        authenticator.use(load_snapshot(store, NOW))
         assert authenticator.authenticate(digests, NOW) == CALLER
         assert authenticator.redigests.flush(store) == 0
 
@@ -221,6 +223,18 @@ def test_a_key_that_proves_nothing_does_not_under_a_previous_pepper_either(
     key: bytes, word: str
 ) -> None:
     authenticator = Authenticator([b"n" * 32, PEPPER], Meters(Metrics(CollectorRegistry())))
-    authenticator.snapshot = make()[0].snapshot
+    authenticator.use(make()[0].snapshot)
     with pytest.raises(InvalidApiKey, match=word):
         who(authenticator, {b"x-api-key": key})
+
+
+def test_a_key_that_is_remembered_expires_and_is_forgotten_with_a_newer_snapshot() -> None:
+    authenticator, _ = make()
+    known, proof = authenticator.snapshot, authenticator.digest({b"x-api-key": b"sk-late"})
+    assert authenticator.authenticate(proof, NOW - 1).key_id == "key_2"
+    assert authenticator.authenticate(proof, NOW - 1).key_id == "key_2"
+    with pytest.raises(InvalidApiKey, match="expired"):
+        authenticator.authenticate(proof, NOW)
+    authenticator.use(replace(known, keys={}))
+    with pytest.raises(InvalidApiKey, match="not known"):
+        authenticator.authenticate(proof, NOW - 1)
