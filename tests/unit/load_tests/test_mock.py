@@ -182,7 +182,7 @@ class Recorder(BaseHTTPRequestHandler):
 
 def test_no_two_requests_are_alike_not_even_in_two_runs(tmp_path: Path) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Recorder) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         for _ in range(2):
             run_load(tmp_path, server.server_port, Workload("json", 1), 0.05)
         server.shutdown()

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from service.store import Store, open_store
+from service.store import Store
+from tests.real_parts.store import new_store
 
 
 @pytest.fixture
@@ -23,6 +24,6 @@ def empty_url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def store(store_url: str) -> Iterator[Store]:
-    opened = open_store(store_url)
+    opened = new_store(Path(store_url.removeprefix("sqlite:///")))
     yield opened
     opened.close()

@@ -12,11 +12,12 @@ import pytest
 
 from service.core.alerts import Delivery, Occurrence, labels_of, timestamp
 from service.errors import ConfigError
-from service.store import Store, open_store
+from service.store import Store
 from service.store.alerts import list_deliveries, raise_alerts
 from service.workers.alertmanager import Alertmanager
 from service.workers.alerts import POLL_S, AlertSender, Pace
 from tests.real_parts.kafka_broker import wait_until
+from tests.real_parts.store import new_store
 
 NOW = 1_000_000.0
 PACE = Pace(resend_s=30.0, hold_s=900.0)
@@ -56,7 +57,7 @@ class Receiver:
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     one = Receiver()
-    thread = threading.Thread(target=one.server.serve_forever)
+    thread = threading.Thread(target=one.server.serve_forever, args=(0.02,))
     thread.start()
     yield one
     one.server.shutdown()
@@ -66,7 +67,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(f"sqlite:///{tmp_path}/watchgate.db")
+    opened = new_store(tmp_path / "watchgate.db")
     with opened.begin() as connection:
         raise_alerts(connection, [Occurrence(LABELS, "ex-1", NOW, 0.99, 0.97)], NOW)
     yield opened
@@ -180,7 +181,7 @@ def test_a_name_that_does_not_resolve_is_a_failure_like_any_other() -> None:
 def test_the_sender_outlives_a_store_that_cannot_be_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    broken = open_store(f"sqlite:///{tmp_path}/watchgate.db")
+    broken = new_store(tmp_path / "watchgate.db")
     with broken.begin() as connection:
         connection.exec_driver_sql("DROP TABLE alert_deliveries")
         connection.exec_driver_sql("DROP TABLE alerts")

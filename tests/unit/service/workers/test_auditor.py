@@ -13,9 +13,10 @@ from service.errors import BadRecord, ConfigError, JournalFull
 from service.events.audit import Anchor, Denied, to_event, to_record
 from service.events.journal import Journal, Limits
 from service.events.log import Position, Received, Record, Topic
-from service.store import Store, open_store
+from service.store import Store
 from service.store.audit import AuditLog, read_links
 from service.workers.auditor import ANCHOR_S, DAY_S, Auditor, Shown, last_anchored
+from tests.real_parts.store import new_store
 
 KEY = b"a key of the chain, long enough"
 NOW = 1_000_000.0
@@ -23,7 +24,7 @@ NOW = 1_000_000.0
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(f"sqlite:///{tmp_path}/watchgate.db")
+    opened = new_store(tmp_path / "watchgate.db")
     yield opened
     opened.close()
 

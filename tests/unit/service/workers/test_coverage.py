@@ -13,13 +13,14 @@ from service.errors import BadRecord
 from service.events.log import Lag, Position, Received, Record, Topic
 from service.events.schema import Closed, Opened, Verdict
 from service.events.shipper import last_positions
-from service.store import Store, open_store
+from service.store import Store
 from service.store.coverage import list_gaps
 from service.store.keys import StoredKey, add_key
 from service.store.tables import keys
 from service.telemetry.metrics import Metrics
 from service.workers.coverage import Reconciler, SettlingReader
 from service.workers.loop import REPLAY
+from tests.real_parts.store import new_store
 from tests.unit.service.workers.screening_parts import NOW, closed, opened, received
 
 BOUNDS = Bounds(unscreened_s=(300.0, 300.0, 60.0), open_s=1860.0)
@@ -29,7 +30,7 @@ LATE = NOW + 10_000.0
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    one = open_store(f"sqlite:///{tmp_path}/watchgate.db")
+    one = new_store(tmp_path / "watchgate.db")
     yield one
     one.close()
 

@@ -9,9 +9,10 @@ from service.core.alerts import Alert
 from service.errors import BadRecord
 from service.events.log import Position, Received, Record, Topic
 from service.events.schema import Crossing, Opened, Verdict, to_record
-from service.store import Store, open_store
+from service.store import Store
 from service.store.alerts import list_alerts, settle
 from service.workers.enforcer import KEEP_S, Enforcer
+from tests.real_parts.store import new_store
 
 NOW = 1_000_000.0
 PROMPT = Crossing("lexical/any/prompt/page", "any", 0.99, 0.97, "page")
@@ -19,7 +20,7 @@ PROMPT = Crossing("lexical/any/prompt/page", "any", 0.99, 0.97, "page")
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(f"sqlite:///{tmp_path}/watchgate.db")
+    opened = new_store(tmp_path / "watchgate.db")
     yield opened
     opened.close()
 

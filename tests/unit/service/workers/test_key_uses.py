@@ -4,17 +4,18 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from service.store import Store, open_store, revision
+from service.store import Store, revision
 from service.store.keys import StoredKey, add_key
 from service.store.tables import keys
 from service.workers.key_uses import KeyUses
+from tests.real_parts.store import new_store
 
 HOUR = 3600.0
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(f"sqlite:///{tmp_path}/watchgate.db")
+    opened = new_store(tmp_path / "watchgate.db")
     with opened.begin() as connection:
         for name in ("key_1", "key_2"):
             stored = StoredKey(name, "acme", "sk-wg-", 0.0, "cli:ann", None)

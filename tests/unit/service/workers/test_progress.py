@@ -5,10 +5,10 @@ from pathlib import Path
 from msgspec import structs
 
 from service.events.log import Lag, Position, Received, Topic
-from service.store import open_store
 from service.store.heartbeats import read_heartbeats
 from service.workers.progress import Progress, Pulse
 from tests.real_parts.serving import until
+from tests.real_parts.store import new_store
 from tests.unit.service.workers.screening_parts import NOW, opened, received
 
 
@@ -95,7 +95,7 @@ def test_what_is_yet_to_be_read_is_counted_now_and_then_not_at_each_turn() -> No
 
 
 def test_one_transaction_gives_the_signs_of_life_of_all_groups(tmp_path: Path) -> None:
-    store = open_store(f"sqlite:///{tmp_path}/watchgate.db")
+    store = new_store(tmp_path / "watchgate.db")
     slow, idle = Watched(), Watched()
     slow.source.next = [received(opened(at=NOW - 90))]
     slow.progress.poll(0)
