@@ -11,10 +11,12 @@ from typing import Protocol, runtime_checkable
 
 
 class Part(StrEnum):
-    """The side of an exchange that a text comes from."""
+    """What of an exchange is scored."""
 
     PROMPT = "prompt"
     ANSWER = "answer"
+    EXCHANGE = "exchange"
+    """The answer in the light of its prompt: one that refuses is not misuse, whatever was asked."""
 
 
 class Category(StrEnum):
@@ -40,7 +42,10 @@ class Sample:
     """One text to score, of any length (the empty text included)."""
 
     text: str
+    """Of an exchange the answer."""
     part: Part
+    prompt: str = ""
+    """What an exchange's answer answers; the other parts have none."""
 
 
 class Detector(Protocol):

@@ -84,7 +84,9 @@ def _add_score(commands: Subparsers) -> None:
     parser = _leaf(commands, "score", "score one text and print JSON", example)
     parser.add_argument("file", nargs="?", type=Path, help="UTF-8 text file (default: stdin)")
     parser.add_argument("--detector", choices=sorted(FACTORIES), default=lexical.NAME)
-    parser.add_argument("--part", type=Part, choices=list(Part), default=Part.PROMPT)
+    parser.add_argument(
+        "--part", type=Part, choices=[Part.PROMPT, Part.ANSWER], default=Part.PROMPT
+    )
     parser.set_defaults(run=score)
 
 

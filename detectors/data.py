@@ -24,7 +24,7 @@ LICENCES = "licences.tsv"
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One labelled text, or one labelled answer to it."""
+    """One labelled text, or one labelled answer to it. Categories are the source's: often weak."""
 
     id: str
     text: str
@@ -32,13 +32,27 @@ class Row(msgspec.Struct, frozen=True):
     source: str
     licence: str
     response: str | None = None
+    categories: tuple[str, ...] = ()
 
     @property
     def sample(self) -> Sample:
-        """The text that the label speaks of."""
-        if self.response is None:
-            return Sample(self.text, Part.PROMPT)
-        return Sample(self.response, Part.ANSWER)
+        """The text that the label speaks of: the prompt, or where there is one the answer."""
+        return self.sample_of(self.parts[0])
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What of an exchange the label speaks of."""
+        return (Part.PROMPT,) if self.response is None else (Part.ANSWER, Part.EXCHANGE)
+
+    def sample_of(self, part: Part) -> Sample:
+        """Return what a detector of a part is to score."""
+        match part:
+            case Part.PROMPT:
+                return Sample(self.text, part)
+            case Part.ANSWER:
+                return Sample(self.response or "", part)
+            case Part.EXCHANGE:
+                return Sample(self.response or "", part, self.text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,13 @@ from service.settings.sections import Model, OperatingPoint, Settings
 
 def check_answer_points(settings: Settings) -> Iterator[Mistake]:
     """Yield points that could never do what they ask for: a block needs an answer held back."""
+    for i, point in enumerate(settings.operating_points):
+        if point.part is Part.EXCHANGE and point.action == BLOCK:
+            yield Mistake(
+                ("operating_points", i, "action"),
+                "an exchange is scored when it is over, so nothing is left to block: let the "
+                "action be page",
+            )
     if settings.screening.observe_only:
         return
     for i, point in enumerate(settings.operating_points):

@@ -34,7 +34,11 @@ def detector(request: pytest.FixtureRequest) -> Detector:
 
 
 def samples_for(detector: Detector, texts: list[str]) -> list[Sample]:
-    return [Sample(text, part) for text in texts for part in sorted(detector.parts)]
+    return [
+        Sample(text, part, text[::-1] if part is Part.EXCHANGE else "")
+        for text in texts
+        for part in sorted(detector.parts)
+    ]
 
 
 def test_its_name_is_the_registrys_and_it_has_a_version_and_parts(detector: Detector) -> None:

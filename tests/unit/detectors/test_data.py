@@ -65,6 +65,8 @@ def test_the_label_of_a_row_with_a_response_speaks_of_the_response(tmp_path: Pat
     [read] = read_rows(write_rows(tmp_path / "x.jsonl", plain("a", response="no", lang="en")))
 
     assert read.sample == Sample("no", Part.ANSWER)
+    assert read.parts == (Part.ANSWER, Part.EXCHANGE)
+    assert read.sample_of(Part.EXCHANGE) == Sample("no", Part.EXCHANGE, read.text)
     assert row().sample == Sample("text 0", Part.PROMPT)
 
 

@@ -60,7 +60,7 @@ def test_training_learns_and_calibrates_a_head_for_each_part(
 ) -> None:
     heads, _ = trained
 
-    assert set(heads) == set(Part)
+    assert set(heads) == {Part.PROMPT, Part.ANSWER}
     for head in heads.values():
         assert head.weights.shape == (BUCKETS,)
         assert head.quality[head.inverse_regularisation].auroc > 0.95
@@ -72,7 +72,7 @@ def test_the_same_rows_in_any_order_give_the_same_model(
 ) -> None:
     first, second = trained[0], train(ROWS[::-1], PLAN, lambda _: None)
 
-    for part in Part:
+    for part in first:
         assert np.array_equal(first[part].weights, second[part].weights)
         assert first[part].slope == second[part].slope
         assert first[part].offset == second[part].offset

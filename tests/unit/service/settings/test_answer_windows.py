@@ -71,6 +71,16 @@ def test_a_block_on_answers_that_are_only_observed_is_refused() -> None:
     assert "'m' are observed" in mistake.words
 
 
+@pytest.mark.parametrize("observe_only", [True, False])
+def test_a_block_on_exchanges_is_refused(observe_only: bool) -> None:
+    points = ({**BLOCK, "part": "exchange"},)
+    wrong = settings(tier=1, points=points, screening={"observe_only": observe_only})
+    [mistake] = check_answer_points(wrong)
+    assert "nothing is left to block" in mistake.words
+    paging = settings(tier=1, points=({**points[0], "action": "page"},))
+    assert list(check_answer_points(paging)) == []
+
+
 @pytest.mark.parametrize(
     "fine",
     [
