@@ -12,6 +12,8 @@ ENCRYPTED: Final = "encrypted"
 INTERRUPTED: Final = "interrupted"
 DETECTOR_ERROR: Final = "detector_error"
 NO_DETECTOR: Final = "no_detector"
+NO_PROMPT: Final = "no_prompt"
+"""Nobody remembers the prompt any more: the answer was scored by itself, not the exchange."""
 FAILED_SCANS: Final = frozenset({UNREADABLE_CONTENT, ENCRYPTED, DETECTOR_ERROR, NO_DETECTOR})
 """Reasons that leave text unscored: a gap in the coverage. Other reasons name what is no text."""
 

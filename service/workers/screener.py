@@ -1,6 +1,7 @@
 """The screener: exchanges in, verdicts out.
 
-Prompts are scored when an exchange opens, answers when it closes. Whatever cannot be scored
+Prompts are scored when an exchange opens, answers when it closes, and then, for detectors that
+judge an answer by its prompt, the exchange. Whatever cannot be scored
 gets a verdict that says so: "unscanned" is an outcome of its own.
 """
 
@@ -8,12 +9,12 @@ import logging
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from detectors.api import Category, Detector, InlineDetector, Sample
+from detectors.api import Category, Detector, InlineDetector, Part, Sample
 from service.core.screening import (
     DETECTOR_ERROR,
     FAILED_SCANS,
@@ -30,10 +31,14 @@ from service.events.log import EventWriter, Received
 from service.events.schema import Crossing, Verdict, to_record
 from service.telemetry.metrics import Metrics
 from service.workers.items import Item, read_item
+from service.workers.open_prompts import OpenPrompts
 
 _log = logging.getLogger(__name__)
 _NOBODY: Final = "none"
 """Stands where a verdict would name a detector and none looked."""
+
+_MAX_PROMPT_CHARS: Final = 64 * 1024 * 1024
+"""Of the prompts of exchanges under way, where exchanges are scored: some 64 to 256 MB."""
 
 Scores = Mapping[Category, float]
 
@@ -53,6 +58,8 @@ class Screener:
     ) -> None:
         """Keep the parts."""
         self._detectors = detectors
+        self._scores_exchanges = any(Part.EXCHANGE in it.parts for it in detectors)
+        self._prompts = OpenPrompts(_MAX_PROMPT_CHARS)
         self._points = points
         self._writer = writer
         self._metrics = metrics
@@ -61,10 +68,26 @@ class Screener:
     def handle(self, batch: Sequence[Received]) -> None:
         """Score a batch; its verdicts are synced once this returns."""
         items = [item for received in batch if (item := read_item(received.record))]
+        if self._scores_exchanges:
+            items = list(self._with_exchanges(items))
         verdicts = self._verdicts(items)
         self._writer.append_all([to_record(verdict) for verdict in verdicts])
+        for received in batch:  # only now: a batch that fails comes again
+            if received.record.kind == "closed":
+                self._prompts.forget(received.record.id)
         for verdict in verdicts:
             self._count(verdict)
+
+    def _with_exchanges(self, items: Sequence[Item]) -> Iterator[Item]:
+        """Yield the items, and after each answer that can be scored its exchange."""
+        for item in items:
+            yield item
+            if not item.has_text:
+                continue
+            if item.part is Part.PROMPT:
+                self._prompts.note(item.event.exchange_id, item.text)
+            else:
+                yield item.of_exchange(self._prompts.get(item.event.exchange_id))
 
     def _verdicts(self, items: Sequence[Item]) -> list[Verdict]:
         """Return the verdicts on all items, those of one item together and in order."""
@@ -139,13 +162,15 @@ class Screener:
     def _completed(self, item: Item, verdicts: list[Verdict]) -> list[Verdict]:
         """Add what was not scanned, and mark the last verdict of a part that is covered."""
         reasons = list(item.unscanned)
-        if not verdicts and item.has_text:
+        is_exchange = item.part is Part.EXCHANGE
+        if not verdicts and item.has_text and not is_exchange:
             reasons.append(NO_DETECTOR)
         for reason in reasons:
             unscanned = self._unscanned(item, reason, _NOBODY, "1")
             media = tuple(one.digest() for one in item.media if one.kind == reason)
             verdicts.append(msgspec.structs.replace(unscanned, media=media))
-        if not any(verdict.unscanned in FAILED_SCANS for verdict in verdicts):
+        failed = any(verdict.unscanned in FAILED_SCANS for verdict in verdicts)
+        if not failed and not is_exchange:  # what is released are prompts and answers
             verdicts[-1] = msgspec.structs.replace(verdicts[-1], completes=True)
         return verdicts
 
@@ -163,7 +188,7 @@ class Screener:
         unscanned: str | None = None,
     ) -> Verdict:
         event = item.event
-        digest = text_digest(item.text)
+        digest = text_digest(item.sample_text)
         return Verdict(
             id=verdict_id(event.exchange_id, item.part, detector, version, digest),
             exchange_id=event.exchange_id,
@@ -202,7 +227,9 @@ def _score_whole(detector: Detector, items: Sequence[Item]) -> Sequence[Scores]:
     size = detector.max_chars if isinstance(detector, InlineDetector) else sys.maxsize
     texts = [list(chunks(item.text, size)) for item in items]
     samples = [
-        Sample(text, item.part) for item, cut in zip(items, texts, strict=True) for text in cut
+        Sample(text, item.part, item.prompt)
+        for item, cut in zip(items, texts, strict=True)
+        for text in cut
     ]
     scored = detector.score(samples)
     check_scores(scored, len(samples))
