@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from detectors.api import Part
+from detectors.api import Part, Sample
 from service.core.screening import (
     ENCRYPTED,
     FAILED_SCANS,
@@ -35,6 +35,11 @@ class Item:
     """What of a prompt is no text."""
     prompt: str = ""
     """What an exchange's answer answers."""
+
+    @property
+    def sample(self) -> Sample:
+        """What detectors get to see."""
+        return Sample(self.text, self.part, self.prompt)
 
     @property
     def sample_text(self) -> str:

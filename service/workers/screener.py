@@ -6,15 +6,14 @@ gets a verdict that says so: "unscanned" is an outcome of its own.
 """
 
 import logging
-import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
-from detectors.api import Category, Detector, InlineDetector, Part, Sample
+from detectors.api import Detector, Part, Scores, StagedDetector, score_whole
 from service.core.screening import (
     DETECTOR_ERROR,
     FAILED_SCANS,
@@ -25,7 +24,6 @@ from service.core.screening import (
     text_digest,
     verdict_id,
 )
-from service.core.screens import chunks
 from service.errors import JournalFull
 from service.events.log import EventWriter, Received
 from service.events.schema import Crossing, Verdict, to_record
@@ -40,7 +38,13 @@ _NOBODY: Final = "none"
 _MAX_PROMPT_CHARS: Final = 64 * 1024 * 1024
 """Of the prompts of exchanges under way, where exchanges are scored: some 64 to 256 MB."""
 
-Scores = Mapping[Category, float]
+
+class Look(NamedTuple):
+    """What a detector says of a text; None: it failed."""
+
+    detector: str
+    version: str
+    scores: Scores | None
 
 
 class Screener:
@@ -94,9 +98,9 @@ class Screener:
         of_item: dict[int, list[Verdict]] = defaultdict(list)
         for detector in self._detectors:
             mine = [i for i, x in enumerate(items) if x.part in detector.parts and x.has_text]
-            scores = self._score(detector, [items[i] for i in mine])
-            for i, scored in zip(mine, scores, strict=True):
-                of_item[i].append(self._verdict(items[i], detector, scored))
+            looked = self._look(detector, [items[i] for i in mine])
+            for i, looks in zip(mine, looked, strict=True):
+                of_item[i] += [self._verdict(items[i], look) for look in looks]
         verdicts: list[Verdict] = []
         for i, item in enumerate(items):
             verdicts += self._completed(item, self._with_gateways(item, of_item[i]))
@@ -115,9 +119,32 @@ class Screener:
                 verdicts[i] = msgspec.structs.replace(verdicts[i], crossed=both)
         return verdicts
 
+    def _look(self, detector: Detector, items: Sequence[Item]) -> Sequence[Sequence[Look]]:
+        """Return what a detector says of each item, and what its stages say if it has some."""
+        if not items:
+            return []
+        if isinstance(detector, StagedDetector):
+            return self._look_in_stages(detector, items)
+        scored = self._score(detector, items)
+        return [[Look(detector.name, detector.version, scores)] for scores in scored]
+
+    def _look_in_stages(
+        self, detector: StagedDetector, items: Sequence[Item]
+    ) -> Sequence[Sequence[Look]]:
+        with self._metrics.detector_seconds.labels(detector.name).time():
+            found = detector.score_staged([item.sample for item in items])
+        versions = detector.versions
+        return [
+            [
+                Look(detector.name, detector.version, staged.scores),
+                *(Look(name, versions[name], scores) for name, scores in staged.by_stage.items()),
+            ]
+            for staged in found
+        ]
+
     def _score(self, detector: Detector, items: Sequence[Item]) -> Sequence[Scores | None]:
         """Score a batch, or if that fails each item alone; None: the detector failed on it."""
-        scored = self._try_score(detector, items) if items else []
+        scored = self._try_score(detector, items)
         if scored is not None:
             return scored
         if len(items) == 1:
@@ -127,7 +154,7 @@ class Screener:
     def _try_score(self, detector: Detector, items: Sequence[Item]) -> Sequence[Scores] | None:
         started = time.perf_counter()
         try:
-            scored = _score_whole(detector, items)
+            scored = score_whole(detector, [item.sample for item in items])
         except Exception as error:  # noqa: BLE001  (a detector's failure is an outcome)
             _log.warning("%s failed", detector.name, extra={"error": type(error).__name__})
             self._metrics.detector_errors.labels(detector.name).inc()
@@ -136,16 +163,15 @@ class Screener:
         self._metrics.detector_seconds.labels(detector.name).observe(seconds)
         return scored
 
-    def _verdict(self, item: Item, detector: Detector, scores: Scores | None) -> Verdict:
-        if scores is None:
-            return self._unscanned(item, DETECTOR_ERROR, detector.name, detector.version)
-        event = item.event
+    def _verdict(self, item: Item, look: Look) -> Verdict:
+        if look.scores is None:
+            return self._unscanned(item, DETECTOR_ERROR, look.detector, look.version)
         found = crossed(
             self._points,
-            detector=detector.name,
+            detector=look.detector,
             part=item.part,
-            model=event.model,
-            scores=scores,
+            model=item.event.model,
+            scores=look.scores,
         )
         crossings = [
             Crossing(point.name, point.category, score, point.threshold, point.action)
@@ -153,9 +179,9 @@ class Screener:
         ]
         return self._new(
             item,
-            detector.name,
-            detector.version,
-            scores={str(category): score for category, score in scores.items()},
+            look.detector,
+            look.version,
+            scores={str(category): score for category, score in look.scores.items()},
             crossed=tuple(crossings),
         )
 
@@ -217,35 +243,3 @@ class Screener:
             metrics.score.labels(verdict.detector, category).observe(score)
             actions = [c.action for c in verdict.crossed if c.category == category]
             metrics.verdicts.labels(verdict.detector, category, gravest(actions)).inc()
-
-
-def _score_whole(detector: Detector, items: Sequence[Item]) -> Sequence[Scores]:
-    """Score every character: what is longer than a detector sees at once goes in chunks.
-
-    Of a text in chunks the highest score of each category counts.
-    """
-    size = detector.max_chars if isinstance(detector, InlineDetector) else sys.maxsize
-    texts = [list(chunks(item.text, size)) for item in items]
-    samples = [
-        Sample(text, item.part, item.prompt)
-        for item, cut in zip(items, texts, strict=True)
-        for text in cut
-    ]
-    scored = detector.score(samples)
-    check_scores(scored, len(samples))
-    if len(samples) == len(items):
-        return scored
-    left = iter(scored)
-    return [_highest([next(left) for _ in cut]) for cut in texts]
-
-
-def _highest(scored: Sequence[Scores]) -> Scores:
-    return {category: max(one[category] for one in scored) for category in scored[0]}
-
-
-def check_scores(scored: Sequence[Scores], count: int) -> None:
-    """Raise ValueError unless these are probabilities for so many samples: NaN crosses nothing."""
-    if len(scored) != count:
-        raise ValueError("a mapping of scores is needed for each sample")
-    if not all(0.0 <= score <= 1.0 for scores in scored for score in scores.values()):
-        raise ValueError("scores are probabilities, from 0 to 1")

@@ -7,6 +7,7 @@ from msgspec import structs
 from prometheus_client import CollectorRegistry
 
 from detectors.api import Category, Detector, Part, Sample
+from detectors.cascade import Cascade, Stage
 from service.core.screening import Point
 from service.errors import BadRecord, JournalFull
 from service.events.log import Received
@@ -408,3 +409,31 @@ def test_what_the_gateway_found_in_an_answer_is_not_told_twice() -> None:
     of_answer, of_exchange = screening(received(ended, answer_content("a bad answer")))
     assert of_answer.crossed == (crossing,)
     assert of_exchange.crossed == ()
+
+
+def test_the_stages_of_a_cascade_have_verdicts_of_their_own_beside_its_own() -> None:
+    dear = WordDetector("dear", score=lambda _text: 0.9)
+    cascade = Cascade("suite", [Stage(WordDetector()), Stage(dear, band=(0.5, 1.0))])
+    points = [
+        replace(PAGE, name="of suite", detector="suite"),
+        replace(PAGE, name="of dear", detector="dear"),
+    ]
+    screening = Screening(cascade, points=points)
+    suite, words, second = screening(prompt("a bad question"))
+    assert [it.detector for it in (suite, words, second)] == ["suite", "words", "dear"]
+    assert suite.scores["any"] == pytest.approx(0.9)
+    assert [c.point for it in (suite, words, second) for c in it.crossed] == ["of suite", "of dear"]
+    assert second.completes
+    assert [it.detector for it in screening(prompt("a good question"))] == ["suite", "words"]
+
+
+def test_a_stage_that_fails_leaves_a_part_uncovered_only_where_it_is_required() -> None:
+    def fail(_text: str) -> float:
+        raise RuntimeError("this detector fails")
+
+    for required, reasons in ((False, [None, None]), (True, ["detector_error", None])):
+        away = Stage(WordDetector("away", score=fail), required=required)
+        screening = Screening(Cascade("suite", [Stage(WordDetector()), away]))
+        verdicts = screening(prompt("a question"))
+        assert unscanned(verdicts) == reasons
+        assert verdicts[-1].completes is not required
