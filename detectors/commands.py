@@ -80,9 +80,16 @@ def _add_evaluate(commands: Subparsers) -> None:
 
 
 def _add_score(commands: Subparsers) -> None:
-    example = "echo 'What is the capital of France?' | watchgate detectors score"
-    parser = _leaf(commands, "score", "score one text and print JSON", example)
+    example = "watchgate detectors score --input rows.jsonl --output scores.jsonl"
+    purpose = "score one text and print JSON, or the rows of a file"
+    parser = _leaf(commands, "score", purpose, example)
     parser.add_argument("file", nargs="?", type=Path, help="UTF-8 text file (default: stdin)")
+    parser.add_argument(
+        "--input", type=Path, help="JSON lines of {id, text, response?}, instead of one text"
+    )
+    parser.add_argument(
+        "--output", type=Path, help="where a line {id, misuse, categories} for each row goes"
+    )
     parser.add_argument("--detector", choices=sorted(FACTORIES), default=lexical.NAME)
     parser.add_argument(
         "--part", type=Part, choices=[Part.PROMPT, Part.ANSWER], default=Part.PROMPT
@@ -158,11 +165,23 @@ def evaluate(args: argparse.Namespace) -> int:
 
 @_answers_with_exit_code
 def score(args: argparse.Namespace) -> int:
-    """Score one text."""
+    """Score one text, or with --input and --output the rows of a file."""
+    if (args.input is None) != (args.output is None) or (args.input and args.file):
+        raise DataError("rows need both --input and --output, and no file beside them")
     detector = FACTORIES[args.detector]()
+    if args.input:
+        return _score_rows(detector, args.input, args.output)
     [scores] = detector.score([Sample(_text(args.file), args.part)])
     found = {str(category): probability for category, probability in scores.items()}
     _print_json({"detector": detector.name, "version": detector.version, "scores": found})
+    return 0
+
+
+def _score_rows(detector: Detector, source: Path, target: Path) -> int:
+    from detectors.score_rows import score_rows  # noqa: PLC0415 - needed for this alone
+
+    count = score_rows(detector, source, target, show_progress=sys.stderr.isatty())
+    _say(f"scored {count} rows by {detector.name} {detector.version} into {target}")
     return 0
 
 
