@@ -37,8 +37,8 @@ def _screens(
 ) -> ModelScreens:
     return ModelScreens(
         policy=settings.policy(model),
-        prompt=screens_of(points, detectors, model.name, Part.PROMPT),
-        answer=screens_of(points, detectors, model.name, Part.ANSWER),
+        prompt=screens_of(points, detectors, model.name, model.tier, Part.PROMPT),
+        answer=screens_of(points, detectors, model.name, model.tier, Part.ANSWER),
         observe_only=settings.screening.observe_only,
     )
 

@@ -44,10 +44,11 @@ _DEFAULT_SCREENING_S = 300.0
 
 def run_screener(settings: Settings, ops: OpsAddress) -> int:
     """Score exchanges until told to stop."""
+    points = points_of(settings)
     with Worker(SCREENER, settings, ops) as worker, worker.journal() as journal:
         screener = Screener(
             [make() for make in FACTORIES.values()],
-            points_of(settings),
+            lambda: points,
             journal,
             worker.metrics,
             clock,

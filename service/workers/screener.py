@@ -25,7 +25,7 @@ from service.core.screening import (
     verdict_id,
 )
 from service.core.screens import chunks
-from service.errors import JournalFull
+from service.errors import JournalFull, StoreUnavailable
 from service.events.log import EventWriter, Received
 from service.events.schema import Crossing, Verdict, to_record
 from service.telemetry.metrics import Metrics
@@ -41,17 +41,20 @@ Scores = Mapping[Category, float]
 class Screener:
     """Handles records of the topic of exchanges."""
 
-    transient: tuple[type[Exception], ...] = (JournalFull,)
+    transient: tuple[type[Exception], ...] = (JournalFull, StoreUnavailable)
 
     def __init__(
         self,
         detectors: Sequence[Detector],
-        points: Sequence[Point],
+        points: Callable[[], Sequence[Point]],
         writer: EventWriter,
         metrics: Metrics,
         clock: Callable[[], float],
     ) -> None:
-        """Keep the parts."""
+        """Keep the parts. `points` gives those that apply now.
+
+        It may raise StoreUnavailable: then what there is to score waits.
+        """
         self._detectors = detectors
         self._points = points
         self._writer = writer
@@ -118,14 +121,24 @@ class Screener:
             return self._unscanned(item, DETECTOR_ERROR, detector.name, detector.version)
         event = item.event
         found = crossed(
-            self._points,
+            self._points(),
             detector=detector.name,
             part=item.part,
             model=event.model,
             scores=scores,
+            tier=event.tier,
+            project=event.project,
+            surface=event.surface,
         )
         crossings = [
-            Crossing(point.name, point.category, score, point.threshold, point.action)
+            Crossing(
+                point.name,
+                point.category,
+                score,
+                point.threshold,
+                point.action,
+                version=point.version,
+            )
             for point, score in found
         ]
         return self._new(
