@@ -6,7 +6,8 @@ scores make of points is in `screening.py`.
 """
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
@@ -16,6 +17,7 @@ from service.core.error_rates import ErrorRates
 from service.core.screening import ACTIONS, BLOCK, Point, applies_to
 
 POINT_ID_START: Final = "op_"
+_EFFECTS: Final = ("active", "expired", "ignored")
 
 
 class PointState(StrEnum):
@@ -31,6 +33,10 @@ class PointSource(StrEnum):
 
     SETTINGS = "settings"
     STORE = "store"
+
+
+Count = Callable[[PointSource, str, int], None]
+"""Is told how many points of a source are active, expired or ignored in a process."""
 
 
 class PointStep(StrEnum):
@@ -84,7 +90,7 @@ class OperatingPoint:
     @property
     def source(self) -> PointSource:
         """Say where it was set."""
-        return PointSource.STORE if self.version else PointSource.SETTINGS
+        return _source(self.version)
 
     @property
     def place(self) -> tuple[Any, ...]:
@@ -228,6 +234,27 @@ def conflict(
         if other.id != point.id and other.place == point.place and not has_expired(other, now):
             return other
     return None
+
+
+def tally(
+    points: Iterable[Point], now: float, can_apply: Callable[[Point], bool]
+) -> list[tuple[PointSource, str, int]]:
+    """Count points by where they were set and what becomes of them in a process.
+
+    `active` ones apply, of `expired` ones the time is over, `ignored` ones cannot apply here.
+    """
+
+    def state(point: Point) -> str:
+        if now >= point.expires_at:
+            return "expired"
+        return "active" if can_apply(point) else "ignored"
+
+    found = Counter((_source(it.version), state(it)) for it in points)
+    return [(source, it, found[source, it]) for source in PointSource for it in _EFFECTS]
+
+
+def _source(version: int) -> PointSource:
+    return PointSource.STORE if version else PointSource.SETTINGS
 
 
 def has_expired(point: OperatingPoint, now: float) -> bool:

@@ -6,22 +6,16 @@ on models that have such points.
 """
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from service.core.directory import Snapshot
-from service.core.points import PointSource
+from service.core.points import Count, tally
 from service.core.screening import Point, applies_to, applies_within, unexpired
 from service.core.screens import ModelScreens
 from service.gateway.exchange import ServedModel
 
-STATES: Final = ("active", "expired", "ignored")
-"""What becomes of a point here; `ignored`: its detector is none that this process can block by."""
 _NO_POINTS: Final[Mapping[str, Point]] = {}
-
-Count = Callable[[PointSource, str, int], None]
-"""Is told how many points of a source are in one of `STATES`."""
 
 
 class ScreenMaker(Protocol):
@@ -81,18 +75,8 @@ class ServedPoints:
             if mine != self._by[name]:
                 self._by[name] = mine
                 self._models[name] = screened_by(model, mine, self._maker)
-        self._tell(points, now)
-
-    def _tell(self, points: Iterable[Point], now: float) -> None:
-        found = Counter((_source(it), self._state(it, now)) for it in points)
-        for source in PointSource:
-            for state in STATES:
-                self._count(source, state, found[source, state])
-
-    def _state(self, point: Point, now: float) -> str:
-        if now >= point.expires_at:
-            return "expired"
-        return "active" if self._maker.can_apply(point) else "ignored"
+        for counted in tally(points, now, self._maker.can_apply):
+            self._count(*counted)
 
 
 class Narrowed:
@@ -139,7 +123,3 @@ def _points_of(model: ServedModel, points: Iterable[Point]) -> tuple[Point, ...]
     """Return the points that the gateway itself has to look for."""
     tier = model.tier.number
     return tuple(it for it in points if it.blocks and applies_to(it, model.name, tier))
-
-
-def _source(point: Point) -> PointSource:
-    return PointSource.STORE if point.version else PointSource.SETTINGS

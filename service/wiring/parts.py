@@ -7,13 +7,13 @@ import socket
 import threading
 import time
 import zlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from service.core.points import PointSource
+from service.core.points import Count
 from service.events.journal import Journal, JournalReader, Limits, Slot, take_slot
 from service.events.journal.pending import Announce, announce_nothing
 from service.events.kafka.config import KafkaConfig, KafkaSecurity
@@ -147,7 +147,7 @@ def make_metrics() -> tuple[CollectorRegistry, Metrics]:
     return registry, Metrics(registry)
 
 
-def counted_points(metrics: Metrics) -> Callable[[PointSource, str, int], None]:
+def counted_points(metrics: Metrics) -> Count:
     """Return what counts points, by where they were set and what becomes of them."""
     return lambda source, state, n: metrics.operating_points.labels(source, state).set(n)
 
