@@ -123,7 +123,7 @@ def _measure(root: Path, options: argparse.Namespace) -> dict[str, Any]:
     loop = Loop(
         group=SCREENER,
         reader=reader,
-        handler=Screener([suite], [], journal, metrics, time.time),
+        handler=Screener([suite], tuple, journal, metrics, time.time),
         dead_letters=journal,
         watcher=LoopWatcher(SCREENER, metrics, tick),
         clock=time.time,

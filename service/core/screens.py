@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from detectors.api import GrowingText, InlineDetector, Part
 from service.core.policies import HOLDING, AnswerMode, Policy
-from service.core.screening import Found, Point
+from service.core.screening import Found, Point, applies_to
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class ModelScreens:
 
 
 def screens_of(
-    points: Sequence[Point], detectors: Sequence[InlineDetector], model: str, part: Part
+    points: Sequence[Point], detectors: Sequence[InlineDetector], model: str, tier: int, part: Part
 ) -> tuple[Screen, ...]:
     """Return the screens of a model's prompts or answers: those whose points block."""
     found = []
@@ -107,7 +107,7 @@ def screens_of(
             if point.blocks
             and point.detector == detector.name
             and point.part == part
-            and (not point.models or model in point.models)
+            and applies_to(point, model, tier)
         )
         if mine:
             found.append(Screen(detector, mine))

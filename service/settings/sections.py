@@ -209,7 +209,7 @@ class OperatingPoint(Section):
     category: Category
     part: Part
     threshold: Annotated[float, Field(ge=0, le=1)]
-    action: Literal["record", "page", "block"]
+    action: Literal["record", "case", "page", "block"]
     models: tuple[Name, ...] = ()
     """None named: all."""
 

@@ -212,6 +212,12 @@ class Metrics:
             'Verdicts, by the gravest action crossed ("none": no operating point was).',
             "detector", "category", "action",
         )  # fmt: skip
+        self.operating_points = make.gauge(
+            "operating_points",
+            "Operating points by where they were set: those that apply (active), whose time is "
+            "over (expired), or that block by what this process cannot (ignored).",
+            "source", "state", merge="livemax",
+        )  # fmt: skip
         self.enforcements = make.counter(
             "enforcements_total",
             "What was done: alerts raised (page), prompts refused (block), answers cut off "

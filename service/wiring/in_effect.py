@@ -7,7 +7,7 @@ from service.core.screening import BLOCK
 from service.core.screens import ModelScreens, Screen
 from service.core.tiers import TIERS
 from service.settings import Model, Settings, Upstream
-from service.wiring.screens import SHIPPED, Detectors, screens_by_model
+from service.wiring.screens import SHIPPED, Detectors, Screens
 
 _WORKERS_ALONE: Final = "none"
 """The mode of prompts that no point blocks: they are scored once they are recorded."""
@@ -17,10 +17,10 @@ def in_effect(settings: Settings, there_are: Detectors = SHIPPED) -> list[dict[s
     """Return an object of plain JSON values for each model; loads the detectors that block.
 
     Raises:
-        ConfigError: as `screens_by_model`.
+        ConfigError: as `Screens`.
         ArtefactError: a detector cannot be loaded.
     """
-    screens = screens_by_model(settings, there_are)
+    screens = Screens(settings, there_are).by_model()
     upstreams = {upstream.name: upstream for upstream in settings.upstreams}
     return [
         _model(model, upstreams[model.upstream], screens[model.name]) for model in settings.models

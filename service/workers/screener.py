@@ -24,7 +24,7 @@ from service.core.screening import (
     text_digest,
     verdict_id,
 )
-from service.errors import JournalFull
+from service.errors import JournalFull, StoreUnavailable
 from service.events.log import EventWriter, Received
 from service.events.schema import Crossing, Verdict, to_record
 from service.telemetry.metrics import Metrics
@@ -50,17 +50,20 @@ class Look(NamedTuple):
 class Screener:
     """Handles records of the topic of exchanges."""
 
-    transient: tuple[type[Exception], ...] = (JournalFull,)
+    transient: tuple[type[Exception], ...] = (JournalFull, StoreUnavailable)
 
     def __init__(
         self,
         detectors: Sequence[Detector],
-        points: Sequence[Point],
+        points: Callable[[], Sequence[Point]],
         writer: EventWriter,
         metrics: Metrics,
         clock: Callable[[], float],
     ) -> None:
-        """Keep the parts."""
+        """Keep the parts. `points` gives those that apply now.
+
+        It may raise StoreUnavailable: then what there is to score waits.
+        """
         self._detectors = detectors
         self._scores_exchanges = any(Part.EXCHANGE in it.parts for it in detectors)
         self._prompts = OpenPrompts(_MAX_PROMPT_CHARS)
@@ -166,15 +169,26 @@ class Screener:
     def _verdict(self, item: Item, look: Look) -> Verdict:
         if look.scores is None:
             return self._unscanned(item, DETECTOR_ERROR, look.detector, look.version)
+        event = item.event
         found = crossed(
-            self._points,
+            self._points(),
             detector=look.detector,
             part=item.part,
-            model=item.event.model,
+            model=event.model,
             scores=look.scores,
+            tier=event.tier,
+            project=event.project,
+            surface=event.surface,
         )
         crossings = [
-            Crossing(point.name, point.category, score, point.threshold, point.action)
+            Crossing(
+                point.name,
+                point.category,
+                score,
+                point.threshold,
+                point.action,
+                version=point.version,
+            )
             for point, score in found
         ]
         return self._new(

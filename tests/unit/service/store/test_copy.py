@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as tries
 from hypothesis import strategies as st
 
+from detectors.api import Category, Part
 from service.core.directory import (
     KnownKey,
     Limits,
@@ -20,11 +21,13 @@ from service.core.directory import (
     Standing,
 )
 from service.core.moments import Moment
+from service.core.screening import Point
 from service.store.copy import Heard, LocalCopy, this_moment
 
 PEPPER = b"a pepper of the tests"
 AT = Moment(1_000_000.0, "boot", 500.0)
 HEARD = Heard(AT, 2.0, 7.0, 999_990.0, 3.0)
+POINT = Point("op_1", "lexical", Category.ANY, Part.PROMPT, 0.9, "block", frozenset({"m"}), 3)
 SNAPSHOT = Snapshot(
     epoch="e",
     revision=7,
@@ -40,6 +43,7 @@ SNAPSHOT = Snapshot(
     service_accounts={"sa_1": ServiceAccount("sa_1", "search", "nightly")},
     limits={(Scope.PROJECT, "search"): {"": Limits(requests_per_min=3)}},
     standings={"search/u1": Standing.SUSPENDED},
+    points={"op_1": POINT, "op_2": replace(POINT, expires_at=2.5, surface="chat", tier=2)},
 )
 
 

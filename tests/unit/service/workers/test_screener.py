@@ -41,7 +41,7 @@ class Screening:
         self.registry = CollectorRegistry()
         self.writer = writer or MemoryWriter()
         self._screener = Screener(
-            detectors, points, self.writer, Metrics(self.registry), clock=lambda: NOW
+            detectors, lambda: points, self.writer, Metrics(self.registry), clock=lambda: NOW
         )
 
     def __call__(self, *batch: Received) -> list[Verdict]:
