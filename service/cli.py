@@ -29,6 +29,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "store": "service.commands.store",
     "alerts": "service.commands.alerts",
     "audit": "service.commands.audit",
+    "backtest": "service.commands.backtest",
     "receipts": "service.commands.receipts",
     "dead-letters": "service.commands.dead_letters",
     "detectors": "detectors.commands",
