@@ -23,7 +23,7 @@ from detectors.errors import ArtefactError
 from detectors.rules.engine import Span
 
 SCHEMA: Final = 1
-RUN: Final = 4
+RUN: Final = 3
 """Words in a shingle."""
 ONE_IN: Final = 4
 """One of so many shingles is kept; a power of two."""
