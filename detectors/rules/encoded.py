@@ -38,7 +38,10 @@ class Payload:
 
 # A run ends where another character stands. Shorter runs read as text by chance.
 _RUNS = {
-    Kind.HEX: Pattern(r"(?:(?:0x|\\x)?[0-9A-Fa-f]{2}[ ,:]{0,2}){20,}"),
+    Kind.HEX: Pattern(
+        r"(?:[0-9A-Fa-f]{2}){20,}|(?:\\x[0-9A-Fa-f]{2}){20,}"
+        r"|(?:(?:0x)?[0-9A-Fa-f]{2}[ ,:]{1,2}){19,}(?:0x)?[0-9A-Fa-f]{2}"
+    ),
     Kind.BASE64: Pattern(
         r"[A-Za-z0-9+/_\-]{24,}(?:\r?\n[A-Za-z0-9+/_\-]{24,})*(?:\r?\n[A-Za-z0-9+/_\-]+)?=*"
     ),
@@ -84,13 +87,9 @@ def _decode(kind: Kind, run: bytes) -> bytes:
 
 def _readable(decoded: bytes) -> str:
     """Return what was decoded as text, or nothing where it is not one."""
-    try:
-        text = decoded.decode()
-    except UnicodeDecodeError as error:
-        if error.start < len(decoded) - 3:  # else a last character that was cut
-            return ""
-        text = decoded[: error.start].decode()
-    readable = sum(map(str.isprintable, text)) + text.count("\n") + text.count("\t")
+    text = decoded.decode(errors="replace")
+    readable = sum(map(str.isprintable, text)) - text.count("\ufffd")
+    readable += text.count("\n") + text.count("\t")
     letters = sum(map(str.isalpha, text))
     return text if readable >= _READABLE * len(text) and 2 * letters > len(text) else ""
 

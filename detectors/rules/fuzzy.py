@@ -1,15 +1,16 @@
 """Known texts found by hashes of their word runs, with edits and whatever is filled in.
 
 A text's *shingles* are the hashes of each run of `RUN` words. Of these one in `ONE_IN` is kept,
-chosen by the hash itself, so that the same run is kept in every text (mod sampling of Broder's
-shingles). The share of a signature's hashes that a text has too estimates how much of the signed
+chosen by the hash itself, so that the same run is kept in every text (Broder, "On the resemblance
+and containment of documents", 1997). The share of a signature's hashes that a text has too estimates how much of the signed
 text it contains, however much else it holds. Words are those of the normalised text, in letters,
-digits and whatever is above ASCII.
+digits and most of what is above ASCII.
 """
 
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -34,6 +35,7 @@ Hashes = npt.NDArray[np.uint64]
 Sketch = npt.NDArray[np.uint32]
 """Sorted, each once."""
 
+_PUNCTUATION = re.compile(rb"\xe2\x80[\x90-\xbf]")  # quotes and dashes that a typesetter uses
 _PIECE = 1 << 18  # bytes that are hashed at a time: bounds memory
 _SEED = 0x9E3779B97F4A7C15
 _MIX = np.uint64(0xD6E8FEB86659FD93)
@@ -140,6 +142,7 @@ def sketch_of(text: bytes) -> Sketch:
 
 def words_of(text: bytes) -> Words:
     """Find and hash the words of a normalised text in UTF-8, in linear time and little memory."""
+    text = _PUNCTUATION.sub(b"   ", text)
     pieces = [_words_of_piece(text[at : at + _PIECE]) for at in range(0, len(text), _PIECE)]
     if len(pieces) == 1:
         return pieces[0]
