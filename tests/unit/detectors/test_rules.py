@@ -17,10 +17,11 @@ from detectors.rules.examples import filled
 from detectors.rules.views import OVERLAP, WINDOW
 from tests.real_parts.texts import TRICKY
 
+Scores = dict[Category, float]
 TESTS = {"match": ["not tried here"], "no_match": ["nor here"]}
 
 
-def rule(name: str, **changes: Any) -> dict[str, Any]:
+def rule(name: str, **changes: object) -> dict[str, Any]:
     entry = {"id": name, "category": "other", "parts": ["prompt"], "probability": 0.5}
     return entry | {"description": "For a test.", "tests": TESTS} | changes
 
@@ -58,12 +59,14 @@ def shipped() -> rules.Rules:
     return rules.load()
 
 
-def scores(detector: rules.Rules, text: str, part: Part = Part.PROMPT, prompt: str = "") -> Any:
+def scores(detector: rules.Rules, text: str, part: Part = Part.PROMPT, prompt: str = "") -> Scores:
     [found] = detector.score([Sample(text, part, prompt)])
     return {category: it for category, it in found.items() if it > FLOOR}
 
 
-def found(detector: rules.Rules, text: str, part: Part = Part.PROMPT, prompt: str = "") -> Any:
+def found(
+    detector: rules.Rules, text: str, part: Part = Part.PROMPT, prompt: str = ""
+) -> list[tuple[str, int, int]]:
     return [(it.rule, it.start, it.end) for it in detector.explain(text, part, prompt)]
 
 

@@ -157,7 +157,7 @@ def test_a_file_that_is_not_there_is_told_as_data(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_rules_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no \\*.yaml"):
+    with pytest.raises(DataError, match=r"holds no \*\.yaml"):
         rules.load([tmp_path])
 
 

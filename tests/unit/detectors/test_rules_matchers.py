@@ -93,7 +93,9 @@ def test_entropy_is_shannons(text: bytes, bits: float) -> None:
     assert entropy(text) == bits
 
 
-@pytest.mark.parametrize("token", [b"", b"eyJ", b"eyJub3QiOiJhbGcifQ.e30.x", b"W10.e30.x", b"\xff.a"])
+@pytest.mark.parametrize(
+    "token", [b"", b"eyJ", b"eyJub3QiOiJhbGcifQ.e30.x", b"W10.e30.x", b"\xff.a"]
+)
 def test_a_token_without_an_algorithm_is_no_jwt(token: bytes) -> None:
     assert not is_jwt(token)
 

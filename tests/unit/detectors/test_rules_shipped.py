@@ -74,8 +74,10 @@ def test_check_rules_says_how_many_rules_do_as_told(capsys: pytest.CaptureFixtur
 def test_check_rules_tells_every_problem(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    entry = {"id": "tea", "category": "other", "parts": ["prompt"], "description": "Tea."}
-    entry |= {"probability": 0.5, "pattern": "tea"}
+    entry = {"id": "tea", "category": "other", "parts": ["prompt"], "description": "Tea."} | {
+        "probability": 0.5,
+        "pattern": "tea",
+    }
     tests = {"match": ["coffee"], "no_match": ["tea"]}
     path = tmp_path / "ours.yaml"
     path.write_text(yaml.safe_dump({"rules": [entry | {"tests": tests}, entry]}))
