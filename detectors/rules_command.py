@@ -6,9 +6,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from detectors.rules.examples import problems_of
-from detectors.rules.loading import files_of, read_file, same_ids
-
 Leaf = Callable[[str, str, str], argparse.ArgumentParser]
 """Takes a command's name, purpose and example."""
 Handler = Callable[[argparse.Namespace], int]
@@ -28,6 +25,9 @@ def add_check_rules(leaf: Leaf, answers: Callable[[Handler], Handler]) -> None:
 
 def check_rules(args: argparse.Namespace) -> int:
     """Print each problem; 1 when there is one."""
+    from detectors.rules.examples import problems_of  # noqa: PLC0415 - imports RE2 and numpy
+    from detectors.rules.loading import files_of, read_file, same_ids  # noqa: PLC0415 - as above
+
     files = [read_file(path) for path in files_of(args.files)]
     problems = [problem for file in files for problem in file.problems]
     problems += same_ids(files)

@@ -2,16 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from detectors.api import Category, Part, Sample
+from detectors.rules import NAME
 from detectors.rules.book import Book
-from detectors.rules.loading import digest_of, read_all
 from detectors.rules.rule import Rule
-
-NAME = "rules"
-SHIPPED = Path(__file__).parents[1] / "models" / "rules"
-"""The folder of the shipped rule set."""
 
 FLOOR = 0.01
 """The score where no rule matches: rules know little of what they were not written for."""
@@ -91,14 +86,3 @@ class Rules:
             )
             for place in book.places(text, prompt)
         ]
-
-
-def load(paths: Sequence[Path] = (SHIPPED,)) -> Rules:
-    """Return the detector of rule files, or of folders of them.
-
-    Raises:
-        ArtefactError: what a file says cannot be used; tells every problem of every file.
-        DataError: a file cannot be read.
-    """
-    rules = read_all(paths)
-    return Rules(rules, digest_of(paths, rules))
