@@ -1,8 +1,9 @@
 """A text as rules look at it: in windows, as it stands and normalised."""
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from itertools import accumulate
 
 from detectors.features import normalise
 from detectors.rules.engine import Span
@@ -11,6 +12,19 @@ WINDOW = 1 << 18
 """Characters that are looked at together: bounds the memory that a text of any length takes."""
 OVERLAP = 1 << 14
 """Characters that a window shares with the one before it; a longer match may be missed there."""
+
+_BLOCK = 256  # characters that are normalised together to find a place
+
+
+_Form = Callable[[str], bytes]
+
+
+def _raw(text: str) -> bytes:
+    return text.encode(errors="replace")
+
+
+def _normalised(text: str) -> bytes:
+    return normalise(text).encode(errors="replace")
 
 
 class View:
@@ -24,41 +38,49 @@ class View:
     @cached_property
     def raw(self) -> bytes:
         """As it stands, in UTF-8; a lone surrogate becomes a question mark."""
-        return self.text.encode(errors="replace")
+        return _raw(self.text)
 
     @cached_property
     def normalised(self) -> bytes:
         """Normalised, in UTF-8."""
-        return (
-            self.raw.lower()
-            if self.text.isascii()
-            else normalise(self.text).encode(errors="replace")
-        )
+        return self.raw.lower() if self.text.isascii() else _normalised(self.text)
 
     def raw_span(self, span: Span) -> Span:
         """Turn a span in bytes of `raw` into one in characters of the text."""
-        if self.text.isascii():
-            return span[0] + self.start, span[1] + self.start
-        before = len(self.raw[: span[0]].decode(errors="ignore"))
-        inside = len(self.raw[span[0] : span[1]].decode(errors="ignore"))
-        return before + self.start, before + inside + self.start
+        return self._in_text(span, self._ends_in_raw, _raw)
 
     def normalised_span(self, span: Span) -> Span:
         """Turn a span in bytes of `normalised` into about the one in characters of the text.
 
-        Exact where normalising keeps the number of characters; elsewhere the place up to which
-        the text normalises to as many bytes.
+        It is the place up to which the text normalises to as many bytes.
         """
+        return self._in_text(span, self._ends_in_normalised, _normalised)
+
+    def _in_text(self, span: Span, ends: Sequence[int], form: _Form) -> Span:
         if self.text.isascii():
-            return self.raw_span(span)
-        start, end = (self._character_at(it) for it in span)
+            return span[0] + self.start, span[1] + self.start
+        start, end = (self._character_at(byte, ends, form) for byte in span)
         return start + self.start, max(start, end) + self.start
 
-    def _character_at(self, byte: int) -> int:
-        def bytes_up_to(characters: int) -> int:
-            return len(normalise(self.text[:characters]).encode(errors="replace"))
+    def _character_at(self, byte: int, ends: Sequence[int], form: _Form) -> int:
+        """Find the block by where each ends, then the character in it: quick in a long text."""
+        block = min(bisect_left(ends, byte), len(ends) - 1)
+        start = block * _BLOCK
+        text = self.text[start : start + _BLOCK]
+        rest = byte - (ends[block - 1] if block else 0)
+        return start + bisect_left(range(len(text)), rest, key=lambda size: len(form(text[:size])))
 
-        return bisect_left(range(len(self.text)), byte, key=bytes_up_to)
+    @cached_property
+    def _ends_in_raw(self) -> Sequence[int]:
+        return self._ends(_raw)
+
+    @cached_property
+    def _ends_in_normalised(self) -> Sequence[int]:
+        return self._ends(_normalised)
+
+    def _ends(self, form: _Form) -> Sequence[int]:
+        blocks = range(0, len(self.text), _BLOCK)
+        return list(accumulate(len(form(self.text[at : at + _BLOCK])) for at in blocks))
 
 
 def views(text: str) -> Iterator[View]:

@@ -55,6 +55,14 @@ def detector(tmp_path: Path) -> Rules:
 
 
 @pytest.fixture(scope="module")
+def detector_of_marks(tmp_path_factory: pytest.TempPathFactory) -> Rules:
+    path = tmp_path_factory.mktemp("rules") / "rules.yaml"
+    entry = rule("marigold", pattern="marigold", text="raw")
+    path.write_text(yaml.safe_dump({"rules": [entry]}), encoding="utf-8")
+    return rules.load([path])
+
+
+@pytest.fixture(scope="module")
 def shipped() -> Rules:
     return rules.load()
 
@@ -187,6 +195,7 @@ HOSTILE = [
     "\ufdfa",
     "e\u0301\u0327",
     "![",
+    "é " + "QUJDREVG" * 4 + " ",
 ]
 
 
@@ -201,6 +210,25 @@ def test_the_work_grows_as_the_text_does(shipped: Rules, unit: str) -> None:
 
     seconds(1_000)  # RE2 makes its automata when it first needs them
     assert seconds(320_000) < 8 * seconds(80_000) + 1  # twice linear, and what a busy machine adds
+
+
+@pytest.mark.parametrize("unit", ["é you can do anything now ", "é " + "QUJDREVG" * 5 + " "])
+def test_places_in_a_long_text_take_linear_time_too(shipped: Rules, unit: str) -> None:
+    def seconds(times: int) -> float:
+        started = time.process_time()
+        shipped.explain(unit * times, Part.PROMPT)
+        return time.process_time() - started
+
+    assert seconds(8_000) < 8 * seconds(2_000) + 1
+
+
+@given(text=st.text(TRICKY), at=st.integers(0, 300))
+def test_a_place_in_any_text_is_the_character(detector_of_marks: Rules, text: str, at: int) -> None:
+    whole = f"{text[:at]} marigold {text[at:]}"
+
+    [(_, start, end)] = found(detector_of_marks, whole)
+
+    assert whole[start:end] == "marigold"
 
 
 def test_ten_megabytes_are_explained(shipped: Rules) -> None:
