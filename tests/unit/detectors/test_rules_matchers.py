@@ -2,6 +2,7 @@
 
 import codecs
 import hashlib
+import random
 from zlib import crc32
 
 import pytest
@@ -34,7 +35,7 @@ def test_a_pattern_that_re2_refuses_is_told_in_its_words() -> None:
 
 
 def test_a_set_of_no_patterns_finds_nothing() -> None:
-    assert PatternSet([]).found_in(b"tea") == ()
+    assert PatternSet([]).found_in(b"tea") == []
 
 
 def test_patterns_with_and_without_literals_are_found_together() -> None:
@@ -47,7 +48,18 @@ def test_patterns_with_and_without_literals_are_found_together() -> None:
 def test_thousands_of_patterns_are_one_set() -> None:
     patterns = PatternSet([f"word{number}\\b" for number in range(3_000)])
 
-    assert patterns.found_in(b"word17 word170") == [17, 170]
+    assert patterns.found_in(b"word17 word2170 word170") == [17, 170, 2170]
+    assert patterns.spans(2_170, b"word17 word2170 word170") == [(7, 15)]
+
+
+def test_patterns_that_one_filter_has_no_room_for_are_split_among_several() -> None:
+    letters = random.Random(0)  # noqa: S311 - the same in every run
+    words = ["".join(letters.choices("abcdefghijklm", k=9)) for _ in range(16_000)]
+    patterns = PatternSet(["|".join(words[at::16]) for at in range(16)])
+
+    assert len(patterns._filters) > 1
+    assert [patterns.found_in(words[at].encode()) for at in range(16)] == [[n] for n in range(16)]
+    assert patterns.spans(15, f"-{words[15]}".encode()) == [(1, 10)]
 
 
 # Secrets
