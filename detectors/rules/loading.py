@@ -98,9 +98,10 @@ def _wrong_together(values: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with keys that are each right alone."""
     if not any(key in values for key in MATCHERS):
         yield f"it has no matcher; give it one of: {', '.join(MATCHERS)}"
-    for key in ("flags", "text"):
-        if key in values and "pattern" not in values:
-            yield f"{key} is there, but speaks of pattern, which is not"
+    if "text" in values and "pattern" not in values:
+        yield "text is there, but speaks of pattern, which is not"
+    if "flags" in values and not {"pattern", "prompt_pattern"} & values.keys():
+        yield "flags is there, but speaks of pattern, which is not"
     for key in ("prompt_pattern", "unless_in_prompt"):
         if key in values and values["parts"] != (Part.EXCHANGE,):
             yield f"{key} needs the prompt beside the answer: parts must be [exchange]"

@@ -104,11 +104,12 @@ def test_a_rule_without_a_matcher_is_refused(tmp_path: Path) -> None:
         rules.load([path])
 
 
-def test_flags_without_a_pattern_are_refused(tmp_path: Path) -> None:
-    changed = {**GOOD, "encoded": ["hex"], "flags": ["ignore_case"]}
+@pytest.mark.parametrize(("key", "value"), [("flags", ["ignore_case"]), ("text", "raw")])
+def test_what_speaks_of_a_pattern_needs_one(tmp_path: Path, key: str, value: object) -> None:
+    changed = {**GOOD, "encoded": ["hex"], key: value}
     del changed["pattern"]
 
-    with pytest.raises(ArtefactError, match="flags is there, but speaks of pattern"):
+    with pytest.raises(ArtefactError, match=f"{key} is there, but speaks of pattern"):
         rules.load([written(tmp_path, changed)])
 
 
