@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from detectors import rules
 from detectors.api import Category, InlineDetector, Part, Sample
+from detectors.features import normalise
 from detectors.registry import CATEGORIES
 from detectors.rules.detector import FLOOR, Rules
 from detectors.rules.examples import filled
-from detectors.rules.views import OVERLAP, WINDOW
+from detectors.rules.views import OVERLAP, WINDOW, View
 from tests.real_parts.texts import TRICKY
 
 Scores = dict[Category, float]
@@ -220,6 +221,11 @@ def test_places_in_a_long_text_take_linear_time_too(shipped: Rules, unit: str) -
         return time.process_time() - started
 
     assert seconds(8_000) < 8 * seconds(2_000) + 1
+
+
+@given(text=st.text(st.one_of(TRICKY, st.just("\ufdfa"))))
+def test_the_normalised_form_is_the_one_that_training_uses(text: str) -> None:
+    assert View(text).normalised == normalise(text).encode(errors="replace")
 
 
 @given(text=st.text(TRICKY), at=st.integers(0, 300))
