@@ -7,11 +7,11 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from detectors import lexical
+from detectors import lexical, rules_command
 from detectors.api import Detector, InlineDetector, Part, Sample
 from detectors.data import DEFAULT_FOLDER
 from detectors.errors import DataError, DetectorError
@@ -30,6 +30,7 @@ def add_parser(subparsers: Subparsers) -> None:
     _add_train(commands)
     _add_evaluate(commands)
     _add_score(commands)
+    rules_command.add_check_rules(partial(_leaf, commands), _answers_with_exit_code)
 
 
 def _answers_with_exit_code(handler: Handler) -> Handler:
