@@ -44,8 +44,8 @@ def data(tmp_path: Path) -> Path:
 def test_list_prints_one_json_array(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("list", "--json") == 0
 
-    [entry] = json.loads(capsys.readouterr().out)
-    assert entry["name"] == "lexical"
+    entry, rules = json.loads(capsys.readouterr().out)
+    assert (entry["name"], rules["name"]) == ("lexical", "rules")
     assert entry["parts"] == ["answer", "prompt"]
     assert entry["version"] == lexical.load().version
 
