@@ -15,7 +15,7 @@ SHIPPED = Path(__file__).parents[1] / "models" / "rules"
 """The folder of the shipped rule set."""
 
 
-def load(paths: Sequence[Path] = (SHIPPED,)) -> "Rules":
+def load(paths: Sequence[Path] = (SHIPPED,), name: str = NAME) -> "Rules":
     """Return the detector of rule files, or of folders of them.
 
     Raises:
@@ -26,4 +26,4 @@ def load(paths: Sequence[Path] = (SHIPPED,)) -> "Rules":
     from detectors.rules.loading import digest_of, read_all  # noqa: PLC0415 - as above
 
     rules = read_all(paths)
-    return Rules(rules, digest_of(paths, rules))
+    return Rules(rules, digest_of(paths, rules), name)

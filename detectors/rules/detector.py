@@ -31,9 +31,8 @@ class Reason:
 class Rules:
     """A `Detector` made of rules; what it scores depends on nothing but the text and the rules."""
 
-    name = NAME
-
-    def __init__(self, rules: Sequence[Rule], digest: str) -> None:
+    def __init__(self, rules: Sequence[Rule], digest: str, name: str = NAME) -> None:
+        self.name = name
         self.rules = tuple(rules)
         self._version = f"{_SCORING}-{digest[:12]}"
         self._books = {part: Book([it for it in rules if part in it.parts]) for part in Part}
