@@ -1,0 +1,113 @@
+"""Several detectors in one report: each by itself, and side by side."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from detectors import cost
+from detectors.api import Detector, Part
+from detectors.cost import Cost
+from detectors.data import Row
+from detectors.estimates import MEAN, OPTIONS, WORST, Key, Options
+from detectors.evaluation import Report, as_json, evaluate
+from detectors.robustness import PLAIN
+from detectors.tables import Table, cell
+
+_WORDS = """\
+Recall kept is that of the transformation which leaves the least. The same rows for all; figures
+whose intervals overlap widely do not rank detectors."""
+
+_FIGURES: Mapping[str, Key] = {
+    "AUROC": ("misuse", MEAN, "auroc"),
+    "AUROC, worst source": ("misuse", WORST, "auroc"),
+    "average precision": ("misuse", MEAN, "average_precision"),
+    "recall at 1%": ("misuse", MEAN, "recall_at_1pct"),
+    "recall at 0.1%": ("misuse", MEAN, "recall_at_01pct"),
+    "false positives, worst source": ("benign", WORST, "flagged_at_1pct"),
+    "calibration error": ("calibration", "any", "ece"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """One detector's reports, by part, and its cost where that was measured."""
+
+    name: str
+    version: str
+    reports: Mapping[Part, Report]
+    cost: Cost | None = None
+
+
+def evaluate_all(
+    detectors: Sequence[Detector],
+    rows: Sequence[Row],
+    say: Callable[[str], None],
+    options: Options = OPTIONS,
+    *,
+    with_cost: bool = False,
+) -> list[Evaluated]:
+    """Report on each detector on the same rows, in the order given."""
+    found = []
+    for detector in detectors:
+        say(f"{detector.name} {detector.version}:")
+        reports = evaluate(detector, rows, say, options=options)
+        taken = cost.measure(detector) if with_cost else None
+        found.append(Evaluated(detector.name, detector.version, reports, taken))
+    return found
+
+
+def comparison(evaluated: Sequence[Evaluated]) -> list[Table]:
+    """Return a table for each part with a row for each detector, and one of costs if measured."""
+    parts = [part for part in Part if any(part in it.reports for it in evaluated)]
+    return [_side_by_side(part, evaluated) for part in parts] + list(_costs(evaluated))
+
+
+def _side_by_side(part: Part, evaluated: Sequence[Evaluated]) -> Table:
+    rows = [
+        [it.name, *(cell(it.reports[part], key) for key in _FIGURES.values())]
+        + [_least_kept(it.reports[part])]
+        for it in evaluated
+        if part in it.reports
+    ]
+    header = ["detector", *_FIGURES, "least recall kept"]
+    return Table(f"Detectors side by side: {part}s", _WORDS, header, rows)
+
+
+def _least_kept(report: Report) -> str:
+    keys = [key for key in report.figures if key[2] == "recall_kept" and key[1] != PLAIN]
+    if not keys:
+        return cell(report, ("robustness", PLAIN, "recall_at_1pct"))
+    least = min(keys, key=lambda key: report.figures[key].value)
+    return f"{cell(report, least)}: {least[1]}"
+
+
+def _costs(evaluated: Sequence[Evaluated]) -> Iterator[Table]:
+    rows = [
+        [it.name, it.cost.engine, f"{it.cost.single_us:,.1f}", f"{it.cost.batched_us:,.1f}"]
+        + [f"{it.cost.thousand_exchanges_s:,.3f}", it.cost.machine]
+        for it in evaluated
+        if it.cost
+    ]
+    header = ["detector", "engine", "µs alone", "µs in a batch of 64", "s a 1,000 exchanges"]
+    if rows:
+        yield Table("Cost", _COST, [*header, "machine"], rows)
+
+
+_COST = """\
+Processor time of one core: microseconds for an English text of 500 characters; seconds for 1,000
+exchanges of a prompt of 500 characters and an answer of 1,500, in batches."""
+
+
+def all_as_json(evaluated: Sequence[Evaluated]) -> dict[str, Any]:
+    """Return everything as plain containers, for `--json`."""
+    return {
+        "detectors": [
+            {
+                "name": it.name,
+                "version": it.version,
+                "parts": {str(part): as_json(report) for part, report in it.reports.items()},
+                "cost": asdict(it.cost) if it.cost else None,
+            }
+            for it in evaluated
+        ]
+    }
