@@ -85,7 +85,7 @@ def source_table(
 def _cost(costs: Sequence[Cost]) -> list[str]:
     return [
         "## Cost\n",
-        "Microseconds of one core for an English text of 500 characters, the best of 15 rounds, and",
+        "Microseconds of one core for an English text of 500 characters (best of 15 rounds), and",
         "seconds for 1,000 exchanges of a prompt of 500 characters and an answer of 1,500:\n",
         "| engine | alone | in a batch of 64 | 1,000 exchanges | machine |",
         "|---|---|---|---|---|",

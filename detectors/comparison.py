@@ -6,12 +6,13 @@ from typing import Any
 
 from detectors import cost
 from detectors.api import Detector, Part
+from detectors.card import quality
 from detectors.cost import Cost
 from detectors.data import Row
 from detectors.estimates import MEAN, OPTIONS, WORST, Key, Options
 from detectors.evaluation import Report, as_json, evaluate
 from detectors.robustness import PLAIN
-from detectors.tables import Table, cell
+from detectors.tables import Table, cell, markdown
 
 _WORDS = """\
 Recall kept is that of the transformation which leaves the least. The same rows for all; figures
@@ -64,8 +65,11 @@ def comparison(evaluated: Sequence[Evaluated]) -> list[Table]:
 
 def _side_by_side(part: Part, evaluated: Sequence[Evaluated]) -> Table:
     rows = [
-        [it.name, *(cell(it.reports[part], key) for key in _FIGURES.values())]
-        + [_least_kept(it.reports[part])]
+        [
+            it.name,
+            *(cell(it.reports[part], key) for key in _FIGURES.values()),
+            _least_kept(it.reports[part]),
+        ]
         for it in evaluated
         if part in it.reports
     ]
@@ -82,20 +86,32 @@ def _least_kept(report: Report) -> str:
 
 
 def _costs(evaluated: Sequence[Evaluated]) -> Iterator[Table]:
-    rows = [
-        [it.name, it.cost.engine, f"{it.cost.single_us:,.1f}", f"{it.cost.batched_us:,.1f}"]
-        + [f"{it.cost.thousand_exchanges_s:,.3f}", it.cost.machine]
-        for it in evaluated
-        if it.cost
-    ]
-    header = ["detector", "engine", "µs alone", "µs in a batch of 64", "s a 1,000 exchanges"]
+    rows = [[it.name, *_cost_cells(it.cost)] for it in evaluated if it.cost]
+    header = ["detector", "engine", "µs alone", "µs in a batch of 64", "s for 1,000 exchanges"]
     if rows:
         yield Table("Cost", _COST, [*header, "machine"], rows)
+
+
+def _cost_cells(it: Cost) -> list[str]:
+    seconds = f"{it.thousand_exchanges_s:,.3f}"
+    return [it.engine, f"{it.single_us:,.1f}", f"{it.batched_us:,.1f}", seconds, it.machine]
 
 
 _COST = """\
 Processor time of one core: microseconds for an English text of 500 characters; seconds for 1,000
 exchanges of a prompt of 500 characters and an answer of 1,500, in batches."""
+
+
+def as_markdown(evaluated: Sequence[Evaluated]) -> list[str]:
+    """Return the report in lines: side by side if there are several, then each by itself."""
+    several = len(evaluated) > 1
+    tables = comparison(evaluated) if several else list(_costs(evaluated))
+    lines = ["## Detectors side by side", ""] if several else []
+    lines += [line for table in tables for line in markdown(table)]
+    for it in evaluated:
+        lines += [f"# {it.name} {it.version}", ""] if several else []
+        lines += quality(it.reports)
+    return lines
 
 
 def all_as_json(evaluated: Sequence[Evaluated]) -> dict[str, Any]:

@@ -16,20 +16,20 @@ _NAMES = {
     "average_precision": "average precision",
     "recall_at_1pct": "recall at 1%",
     "recall_at_01pct": "recall at 0.1%",
+    "recall_kept": "recall kept",
     "flagged_at_1pct": "flagged at 1% overall",
     "flagged_at_01pct": "flagged at 0.1% overall",
-    "recall_kept": "recall kept",
     "ece": "calibration error",
     "brier": "Brier score",
 }
 """Figures in words, in the order of the columns."""
 
 _MISUSE = """\
-Each misuse source against the benign rows of all other sources, or its own where only it has some.
-Average precision depends on how many rows of either kind there are: compare it within a line."""
-_BENIGN = (
-    "Each benign source at the threshold that flags 1% (0.1%) of all benign rows, worst first."
-)
+Each misuse source against the benign rows of all other sources, or its own where no other has
+any. Average precision depends on how many rows of either kind there are: compare it between
+detectors, not between sources."""
+_BENIGN = """\
+Each benign source at the threshold that flags 1% (0.1%) of all benign rows, worst first."""
 _CATEGORIES = """\
 Misuse that its source assigns to a category, of all sources together, against all benign rows; by
 `any`, and by the category's own score where the detector gives one. Most sources assign by
@@ -82,13 +82,15 @@ def introduction(report: Report) -> list[str]:
         if name in report.thresholds
     ]
     return [
-        "Intervals: 95%, bootstrap over rows within sources; those marked "
-        f"{EXACT} are exact (Clopper-Pearson), as few rows count.",
+        _INTERVALS,
         *([f"Thresholds: {', '.join(thresholds)}."] if thresholds else []),
         *([] if report.part is Part.PROMPT else [_ANSWERS]),
     ]
 
 
+_INTERVALS = f"""\
+Intervals: 95%, bootstrap over rows within sources; those marked {EXACT} are exact
+(Clopper-Pearson), as few rows count."""
 _ANSWERS = "Few public sources label answers: look at how many there are before you trust a mean."
 
 
@@ -157,13 +159,13 @@ def _notes(report: Report, kind: str) -> Iterator[str]:
     """Say once for each reason what cannot be measured."""
     by_reason: dict[str, list[Key]] = {}
     for key, reason in report.lacking.items():
-        if key[0] == kind:
+        if key[0] == kind and key[1] not in (MEAN, WORST):
             by_reason.setdefault(reason, []).append(key)
     for reason, keys in by_reason.items():
-        sources = list(dict.fromkeys(key[1] for key in keys if key[1] not in (MEAN, WORST)))
-        names = list(dict.fromkeys(_in_words(key[2]) for key in keys))
-        of = ", ".join(sources or [keys[0][1]])
-        yield f"{', '.join(names)} of {of} {UNMEASURED}: {reason}."
+        names = ", ".join(dict.fromkeys(_in_words(key[2]) for key in keys))
+        of = ", ".join(dict.fromkeys(key[1] for key in keys))
+        what = "Robustness" if kind == "robustness" else f"{names} of {of}"
+        yield f"{what} {UNMEASURED}: {reason}."
 
 
 def _bins(report: Report) -> Table:
