@@ -72,7 +72,7 @@ def baselines(rows: Sequence[Row], say: Say) -> list[Detector]:
     capped = cap_sources(rows, ROWS_PER_SOURCE)
     with threadpool_limits(1):
         trained = [_trained(name, make, capped, say) for name, make in MAKERS.items()]
-    return [*trained, *_profanity()]
+    return [*(it for it in trained if it.parts), *_profanity()]
 
 
 def _trained(name: str, make: Callable[[], Any], rows: Sequence[Row], say: Say) -> Baseline:

@@ -33,6 +33,8 @@ _RC: Mapping[str, Any] = {
 }
 _BENIGN, _MISUSE, _BLUE, _GREY = "#3b7dd8", "#d1495b", "#33658a", "#8a8f99"
 _WIDTH = 6.0
+_TICKS = (0.0001, 0.001, 0.01, 0.05, 0.1, 0.2, 0.5, 1)
+_WORST_BENIGN = ("benign", WORST, "flagged_at_1pct")
 
 Axes = Any
 """matplotlib's; its stubs would make this module fail to check where it is not installed."""
@@ -61,7 +63,7 @@ def _drawings(report: Report) -> Iterator[tuple[str, float, Callable[[Axes], Non
         yield "Reliability, half benign and half misuse", 4.2, lambda axes: _reliable(axes, report)
     yield "Probabilities given", 4.2, lambda axes: _histograms(axes, report)
     names = [it for it in worst_first(report, "benign") if it != WORST]
-    if report.shown(("benign", WORST, "flagged_at_1pct")):
+    if report.shown(_WORST_BENIGN):
         height = _height(names)
         yield "False positives at 1% overall", height, lambda axes: _flagged(axes, report, names)
     ways = [it for it in worst_first(report, "robustness") if it != PLAIN]
@@ -92,9 +94,11 @@ def _roc(axes: Axes, report: Report) -> None:
     for source, recall in _measured(report, report.curves.recall):
         axes.plot(rates, recall, label=source, linewidth=1.4)
     axes.plot(rates, rates, color=_GREY, linestyle=":", label="chance")
-    axes.axvline(max(least, 0.01), color=_GREY, linewidth=0.8)
-    axes.set(xscale="log", xlim=(least, 1), ylim=(0, 1.01))
-    axes.set(xlabel="false-positive rate (the line: 1%)", ylabel="recall")
+    axes.axvline(0.01, color=_GREY, linewidth=0.8)
+    axes.set(xscale="log", xlim=(least, 1), ylim=(0, 1.01), ylabel="recall")
+    ticks = [it for it in _TICKS if it >= least]
+    axes.set_xticks(ticks, [f"{it:g}" for it in ticks])
+    axes.set_xlabel("false-positive rate, from the least that the rows carry (the line: 0.01)")
     axes.legend(loc="upper left")
 
 
@@ -136,7 +140,7 @@ def _histograms(axes: Axes, report: Report) -> None:
             edges, shares, width=1 / HISTOGRAM_BINS, align="edge", alpha=0.55, label=name,
             color=colour,
         )  # fmt: skip
-    if "1pct" in report.thresholds:
+    if report.shown(_WORST_BENIGN):
         axes.axvline(report.thresholds["1pct"], color=_GREY, linewidth=0.8, label="1% of benign")
     axes.set(xlim=(0, 1), xlabel="probability", ylabel="share of the rows")
     axes.legend()
@@ -157,7 +161,7 @@ def _robust(axes: Axes, report: Report, names: Sequence[str]) -> None:
     plain = report.figures["robustness", PLAIN, "recall_at_1pct"].value
     axes.axvline(plain, color=_GREY, linewidth=0.8, label="misuse as it is")
     axes.set(xlim=(0, 1), xlabel="share flagged, with 95% interval")
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper right")
 
 
 def _bars(  # noqa: PLR0913, PLR0917 - what a bar is made of

@@ -109,7 +109,9 @@ def test_a_trained_model_is_carded_evaluated_and_held_to_its_floors(
 
     limits.write_text('[prompt.least]\n"misuse/mean over sources/auroc" = 0.9\n')
     assert run(*check) == 0
-    assert set(json.loads(capsys.readouterr().out)) == {"prompt", "answer"}
+    [report] = json.loads(capsys.readouterr().out)["detectors"]
+    assert set(report["parts"]) == {"prompt", "answer"}
+    assert report["version"] == lexical.load(model).version
 
     limits.write_text('[prompt.least]\n"misuse/mean over sources/auroc" = 1.1\n')
     assert run(*check) == 1
@@ -126,6 +128,53 @@ def test_an_altered_model_is_a_problem_and_data_that_is_missing_is_wrong_usage(
     assert "changed or damaged" in capsys.readouterr().err
     assert run("evaluate", "--data", str(tmp_path / "nowhere")) == 2
     assert "--data DIR" in capsys.readouterr().err
+
+
+def test_several_detectors_are_evaluated_into_one_page(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "report.html"
+    several = ["--detector", "lexical", "--detector", str(lexical.MODEL_FOLDER), "--baselines"]
+
+    run("evaluate", "--data", str(data), *several, "--cost", "--html", str(page), "--json")
+
+    reports = json.loads(capsys.readouterr().out)["detectors"]
+    assert [it["name"] for it in reports[:3]] == ["lexical", "lexical", "baseline hashed words"]
+    assert reports[0]["parts"] == reports[1]["parts"]
+    assert reports[0]["cost"]["single_us"] > 0
+    assert "baseline TF-IDF words" in page.read_text(encoding="utf-8")
+    assert "number 3" not in page.read_text(encoding="utf-8")
+
+
+def test_rows_of_one_s_own_are_vetted_and_not_held_to_the_shipped_floors(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "own.jsonl"
+    rows = [
+        {"id": str(n), "text": f"stand-in {n}", "label": 1, "source": "own", "licence": "private"}
+        | {"categories": ["bio"]}
+        for n in range(50)
+    ]
+    benign = [{**row, "id": f"b{row['id']}", "label": 0, "categories": []} for row in rows]
+    own.write_text("".join(json.dumps(row) + "\n" for row in [*rows, *benign]))
+
+    assert run("evaluate", "--data", str(data), "--rows", str(own), "--json") == 0
+
+    [report] = json.loads(capsys.readouterr().out)["detectors"]
+    prompts = report["parts"]["prompt"]
+    assert prompts["rows"]["category/bio"] == 50
+    assert len(prompts["category"]["bio"]["auroc"]) == 3
+
+
+def test_a_detector_that_is_not_there_and_a_page_that_cannot_be_written_are_wrong_usage(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use = ["--data", str(data)]
+
+    assert run("evaluate", *use, "--detector", "nobody") == 2
+    assert "is no detector" in capsys.readouterr().err
+    assert run("evaluate", *use, "--html", str(tmp_path / "nowhere" / "report.html")) == 2
+    assert "cannot be written" in capsys.readouterr().err
 
 
 def test_adding_the_parser_imports_no_learning_library() -> None:
