@@ -77,8 +77,9 @@ def _add_evaluate(commands: Subparsers) -> None:
     )
     parser.add_argument(
         "--battery-rows",
-        type=int,
+        type=_count,
         default=150,
+        metavar="N",
         help="rows of each source that the robustness battery transforms; 0 leaves it out",
     )
     parser.add_argument(
@@ -106,6 +107,13 @@ def _add_score(commands: Subparsers) -> None:
         "--part", type=Part, choices=[Part.PROMPT, Part.ANSWER], default=Part.PROMPT
     )
     parser.set_defaults(run=score)
+
+
+def _count(text: str) -> int:
+    """Read a number of rows, for argparse."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of rows")
+    return int(text)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:

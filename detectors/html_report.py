@@ -38,7 +38,8 @@ def check() -> None:
 
 
 def render(evaluated: Sequence[Evaluated], title: str = "Detectors evaluated") -> str:
-    """Return the whole file; the same reports give the same text."""
+    """Return the whole file; the same reports give the same text. Raises as `check`."""
+    check()
     several = comparison(evaluated)
     body = [
         f"<h1>{escape(title)}</h1>",
@@ -77,7 +78,7 @@ def _part(anchor: str, report: Report) -> str:
 
     drawn = [
         f'<figure role="img" aria-label="{escape(plot.title)}">{plot.svg}</figure>'
-        for plot in plots.plots(report)
+        for plot in plots.plots(report, anchor)
     ]
     return "\n".join(
         [

@@ -1,10 +1,11 @@
 """The report's plots, as inline SVG by matplotlib: small, sharp, without any script.
 
 Text stays text, in the reader's own fonts. The same figures give the same bytes: identifiers are
-hashed with a fixed salt, and no date is written.
+hashed with a salt that is the plot's place on the page, and no date is written.
 """
 
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +19,8 @@ from detectors.evaluation import Report
 from detectors.robustness import PLAIN
 from detectors.tables import worst_first
 
-_RC: Mapping[str, Any] = {
+_RC: Any = {
     "svg.fonttype": "none",
-    "svg.hashsalt": "watchgate",
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
@@ -33,6 +33,8 @@ _RC: Mapping[str, Any] = {
 }
 _BENIGN, _MISUSE, _BLUE, _GREY = "#3b7dd8", "#d1495b", "#33658a", "#8a8f99"
 _WIDTH = 6.0
+_NUMBERED = re.compile(r' id="[A-Za-z0-9.]+_[0-9]+"')
+"""Identifiers that matplotlib counts up: nothing refers to them, and each plot has the same."""
 _TICKS = (0.0001, 0.001, 0.01, 0.05, 0.1, 0.2, 0.5, 1)
 _WORST_BENIGN = ("benign", WORST, "flagged_at_1pct")
 
@@ -48,9 +50,12 @@ class Plot:
     svg: str
 
 
-def plots(report: Report) -> list[Plot]:
-    """Return the plots of one part that there are figures for."""
-    return [Plot(title, _svg(title, height, draw)) for title, height, draw in _drawings(report)]
+def plots(report: Report, anchor: str) -> list[Plot]:
+    """Return the plots of one part that there are figures for; `anchor` is unique on the page."""
+    return [
+        Plot(title, _svg(title, height, draw, f"{anchor} {title}"))
+        for title, height, draw in _drawings(report)
+    ]
 
 
 def _drawings(report: Report) -> Iterator[tuple[str, float, Callable[[Axes], None]]]:
@@ -76,8 +81,8 @@ def _height(names: Sequence[str]) -> float:
     return max(2.0, 1.0 + 0.28 * len(names))
 
 
-def _svg(title: str, height: float, draw: Callable[[Axes], None]) -> str:
-    with rc_context(dict(_RC)):
+def _svg(title: str, height: float, draw: Callable[[Axes], None], salt: str) -> str:
+    with rc_context(_RC | {"svg.hashsalt": salt}):
         figure = Figure(figsize=(_WIDTH, height), layout="constrained")
         axes = figure.subplots()
         axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
@@ -86,7 +91,7 @@ def _svg(title: str, height: float, draw: Callable[[Axes], None]) -> str:
         nothing = dict.fromkeys(("Date", "Creator", "Type", "Format"))
         figure.savefig(file, format="svg", metadata=nothing)
     text = file.getvalue()
-    return text[text.index("<svg") :]
+    return _NUMBERED.sub("", text[text.index("<svg") :])
 
 
 def _roc(axes: Axes, report: Report) -> None:

@@ -181,9 +181,11 @@ def markdown(table: Table) -> list[str]:
     """Return the lines of a table, an empty one at the end."""
     lines = [f"### {table.title}", "", table.words, ""]
     if table.rows:
-        lines += ["| " + " | ".join(table.header) + " |", "|" + "---|" * len(table.header)]
-        lines += ["| " + " | ".join(row) + " |" for row in table.rows]
-        lines.append("")
-    return (
-        lines + [line for note in table.notes for line in (f"- {note}",)] + [""] * bool(table.notes)
-    )
+        rule = "|" + "---|" * len(table.header)
+        lines += [_line(table.header), rule, *map(_line, table.rows), ""]
+    notes = [f"- {note}" for note in table.notes]
+    return lines + ([*notes, ""] if notes else [])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(it.replace("|", r"\|") for it in cells) + " |"

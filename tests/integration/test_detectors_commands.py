@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from detectors import artefacts, commands, lexical
+from detectors.api import Part
+from detectors.errors import DataError
+from detectors.pipeline import Request, evaluate_against_floors
 
 
 def run(*words: str) -> int:
@@ -146,24 +149,39 @@ def test_several_detectors_are_evaluated_into_one_page(
     assert "number 3" not in page.read_text(encoding="utf-8")
 
 
-def test_rows_of_one_s_own_are_vetted_and_not_held_to_the_shipped_floors(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    own = tmp_path / "own.jsonl"
-    rows = [
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """Rows of one's own, stand-ins for biology."""
+    path = tmp_path / "own.jsonl"
+    misuse = [
         {"id": str(n), "text": f"stand-in {n}", "label": 1, "source": "own", "licence": "private"}
         | {"categories": ["bio"]}
         for n in range(50)
     ]
-    benign = [{**row, "id": f"b{row['id']}", "label": 0, "categories": []} for row in rows]
-    own.write_text("".join(json.dumps(row) + "\n" for row in [*rows, *benign]))
+    benign = [{**row, "id": f"b{row['id']}", "label": 0, "categories": []} for row in misuse]
+    path.write_text("".join(json.dumps(row) + "\n" for row in [*misuse, *benign]))
+    return path
 
+
+def test_rows_of_one_s_own_are_vetted_and_not_held_to_the_shipped_floors(
+    data: Path, own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run("evaluate", "--data", str(data), "--rows", str(own), "--json") == 0
 
     [report] = json.loads(capsys.readouterr().out)["detectors"]
     prompts = report["parts"]["prompt"]
     assert prompts["rows"]["category/bio"] == 50
     assert len(prompts["category"]["bio"]["auroc"]) == 3
+
+
+def test_rows_of_one_s_own_need_no_data_folder_but_baselines_do(own: Path) -> None:
+    [found], wrong = evaluate_against_floors(Request(None, rows=[own]), lambda _: None)
+
+    assert found.reports[Part.PROMPT].rows["misuse", "own"] == 50
+    assert wrong == []
+    with_baselines = Request(None, rows=[own], with_baselines=True)
+    with pytest.raises(DataError, match="--data DIR"):
+        evaluate_against_floors(with_baselines, lambda _: None)
 
 
 def test_a_detector_that_is_not_there_and_a_page_that_cannot_be_written_are_wrong_usage(
@@ -175,6 +193,8 @@ def test_a_detector_that_is_not_there_and_a_page_that_cannot_be_written_are_wron
     assert "is no detector" in capsys.readouterr().err
     assert run("evaluate", *use, "--html", str(tmp_path / "nowhere" / "report.html")) == 2
     assert "cannot be written" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run("evaluate", "--battery-rows", "-1")
 
 
 def test_adding_the_parser_imports_no_learning_library() -> None:

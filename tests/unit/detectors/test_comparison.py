@@ -105,11 +105,13 @@ class Reader(HTMLParser):
         self.open: list[str] = []
         self.tags: set[str] = set()
         self.fetched: list[str] = []
+        self.ids: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         if tag != "meta":
             self.open.append(tag)
+        self.ids += [value or "" for name, value in attrs if name == "id"]
         self.fetched += [
             value or "" for name, value in attrs
             if name in {"src", "href", "xlink:href"} and not (value or "").startswith("#")
@@ -129,6 +131,7 @@ def test_the_page_is_whole_stands_alone_and_holds_no_row(page: str) -> None:
     reader.feed(page)
 
     assert reader.open == []
+    assert len(reader.ids) == len(set(reader.ids))
     assert reader.fetched == []
     assert not reader.tags & {"script", "link", "img", "iframe", "i", "b"}
     assert "secretword" not in page
