@@ -12,7 +12,7 @@ from detectors.data import Row
 from detectors.estimates import MEAN, OPTIONS, WORST, Key, Options
 from detectors.evaluation import Report, as_json, evaluate
 from detectors.robustness import PLAIN
-from detectors.tables import Table, cell, markdown
+from detectors.tables import UNMEASURED, Table, cell, markdown
 
 _WORDS = """\
 Recall kept is that of the transformation which leaves the least. The same rows for all; figures
@@ -80,7 +80,7 @@ def _side_by_side(part: Part, evaluated: Sequence[Evaluated]) -> Table:
 def _least_kept(report: Report) -> str:
     keys = [key for key in report.figures if key[2] == "recall_kept" and key[1] != PLAIN]
     if not keys:
-        return cell(report, ("robustness", PLAIN, "recall_at_1pct"))
+        return UNMEASURED
     least = min(keys, key=lambda key: report.figures[key].value)
     return f"{cell(report, least)}: {least[1]}"
 

@@ -131,7 +131,7 @@ def report(
     limits = {name: threshold_at(benign, rate) for name, rate in RATES.items() if len(benign)}
     return Report(
         scored.part,
-        sizes,
+        sizes | robustness.counts(scored, options),
         limits,
         _with_worst(found, sizes),
         lacking(scored, list(found), options.needs) | robustness.lacking(scored, options),

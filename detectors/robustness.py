@@ -72,6 +72,15 @@ def lacking(scored: Scored, options: Options) -> dict[Key, str]:
     return {(KIND, PLAIN, f"recall_at_{RATE}"): lack} if lack else {}
 
 
+def counts(scored: Scored, options: Options) -> dict[tuple[str, str], int]:
+    """Return how many misuse rows are written in each way."""
+    if lacking(scored, options):
+        return {}
+    sizes = (int(scored.rows.misuse_of(it).sum()) for it in _measurable(scored, options))
+    total = sum(min(size, options.battery_rows) for size in sizes)
+    return {(KIND, name): total for name in (PLAIN, *BATTERY)}
+
+
 def _measurable(scored: Scored, options: Options) -> list[str]:
     rows = scored.rows
     return [

@@ -137,6 +137,9 @@ def _figures(report: Report, kind: str, title: str, words: str) -> Table:
 _FIRST = {"category": "category", "calibration": "score", "robustness": "written"}
 
 
+_LABELS = ("benign", "misuse")
+
+
 def _columns(table: Mapping[str, Mapping[str, Estimate]]) -> list[str]:
     present = {name for row in table.values() for name in row}
     order = [*_NAMES, *(OWN + name for name in _NAMES)]
@@ -150,7 +153,7 @@ def _in_words(name: str) -> str:
 
 def _count(report: Report, kind: str, source: str) -> str:
     if kind == "calibration":
-        return f"{sum(report.rows.get(it, 0) for it in report.rows if it[0] != 'category'):,}"
+        return f"{sum(rows for it, rows in report.rows.items() if it[0] in _LABELS):,}"
     count = report.rows.get((kind, source))
     return "" if count is None else f"{count:,}"
 
