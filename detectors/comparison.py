@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from detectors import cost
 from detectors.api import Detector, Part
 from detectors.card import quality
@@ -11,12 +13,14 @@ from detectors.cost import Cost
 from detectors.data import Row
 from detectors.estimates import MEAN, OPTIONS, WORST, Key, Options
 from detectors.evaluation import Report, as_json, evaluate
+from detectors.resampling import interval
 from detectors.robustness import PLAIN
 from detectors.tables import UNMEASURED, Table, cell, markdown
 
-_WORDS = """\
-Recall kept is that of the transformation which leaves the least. The same rows for all; figures
-whose intervals overlap widely do not rank detectors."""
+_WORDS = "Recall kept is that of the transformation which leaves the least. The same rows for all."
+_DIFFERENCE = """\
+What each figure is above or below that of the first detector, on the same rows in every bootstrap
+round: an interval without 0 speaks of these sources, not of others."""
 
 _FIGURES: Mapping[str, Key] = {
     "AUROC": ("misuse", MEAN, "auroc"),
@@ -47,20 +51,31 @@ def evaluate_all(
     *,
     with_cost: bool = False,
 ) -> list[Evaluated]:
-    """Report on each detector on the same rows, in the order given."""
+    """Report on each detector on the same rows, in the order given.
+
+    Two of one name are told apart by their versions.
+    """
+    names = [detector.name for detector in detectors]
     found = []
     for detector in detectors:
         say(f"{detector.name} {detector.version}:")
         reports = evaluate(detector, rows, say, options=options)
         taken = cost.measure(detector) if with_cost else None
-        found.append(Evaluated(detector.name, detector.version, reports, taken))
+        is_alone = names.count(detector.name) == 1
+        name = detector.name if is_alone else f"{detector.name} {detector.version}"
+        found.append(Evaluated(name, detector.version, reports, taken))
     return found
 
 
 def comparison(evaluated: Sequence[Evaluated]) -> list[Table]:
     """Return a table for each part with a row for each detector, and one of costs if measured."""
     parts = [part for part in Part if any(part in it.reports for it in evaluated)]
-    return [_side_by_side(part, evaluated) for part in parts] + list(_costs(evaluated))
+    tables = [
+        it
+        for part in parts
+        for it in (_side_by_side(part, evaluated), _differences(part, evaluated))
+    ]
+    return [it for it in tables if it.rows] + list(_costs(evaluated))
 
 
 def _side_by_side(part: Part, evaluated: Sequence[Evaluated]) -> Table:
@@ -74,7 +89,26 @@ def _side_by_side(part: Part, evaluated: Sequence[Evaluated]) -> Table:
         if part in it.reports
     ]
     header = ["detector", *_FIGURES, "least recall kept"]
-    return Table(f"Detectors side by side: {part}s", _WORDS, header, rows)
+    return Table(f"Detectors on {part}s", _WORDS, header, rows)
+
+
+def _differences(part: Part, evaluated: Sequence[Evaluated]) -> Table:
+    """Compare with the first; what either lacks cannot be compared."""
+    first, *others = [it for it in evaluated if part in it.reports]
+    rows = [
+        [it.name]
+        + [_difference(it.reports[part], first.reports[part], key) for key in _FIGURES.values()]
+        for it in others
+    ]
+    return Table(f"Against {first.name} on {part}s", _DIFFERENCE, ["detector", *_FIGURES], rows)
+
+
+def _difference(report: Report, first: Report, key: Key) -> str:
+    one, other = report.shown(key), first.shown(key)
+    if one is None or other is None:
+        return UNMEASURED
+    low, high = interval(np.subtract(report.rounds[key], first.rounds[key]))
+    return f"{one.value - other.value:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def _least_kept(report: Report) -> str:

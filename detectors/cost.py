@@ -25,8 +25,9 @@ _SENTENCES = (
 class Cost:
     """Processor microseconds for one English text of 500 characters, alone and in a batch of 64.
 
-    `thousand_exchanges_s` are processor seconds for 1,000 exchanges, each of a prompt of 500
-    characters and an answer of 1,500, in batches of 64, for the parts that the detector scores.
+    `engine` is empty where a detector names none. `thousand_exchanges_s` are processor seconds for
+    1,000 exchanges, each of a prompt of 500 characters and an answer of 1,500, in batches of 64,
+    for the parts that the detector scores.
     """
 
     engine: str
@@ -44,7 +45,7 @@ def measure(detector: Detector) -> Cost:
         single = _best_us(_one_by_one(detector, samples)) / BATCH
         batched = _best_us(lambda: detector.score(samples)) / BATCH
         exchange = sum(_exchange_us(detector, part) for part in detector.parts)
-    engine = detector.engine if isinstance(detector, InlineDetector) else detector.name
+    engine = detector.engine if isinstance(detector, InlineDetector) else ""
     machine = f"{_processor()}, Python {platform.python_version()}"
     return Cost(engine, single, batched, machine, exchange * 1_000 / 1e6)
 

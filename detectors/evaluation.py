@@ -18,6 +18,7 @@ from detectors.data import Row
 from detectors.estimates import (
     FEW,
     KINDS,
+    MEAN,
     OPTIONS,
     RATES,
     ROUNDS,
@@ -33,6 +34,7 @@ from detectors.resampling import Drawn, draw, interval, once
 from detectors.scoring import any_of, score_samples
 from detectors.validation import Labelled
 
+_SUMMARIES = (MEAN, WORST, "any")
 _ROUNDS_AT_ONCE = 50
 """Keeps the tables of counts in the processor's caches."""
 
@@ -42,6 +44,7 @@ class Report:
     """The figures of one part; `thresholds` are probabilities, by the names of `RATES`.
 
     `lacking` says of a figure why it cannot be measured: a floor may bind it, but it is not shown.
+    `rounds` holds the bootstrap of summaries: round k drew the same rows for every detector.
     """
 
     part: Part
@@ -51,6 +54,7 @@ class Report:
     lacking: Mapping[Key, str]
     reliability: tuple[Bin, ...]
     curves: Curves
+    rounds: Mapping[Key, tuple[float, ...]]
 
     def table(self, kind: str) -> dict[str, dict[str, Estimate]]:
         """Return source → figure name → estimate, for a kind of figures."""
@@ -137,6 +141,7 @@ def report(
         lacking(scored, list(found), options.needs) | robustness.lacking(scored, options),
         reliability(scored.scores, scored.rows.label),
         curves(scored),
+        {key: tuple(it.tolist()) for key, it in rounds.items() if key[1] in _SUMMARIES},
     )
 
 

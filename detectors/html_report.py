@@ -18,8 +18,8 @@ h3 { margin-top: 2.2rem; } h4 { margin: 1.8rem 0 .3rem; }
 p { max-width: 50rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid #e3e7ee;
-  white-space: nowrap; }
+th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #e3e7ee; }
+td { white-space: nowrap; line-height: 1.25; } td small { color: #5b6477; }
 th:first-child, td:first-child { text-align: left; }
 thead th { border-bottom: 2px solid #9aa4b8; vertical-align: bottom; }
 tbody tr:hover { background: #f4f6fa; }
@@ -106,5 +106,8 @@ def _table(table: Table) -> str:
 
 
 def _cell(text: str) -> str:
+    """Return a cell; an interval stands below its figure."""
     kind = ' class="unmeasured"' if text == UNMEASURED else ""
-    return f"<td{kind}>{escape(text)}</td>"
+    figure, bracket, interval = escape(text).partition(" (")
+    below = f"<br><small>({interval}</small>" if bracket else ""
+    return f"<td{kind}>{figure}{below}</td>"

@@ -9,7 +9,7 @@ import pytest
 
 from detectors import html_report
 from detectors.api import Category, Part, Sample
-from detectors.comparison import Evaluated, all_as_json, as_markdown, evaluate_all
+from detectors.comparison import Evaluated, all_as_json, as_markdown, comparison, evaluate_all
 from detectors.cost import Cost
 from detectors.data import Row
 from detectors.estimates import Needs, Options
@@ -63,12 +63,19 @@ def test_each_detector_reports_on_its_own_parts(evaluated: list[Evaluated]) -> N
 def test_markdown_has_them_side_by_side_and_each_by_itself(evaluated: list[Evaluated]) -> None:
     text = "\n".join(as_markdown(evaluated))
 
-    assert "### Detectors side by side: prompts" in text
-    assert text.count("\n| second | ") == 2
+    assert "### Detectors on prompts" in text
+    assert text.count("\n| second | ") == 3
     assert "# second 1" in text
     assert "| loud | 120 | " in text
     assert UNMEASURED in text
     assert "secretword" not in text
+
+
+def test_differences_are_of_the_same_rows_in_every_round(evaluated: list[Evaluated]) -> None:
+    [table] = [it for it in comparison(evaluated) if it.title == "Against first <i> on prompts"]
+
+    assert len(table.rows) == 1
+    assert table.rows[0][1] == "+0.000 (+0.000 to +0.000)"
 
 
 def test_one_detector_has_nothing_beside_it(evaluated: list[Evaluated]) -> None:
@@ -109,7 +116,7 @@ class Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
-        if tag != "meta":
+        if tag not in {"meta", "br"}:
             self.open.append(tag)
         self.ids += [value or "" for name, value in attrs if name == "id"]
         self.fetched += [
