@@ -37,7 +37,7 @@ class Hashing:
 def rows_of(answer: str | None) -> list[Row]:
     return [
         Row(f"{source}-{n}", f"{word} secretword {n}", label, source, "MIT", answer, ("cyber",))
-        for source, label, word in (("calm <b>", 0, "bake"), ("loud", 1, "badthing"))
+        for source, label, word in (("calm |<b>", 0, "bake"), ("loud", 1, "badthing"))
         for n in range(120)
     ]
 
@@ -67,6 +67,7 @@ def test_markdown_has_them_side_by_side_and_each_by_itself(evaluated: list[Evalu
     assert text.count("\n| second | ") == 3
     assert "# second 1" in text
     assert "| loud | 120 | " in text
+    assert "| calm \\|<b> | 120 | " in text
     assert UNMEASURED in text
     assert "secretword" not in text
 
