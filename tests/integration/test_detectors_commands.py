@@ -133,18 +133,26 @@ def test_an_altered_model_is_a_problem_and_data_that_is_missing_is_wrong_usage(
     assert "--data DIR" in capsys.readouterr().err
 
 
-def test_several_detectors_are_evaluated_into_one_page(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_baselines_are_trained_on_the_same_data_and_reported_beside_the_detector(
+    data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = tmp_path / "report.html"
-    several = ["--detector", "lexical", "--baselines"]
-
-    run("evaluate", "--data", str(data), *several, "--cost", "--html", str(page), "--json")
+    run("evaluate", "--data", str(data), "--detector", "lexical", "--baselines", "--json")
 
     reports = json.loads(capsys.readouterr().out)["detectors"]
     assert [it["name"] for it in reports[:2]] == ["lexical", "baseline hashed words"]
-    assert reports[0]["cost"]["single_us"] > 0
-    assert "baseline TF-IDF words" in page.read_text(encoding="utf-8")
+    assert reports[1]["parts"]["prompt"]["rows"] == reports[0]["parts"]["prompt"]["rows"]
+
+
+def test_a_page_is_written_with_costs_and_without_rows(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "report.html"
+    folder = str(lexical.MODEL_FOLDER)
+
+    run("evaluate", "--data", str(data), "--detector", folder, "--cost", "--html", str(page))
+
+    assert "### Cost" in capsys.readouterr().out
+    assert "1,000 exchanges" in page.read_text(encoding="utf-8")
     assert "number 3" not in page.read_text(encoding="utf-8")
 
 
