@@ -24,6 +24,8 @@ def disagreements(detector: Lexical, content: Mapping[str, Any], rows: Sequence[
     found = []
     for part, head in detector.heads.items():
         texts = [row.sample.text for row in rows if row.sample.part is part]
+        if not texts:
+            continue
         expected = by_scikit_learn(head, content[part], texts)
         for name, score in _ways(detector, part).items():
             scores = np.array([score(text) for text in texts])
