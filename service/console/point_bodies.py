@@ -40,11 +40,13 @@ class Measured(BaseModel):
 
     flagged: Counted = Field(description="Benign rows that crossed it.")
     recall: Counted | None = Field(None, description="Misuse rows that crossed it.")
+    detector_version: Label | None = None
 
     def rates(self) -> ErrorRates:
         """Return the shares with their bounds."""
         recall = None if self.recall is None else rate(self.recall.count, self.recall.total)
-        return ErrorRates(rate(self.flagged.count, self.flagged.total), recall)
+        flagged = rate(self.flagged.count, self.flagged.total)
+        return ErrorRates(flagged, recall, self.detector_version)
 
 
 class NewPoint(Body):

@@ -156,6 +156,7 @@ class ErrorRatesView(BaseModel):
 
     flagged: RateView = Field(description="Benign rows that crossed it.")
     recall: RateView | None = Field(description="Misuse rows that crossed it.")
+    detector_version: str | None
 
 
 class PointView(BaseModel):
