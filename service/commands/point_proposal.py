@@ -125,15 +125,15 @@ def _scores(judge: "Judge", path: Path) -> list[float]:
 
 
 def _tell(threshold: float, benign: Sequence[float], misuse: Sequence[float] | None) -> None:
-    say(f"threshold {threshold:.6g}: {_counted(benign, threshold)} of benign rows cross it")
+    say(f"the threshold {threshold:.6g} is crossed by {_counted(benign, threshold, 'benign')}")
     if misuse is not None:
-        say(f"and {_counted(misuse, threshold)} of misuse rows")
+        say(f"and by {_counted(misuse, threshold, 'misuse')}")
 
 
-def _counted(scores: Sequence[float], threshold: float) -> str:
+def _counted(scores: Sequence[float], threshold: float, kind: str) -> str:
     it = crossing(scores, threshold)
-    bounds = f"{it.low:.4%} to {it.high:.4%} at 95 % confidence"
-    return f"{it.count} of {it.total} ({it.share:.4%}; {bounds})"
+    bounds = f"{it.low:.3%} to {it.high:.3%} at 95% confidence"
+    return f"{it.count} of {it.total} {kind} rows: {it.share:.3%}, {bounds}"
 
 
 def _share(text: str) -> float:

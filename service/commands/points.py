@@ -4,7 +4,15 @@ import argparse
 from typing import Any, Final, TypeAlias
 
 from service.commands.api_client import Api, Do
-from service.commands.asking import add_ask, add_change, add_commands, because, show, show_list
+from service.commands.asking import (
+    add_ask,
+    add_change,
+    add_commands,
+    because,
+    show,
+    show_list,
+    tell,
+)
 from service.commands.common import add_json_argument, say
 from service.commands.point_proposal import add_proposal, body_of
 from service.errors import ConfigError
@@ -22,10 +30,11 @@ _COLUMNS: Final = (
     "part",
     "action",
     "threshold",
-    "models",
+    "scope",
     "expires_at",
 )
 _STATES: Final = ("proposed", "active", "retired")
+_SCOPE: Final = ("tier", "models", "project", "surface")
 _ID: Final = "as `points list` shows it"
 
 
@@ -73,7 +82,8 @@ def _add_decision(commands: Subparsers, step: str, summary: str, do: Do) -> None
 
 def _list(api: Api, args: argparse.Namespace) -> int:
     found = api.all("/points", "ref", {"state": args.state})
-    return show_list(args, [_shown(one) for one in found], _COLUMNS)
+    shown = [_shown(one) for one in found]
+    return show_list(args, shown if args.json else [_row(it) for it in shown], _COLUMNS)
 
 
 def _show(api: Api, args: argparse.Namespace) -> int:
@@ -105,23 +115,28 @@ def _rollback(api: Api, args: argparse.Namespace) -> int:
 def _retire(api: Api, args: argparse.Namespace) -> int:
     _check_reason(args)
     made = api.ask("POST", f"/points/{args.id}/retire", because(args))
-    say(f"{made['id']} is retired")
-    return show(args, _shown(made))
+    return tell(args, _shown(made), f"{made['id']} is retired")
 
 
 def _decide(api: Api, args: argparse.Namespace, step: str) -> int:
     _check_reason(args)
     made = api.ask("POST", f"/points/{args.id}/{step}", because(args, version=args.version))
+    words = f"nothing of {made['id']} applies any more"
     if made["state"] == "active":
-        say(f"version {made['version']} of {made['id']} applies: {made['action']}")
-    else:
-        say(f"nothing of {made['id']} applies any more")
-    return show(args, _shown(made))
+        words = f"version {made['version']} of {made['id']} applies: {made['action']}"
+    return tell(args, _shown(made), words)
 
 
 def _check_reason(args: argparse.Namespace) -> None:
     if args.reason is None:
         raise ConfigError("--reason: say why, for the point's history and the audit log")
+
+
+def _row(point: dict[str, Any]) -> dict[str, Any]:
+    """Return what a line of the table says of a point: its scope in one cell."""
+    given = {field: point[field] for field in _SCOPE if point[field] not in (None, [])}
+    words = {it: ",".join(one) if isinstance(one, list) else one for it, one in given.items()}
+    return point | {"scope": " ".join(f"{it}={one}" for it, one in words.items()) or "all"}
 
 
 def _shown(point: dict[str, Any]) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def test_a_threshold_is_found_by_benign_rows_and_told_with_its_error_rates(cli: 
     assert flagged["total"] == len(texts)
     assert flagged["count"] <= share * len(texts)
     assert (recall["total"], made["measured"]["detector_version"][:2]) == (2, "1-")
-    assert f"{flagged['count']} of {len(texts)}" in cli.err
+    assert f"{flagged['count']} of {len(texts)} benign rows" in cli.err
     below = math.nextafter(made["threshold"], 0)
     again = cli.json("propose", made["id"], "--threshold", str(below), "--benign", benign, *WHY)
     assert again["measured"]["flagged"]["count"] > share * len(texts)
