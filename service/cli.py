@@ -23,6 +23,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "service-accounts": "service.commands.service_accounts",
     "keys": "service.commands.keys",
     "limits": "service.commands.limits",
+    "points": "service.commands.points",
     "accounts": "service.commands.accounts",
     "tokens": "service.commands.tokens",
     "pepper": "service.commands.pepper",

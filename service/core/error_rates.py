@@ -36,6 +36,8 @@ class ErrorRates:
     """Benign rows that crossed it."""
     recall: Rate | None = None
     """Misuse rows that crossed it; None: there were none to look at."""
+    detector_version: str | None = None
+    """Whose scores these were: another version may give others."""
 
 
 class NoThreshold(ValueError):

@@ -7,8 +7,8 @@ scores make of points is in `screening.py`.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
@@ -149,6 +149,17 @@ class PointModel:
     """Its answers are held back, or nothing follows from crossings anyway."""
 
 
+@dataclass(frozen=True, slots=True)
+class PointFacts:
+    """What points are held to by whoever sets them."""
+
+    detectors: Mapping[str, KnownDetector] = field(default_factory=dict)
+    """By name; one may be loaded when it is looked up."""
+    models: Sequence[PointModel] = ()
+    fixed: Sequence[OperatingPoint] = ()
+    """The points of the settings."""
+
+
 class Flaw(NamedTuple):
     """What is wrong with a point: the field, and words that say what would be right."""
 
@@ -156,13 +167,9 @@ class Flaw(NamedTuple):
     words: str
 
 
-def flaws(
-    point: OperatingPoint,
-    detectors: Mapping[str, KnownDetector],
-    models: Collection[PointModel],
-    now: float,
-) -> Iterator[Flaw]:
+def flaws(point: OperatingPoint, facts: PointFacts, now: float) -> Iterator[Flaw]:
     """Yield what keeps a point from doing what it says; it would be crossed by nothing."""
+    detectors, models = facts.detectors, facts.models
     if not 0 <= point.threshold <= 1:  # NaN too
         yield Flaw("threshold", "Expected a threshold from 0 to 1.")
     if point.action not in ACTIONS:

@@ -2,8 +2,8 @@
 
 Labels come from closed sets alone: models from the registry (unknown: "other"), upstreams and
 their replicas and issuers from the settings, surfaces, outcomes, detectors, categories, points'
-actions, reasons; never a user, a key, a path or free text. With PROMETHEUS_MULTIPROC_DIR set,
-values live in files that `watchgate up` merges.
+actions, sources and states, reasons; never a user, a key, a path or free text. With
+PROMETHEUS_MULTIPROC_DIR set, values live in files that `watchgate up` merges.
 """
 
 from dataclasses import dataclass

@@ -5,6 +5,7 @@ from typing import Final
 
 from detectors.api import Category
 from detectors.registry import CATEGORIES
+from service.core.points import OperatingPoint, PointScope
 from service.core.screening import Point
 from service.settings import Check, Mistake, Settings, refuse
 
@@ -13,21 +14,28 @@ Scored = Mapping[str, Collection[Category]]
 
 
 def points_of(settings: Settings, categories: Scored = CATEGORIES) -> list[Point]:
-    """Return the operating points as the screener takes them.
+    """Return the operating points as scores are held to them.
 
     Raises:
         ConfigError: as `mistakes_in_points`.
     """
     refuse(mistakes_in_points(settings, categories))
+    return [point.to_point() for point in fixed_points(settings)]
+
+
+def fixed_points(settings: Settings) -> list[OperatingPoint]:
+    """Return the points of the settings, as lists show them."""
     return [
-        Point(
-            name=point.name,
+        OperatingPoint(
+            id=point.name,
+            version=0,
             detector=point.detector,
             category=point.category,
             part=point.part,
             threshold=point.threshold,
             action=point.action,
-            models=frozenset(point.models),
+            scope=PointScope(models=frozenset(point.models)),
+            owner="settings",
         )
         for point in settings.operating_points
     ]

@@ -211,6 +211,21 @@ async def test_a_point_that_this_gateway_cannot_block_by_is_counted_and_the_rest
 
 
 @on_uvloop
+async def test_a_gateway_that_starts_while_its_store_is_away_blocks_by_the_points_of_its_copy(
+    tmp_path: Path,
+) -> None:
+    async with gateways(tmp_path) as (gateway,):
+        set_point(gateway.settings)
+        await all_answer([gateway], 400)
+        copy = gateway.settings.data_dir / "store-copy" / "gateway-0"
+        await eventually(lambda: copy.exists() and b"op_1" in copy.read_bytes())
+        settings, upstream = gateway.settings, gateway.upstream
+    (tmp_path / "watchgate.db").rename(tmp_path / "away.db")
+    async with running(settings, upstream, DETECTORS) as again:
+        assert (await again.post(CHAT, chat(PHRASE))).status == 400
+
+
+@on_uvloop
 async def test_points_that_change_nothing_for_a_model_leave_it_the_same_object(
     tmp_path: Path,
 ) -> None:

@@ -9,6 +9,7 @@ from detectors.api import Category, Part
 from service.core.points import (
     KnownDetector,
     OperatingPoint,
+    PointFacts,
     PointModel,
     PointScope,
     PointSource,
@@ -27,7 +28,7 @@ MODELS: Final = (PointModel("open", 1, can_cut_off=False), PointModel("held", 2,
 
 
 def wrong(**changes: Any) -> list[tuple[str, str]]:  # noqa: ANN401
-    return [*flaws(replace(POINT, **changes), DETECTORS, MODELS, NOW)]
+    return [*flaws(replace(POINT, **changes), PointFacts(DETECTORS, MODELS), NOW)]
 
 
 def test_nothing_is_wrong_with_a_point_that_can_do_what_it_says() -> None:

@@ -1,8 +1,9 @@
 import logging
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as tries
@@ -81,6 +82,16 @@ def test_what_was_saved_is_loaded_and_aged(tmp_path: Path) -> None:
     assert kept is not None
     assert kept.snapshot == SNAPSHOT
     assert kept.heard == Heard(later(10), 12.0, 7.0, 999_990.0, 3.0)
+
+
+def test_a_copy_from_before_there_were_points_is_good(tmp_path: Path) -> None:
+    copy, older = copy_in(tmp_path), asdict(replace(SNAPSHOT, keys={}))
+    del older["points"]
+    encoded = [msgspec.msgpack.encode(it) for it in (HEARD, older, SNAPSHOT.keys)]
+    copy._write(copy._path, b"".join(len(it).to_bytes(4) + it for it in encoded))
+    kept = copy_in(tmp_path).load(AT)
+    assert kept is not None
+    assert kept.snapshot == replace(SNAPSHOT, points={})
 
 
 def test_a_large_snapshot_is_whole(tmp_path: Path) -> None:
