@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from service.commands.common import duration_s, name, say
+from service.commands.api_client import address_of
+from service.commands.common import duration_s, load_settings, name, say
 from service.core.error_rates import NoThreshold, crossing, threshold_at
 from service.errors import ConfigError
 
 if TYPE_CHECKING:
+    from service.wiring.detectors import Detectors
     from service.wiring.measuring import Judge
 
 _CATEGORIES: Final = "what is looked for: any, bio, cyber, …"
@@ -100,7 +102,8 @@ def _threshold(args: argparse.Namespace, old: Mapping[str, Any]) -> dict[str, An
     from service.wiring.measuring import judge_of, measured  # noqa: PLC0415  (loads detectors)
 
     what = [old[field] if old else getattr(args, field) for field in _WHAT]
-    judge = judge_of(*what)
+    detector, category, part = what
+    judge = judge_of(detector, category, part, _detectors(args))
     benign = _scores(judge, args.benign)
     misuse = None if args.misuse is None else _scores(judge, args.misuse)
     threshold = args.threshold
@@ -110,6 +113,13 @@ def _threshold(args: argparse.Namespace, old: Mapping[str, Any]) -> dict[str, An
         threshold = old["threshold"]
     _tell(threshold, benign, misuse)
     return {"threshold": threshold, "measured": measured(judge, threshold, benign, misuse)}
+
+
+def _detectors(args: argparse.Namespace) -> "Detectors":
+    """Return the detectors of the settings, where they are at hand, else those that are shipped."""
+    from service.wiring.detectors import SHIPPED, detectors_of  # noqa: PLC0415  (as above)
+
+    return SHIPPED if address_of(args) else detectors_of(load_settings(args))
 
 
 def _found(args: argparse.Namespace, benign: Sequence[float]) -> float:

@@ -200,13 +200,7 @@ class Metrics:
             "Synced records that a consumer group has not read.",
             "group", "topic", merge="livemax",
         )  # fmt: skip
-        self.detector_seconds = make.histogram(
-            "detector_seconds", "Scoring one batch.", _FAST_S, "detector"
-        )
-        self.detector_errors = make.counter(
-            "detector_errors_total", "Batches that a detector failed on.", "detector"
-        )
-        self.score = make.histogram("score", "Calibrated scores.", _SCORE, "detector", "category")
+        self._register_detectors(make)
         self.verdicts = make.counter(
             "verdicts_total",
             'Verdicts, by the gravest action crossed ("none": no operating point was).',
@@ -270,3 +264,28 @@ class Metrics:
             "kinds at a time.",
         )
         self.specs = tuple(make.specs)
+
+    def _register_detectors(self, make: "_Maker") -> None:
+        self.detector_seconds = make.histogram(
+            "detector_seconds", "Scoring one batch.", _FAST_S, "detector"
+        )
+        self.detector_errors = make.counter(
+            "detector_errors_total", "Batches that a detector failed on.", "detector"
+        )
+        self.stage_texts = make.counter(
+            "detector_stage_texts_total",
+            'Texts that came to a stage of a cascade: "scored", or why it was not asked '
+            '("band", "budget", "part") or said nothing ("failed").',
+            "detector", "stage", "outcome",
+        )  # fmt: skip
+        self.stage_chars = make.counter(
+            "detector_stage_chars_total",
+            "Characters of the texts that a stage of a cascade scored.",
+            "detector", "stage",
+        )  # fmt: skip
+        self.stage_seconds = make.counter(
+            "detector_stage_seconds_total",
+            "Time that a stage of a cascade took.",
+            "detector", "stage",
+        )  # fmt: skip
+        self.score = make.histogram("score", "Calibrated scores.", _SCORE, "detector", "category")

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from detectors.registry import FACTORIES
 from service.core.backtest import Backtest, threshold_for
 from service.core.screening import Point
 from service.errors import BadRecord, WatchgateError
@@ -14,6 +13,7 @@ from service.events.schema import made_at
 from service.settings import Settings
 from service.store import Store
 from service.store.points import Versions, active_points, find_point
+from service.wiring.detectors import detectors_of
 from service.wiring.parts import clock, journal_root
 from service.wiring.points import points_of
 from service.workers.backtest import backtest, scores_of
@@ -60,7 +60,7 @@ def run(
     settings: Settings, store: Store, candidate: Point, stretch: Stretch, max_examples: int
 ) -> Backtest:
     """Hold a candidate to a stretch of this machine's journals."""
-    detectors = [make() for make in FACTORIES.values()]
+    detectors = detectors_of(settings).working()
     todays = todays_points(settings, store)
     return backtest(records(settings, stretch), detectors, candidate, todays, max_examples)
 
@@ -73,7 +73,7 @@ def with_threshold(
     Raises:
         WatchgateError: the stretch is too short to tell, or every threshold fires more often.
     """
-    detectors = [make() for make in FACTORIES.values()]
+    detectors = detectors_of(settings).working()
     scores, seconds = scores_of(records(settings, stretch), detectors, candidate)
     if seconds < _DAY_S:
         raise WatchgateError(

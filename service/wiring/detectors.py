@@ -11,9 +11,11 @@ from detectors.budgets import Budget
 from detectors.cascade import Cascade, Combine, Stage, StageUse
 from detectors.errors import DetectorError
 from detectors.registry import CATEGORIES, FACTORIES
+from service.core.screening import Point
 from service.errors import ConfigError
 from service.settings import Settings
 from service.settings import detectors as sections
+from service.telemetry.metrics import Metrics
 
 Factory = Callable[[], Detector]
 Told = Callable[[str, StageUse], None]
@@ -32,6 +34,11 @@ class Detectors(NamedTuple):
     stages: Collection[str] = ()
     """They work within a cascade, not beside it."""
 
+    def scores(self, point: Point) -> bool:
+        """Say whether scores may be held to a point: they are given, and not by a shadow."""
+        scored = self.categories.get(point.detector, ())
+        return point.category in scored and point.detector not in self.shadows
+
     def working(self) -> list[Detector]:
         """Make those that score exchanges by themselves."""
         return [make() for name, make in self.factories.items() if name not in self.stages]
@@ -42,6 +49,19 @@ SHIPPED: Final = Detectors()
 
 def _say_nothing(_cascade: str, _use: StageUse) -> None:
     """Nobody counts."""
+
+
+def stages_counted_by(metrics: Metrics) -> Told:
+    """Return what counts the use of stages."""
+
+    def told(cascade: str, use: StageUse) -> None:
+        outcomes = {"scored": use.scored, **{str(why): n for why, n in use.left_out.items()}}
+        for outcome, count in outcomes.items():
+            metrics.stage_texts.labels(cascade, use.stage, outcome).inc(count)
+        metrics.stage_chars.labels(cascade, use.stage).inc(use.chars)
+        metrics.stage_seconds.labels(cascade, use.stage).inc(use.seconds)
+
+    return told
 
 
 def detectors_of(settings: Settings, told: Told = _say_nothing) -> Detectors:

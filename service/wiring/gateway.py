@@ -40,12 +40,13 @@ from service.telemetry.ops import (
     serve_in_thread,
 )
 from service.telemetry.tracing import make_tracer
+from service.wiring.detectors import Detectors, detectors_of
 from service.wiring.identity import token_verifier
 from service.wiring.limits import limiter_of
 from service.wiring.parts import clock, counted_points, make_metrics, own_journal
 from service.wiring.peppers import peppers_of
 from service.wiring.pipeline import models_of, pipeline_of
-from service.wiring.screens import SHIPPED, Detectors, Screens
+from service.wiring.screens import Screens
 from service.wiring.upstreams import balancer_of, checks_of
 from service.wiring.watches import store_watch_of, watch_of
 
@@ -85,13 +86,15 @@ class Gateway:
 
 
 @contextlib.asynccontextmanager
-async def gateway_of(settings: Settings, detectors: Detectors = SHIPPED) -> AsyncIterator[Gateway]:
+async def gateway_of(
+    settings: Settings, detectors: Detectors | None = None
+) -> AsyncIterator[Gateway]:
     """Put a gateway together; at the end all that it appended is kept and counted."""
     registry, metrics = make_metrics()
     meters = Meters(metrics)
     async with limiter_of(settings, meters) as limiter:
         counted = _Counted(registry, metrics, meters, limiter)
-        async with _put_together(settings, detectors, counted) as gateway:
+        async with _put_together(settings, detectors or detectors_of(settings), counted) as gateway:
             yield gateway
 
 

@@ -17,7 +17,7 @@ from detectors.api import Category, Detector, Part, Sample, score_whole
 from service.core.error_rates import crossing
 from service.core.unreadable import UNREADABLE
 from service.errors import ConfigError
-from service.wiring.screens import SHIPPED, Detectors
+from service.wiring.detectors import Detectors
 
 _BATCH: Final = 64
 
@@ -51,7 +51,7 @@ class Judge:
         return found
 
 
-def judge_of(name: str, category: str, part: str, there_are: Detectors = SHIPPED) -> Judge:
+def judge_of(name: str, category: str, part: str, there_are: Detectors) -> Judge:
     """Load a detector to score one part for one category.
 
     Raises:

@@ -6,8 +6,8 @@ from detectors.api import InlineDetector
 from service.core.points import KnownDetector, PointFacts, PointModel
 from service.core.policies import HOLDING
 from service.settings import Settings
+from service.wiring.detectors import Detectors, detectors_of
 from service.wiring.points import fixed_points
-from service.wiring.screens import SHIPPED, Detectors
 
 
 class _Known(Mapping[str, KnownDetector]):
@@ -32,9 +32,10 @@ class _Known(Mapping[str, KnownDetector]):
         return len(self._there_are.factories)
 
 
-def point_facts(settings: Settings, there_are: Detectors = SHIPPED) -> PointFacts:
+def point_facts(settings: Settings, there_are: Detectors | None = None) -> PointFacts:
     """Return what points are checked against; loads no detector yet."""
-    return PointFacts(_Known(there_are), _models(settings), fixed_points(settings))
+    known = _Known(there_are or detectors_of(settings))
+    return PointFacts(known, _models(settings), fixed_points(settings))
 
 
 def _models(settings: Settings) -> list[PointModel]:

@@ -1,28 +1,17 @@
 """The gateway's own screens, put together from the settings and the detectors that there are."""
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
 
-from detectors.api import Category, Detector, InlineDetector, Part
-from detectors.registry import CATEGORIES, FACTORIES
+from detectors.api import InlineDetector, Part
 from service.core.directory import Snapshot
 from service.core.screening import Point
 from service.core.screens import ModelScreens, screens_of
 from service.settings import Mistake, Settings, refuse
+from service.wiring.detectors import Detectors
 from service.wiring.points import points_of
 
 _log = logging.getLogger(__name__)
-
-
-class Detectors(NamedTuple):
-    """The detectors that there are, by name, and what they give scores for."""
-
-    factories: Mapping[str, Callable[[], Detector]] = FACTORIES
-    categories: Mapping[str, Collection[Category]] = CATEGORIES
-
-
-SHIPPED: Final = Detectors()
 
 
 class Screens:
@@ -37,7 +26,7 @@ class Screens:
         Raises:
             ConfigError: a point that blocks names a detector that is too slow to run inline.
         """
-        self.fixed: Sequence[Point] = points_of(settings, there_are.categories)
+        self.fixed: Sequence[Point] = points_of(settings, there_are)
         self._settings = settings
         self._there_are = there_are
         self._models = {model.name: model for model in settings.models}
@@ -67,8 +56,9 @@ class Screens:
 
     def can_apply(self, point: Point) -> bool:
         """Say whether a point has an effect in this process, or needs none here."""
-        scored = self._there_are.categories.get(point.detector, ())
-        return not point.blocks or (point.detector in self._inline and point.category in scored)
+        if not point.blocks:
+            return True
+        return point.detector in self._inline and self._there_are.scores(point)
 
     def of(self, model: str, points: Sequence[Point]) -> ModelScreens:
         """Return the screens of a model by these points; detectors must have been loaded."""

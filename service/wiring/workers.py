@@ -3,9 +3,7 @@
 import contextlib
 from collections.abc import Sequence
 
-from detectors.registry import CATEGORIES, FACTORIES
 from service.core.coverage import Bounds, Coverage
-from service.core.screening import Point
 from service.core.tiers import TIERS
 from service.errors import ConfigError
 from service.events.journal import Journal, JournalReader
@@ -16,6 +14,7 @@ from service.settings import KafkaLog, Settings
 from service.store.audit_key import load_audit_key
 from service.telemetry.metrics import Metrics
 from service.telemetry.ops import OpsAddress
+from service.wiring.detectors import Detectors, detectors_of, stages_counted_by
 from service.wiring.parts import (
     AUDITOR,
     COVERAGE,
@@ -49,11 +48,11 @@ _DEFAULT_SCREENING_S = 300.0
 
 def run_screener(settings: Settings, ops: OpsAddress) -> int:
     """Score exchanges until told to stop."""
-    fixed = points_of(settings)
     with Worker(SCREENER, settings, ops) as worker, worker.journal() as journal:
-        points = _watched_points(settings, fixed, worker)
+        there_are = detectors_of(settings, stages_counted_by(worker.metrics))
+        points = _watched_points(settings, there_are, worker)
         screener = Screener(
-            [make() for make in FACTORIES.values()],
+            there_are.working(),
             points.current,
             journal,
             worker.metrics,
@@ -63,14 +62,14 @@ def run_screener(settings: Settings, ops: OpsAddress) -> int:
         return worker.run()
 
 
-def _watched_points(settings: Settings, fixed: Sequence[Point], worker: Worker) -> PointWatch:
+def _watched_points(settings: Settings, there_are: Detectors, worker: Worker) -> PointWatch:
     """Return what knows the points that apply, from before the first record on if it can."""
     watch = PointWatch(
         worker.store,
-        fixed,
+        points_of(settings, there_are),
         clock=clock,
         count=counted_points(worker.metrics),
-        can_apply=lambda point: point.category in CATEGORIES.get(point.detector, ()),
+        can_apply=there_are.scores,
         poll_s=min(_POINTS_S, settings.store.poll_s),
     )
     watch.look()

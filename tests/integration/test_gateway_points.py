@@ -14,7 +14,7 @@ from service.core.points import OperatingPoint, PointScope
 from service.events.schema import Crossing, Opened, to_event
 from service.settings import Settings
 from service.store.points import Done, Versions, find_point, promote, propose, retire, roll_back
-from service.wiring.screens import Detectors
+from service.wiring.detectors import Detectors
 from tests.real_parts.gateway import (
     CHAT,
     COMPLETIONS,
