@@ -87,7 +87,7 @@ def _list(api: Api, args: argparse.Namespace) -> int:
 
 
 def _show(api: Api, args: argparse.Namespace) -> int:
-    found = api.ask("GET", f"/points/{args.id}")
+    found = api.ask("GET", _path(args))
     return show(args, found | {"versions": [_shown(one) for one in found["versions"]]})
 
 
@@ -96,10 +96,10 @@ def _propose(api: Api, args: argparse.Namespace) -> int:
     if args.id is None:
         made = api.ask("POST", "/points", because(args) | body_of(args, {}))
     else:
-        versions = api.ask("GET", f"/points/{args.id}")["versions"]
+        versions = api.ask("GET", _path(args))["versions"]
         old = next((it for it in versions if it["state"] == "active"), versions[-1])
         body = because(args) | body_of(args, old)
-        made = api.ask("POST", f"/points/{args.id}/propose", body)
+        made = api.ask("POST", f"{_path(args)}/propose", body)
     say(f"version {made['version']} of {made['id']} is proposed; `points promote` lets it apply")
     return show(args, _shown(made))
 
@@ -114,17 +114,25 @@ def _rollback(api: Api, args: argparse.Namespace) -> int:
 
 def _retire(api: Api, args: argparse.Namespace) -> int:
     _check_reason(args)
-    made = api.ask("POST", f"/points/{args.id}/retire", because(args))
+    made = api.ask("POST", f"{_path(args)}/retire", because(args))
     return tell(args, _shown(made), f"{made['id']} is retired")
 
 
 def _decide(api: Api, args: argparse.Namespace, step: str) -> int:
     _check_reason(args)
-    made = api.ask("POST", f"/points/{args.id}/{step}", because(args, version=args.version))
+    made = api.ask("POST", f"{_path(args)}/{step}", because(args, version=args.version))
     words = f"nothing of {made['id']} applies any more"
-    if made["state"] == "active":
+    if made["applies"]:
         words = f"version {made['version']} of {made['id']} applies: {made['action']}"
+    elif made["state"] == "active":
+        words = f"version {made['version']} of {made['id']} is back, but has expired: propose one"
     return tell(args, _shown(made), words)
+
+
+def _path(args: argparse.Namespace) -> str:
+    if "/" in args.id:
+        raise ConfigError(f"{args.id!r} is no id of the store: points of the settings stand there")
+    return f"/points/{args.id}"
 
 
 def _check_reason(args: argparse.Namespace) -> None:

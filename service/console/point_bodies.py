@@ -13,7 +13,7 @@ from service.core.error_rates import ErrorRates, rate
 from service.core.points import OperatingPoint, PointScope, PointState, has_expired
 from service.core.tiers import MAX_TIER
 
-Threshold = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, examples=[0.97])]
+Threshold = Annotated[float, Field(strict=True, ge=0, le=1, examples=[0.97])]
 Action = Literal["record", "case", "page", "block"]
 Number = Annotated[int, Field(strict=True, ge=1, le=MAX_INTEGER)]
 

@@ -209,7 +209,8 @@ class Metrics:
         self.operating_points = make.gauge(
             "operating_points",
             "Operating points by where they were set: those that apply (active), whose time is "
-            "over (expired), or that block by what this process cannot (ignored).",
+            "over (expired), or that ask for what this process cannot do for all models that they "
+            "are for (ignored).",
             "source", "state", merge="livemax",
         )  # fmt: skip
         self.enforcements = make.counter(

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 
 from detectors.api import InlineDetector, Part
 from service.core.directory import Snapshot
-from service.core.screening import Point
+from service.core.policies import HOLDING
+from service.core.screening import Point, applies_to
 from service.core.screens import ModelScreens, screens_of
-from service.settings import Mistake, Settings, refuse
+from service.settings import Mistake, Model, Settings, refuse
 from service.wiring.detectors import Detectors
 from service.wiring.points import points_of
 
@@ -55,15 +56,24 @@ class Screens:
                 _log.error("points that block by %s are ignored: it is too slow", name)
 
     def can_apply(self, point: Point) -> bool:
-        """Say whether a point has an effect in this process, or needs none here."""
+        """Say whether a point has the effect that it asks for, on all models that it is for."""
         if not point.blocks:
             return True
+        mine = [it for it in self._models.values() if applies_to(point, it.name, it.tier)]
+        return self._can_score(point) and all(self._can_block(point, it) for it in mine)
+
+    def _can_score(self, point: Point) -> bool:
         return point.detector in self._inline and self._there_are.scores(point)
+
+    def _can_block(self, point: Point, model: Model) -> bool:
+        """Say whether there is something to block: answers that were released are gone."""
+        held = self._settings.policy(model).answer_mode in HOLDING
+        return held or point.part is not Part.ANSWER or self._settings.screening.observe_only
 
     def of(self, model: str, points: Sequence[Point]) -> ModelScreens:
         """Return the screens of a model by these points; detectors must have been loaded."""
         one = self._models[model]
-        points = [point for point in points if self.can_apply(point)]
+        points = [point for point in points if self._can_score(point)]
         detectors = [self._inline[name] for name in sorted(self._inline)]
         return ModelScreens(
             policy=self._settings.policy(one),

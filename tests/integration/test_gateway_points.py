@@ -56,10 +56,12 @@ def each_second(written: dict[str, Any]) -> None:
 
 
 @asynccontextmanager
-async def gateways(folder: Path, count: int = 1) -> AsyncIterator[list[RunningGateway]]:
+async def gateways(
+    folder: Path, count: int = 1, change: Callable[[dict[str, Any]], None] = each_second
+) -> AsyncIterator[list[RunningGateway]]:
     """Run gateways on one store."""
     async with ScriptedUpstream(answering(answer_of(chat_body(f"say {PHRASE}")))) as upstream:
-        settings = settings_in(folder, upstream.port, 1, each_second)
+        settings = settings_in(folder, upstream.port, 1, change)
         add_key_of_tests(settings)
         screener_beats(settings)
         async with AsyncExitStack() as stack:
@@ -208,6 +210,24 @@ async def test_a_point_that_this_gateway_cannot_block_by_is_counted_and_the_rest
         assert (await gateway.post(CHAT, chat("Hello"))).status == 200
         assert gateway.metric("operating_points", source="store", state="ignored") == 3
         assert gateway.metric("operating_points", source="store", state="active") == 1
+
+
+@on_uvloop
+async def test_a_block_on_answers_that_are_only_observed_is_counted_as_ignored(
+    tmp_path: Path,
+) -> None:
+    def observe(written: dict[str, Any]) -> None:
+        each_second(written)
+        written["models"].append({**written["models"][0], "name": "seen", "tier": 0})
+
+    async with gateways(tmp_path, change=observe) as (gateway,):
+        for id_, models in (("op_held", {MODEL}), ("op_seen", {"seen"}), ("op_both", set())):
+            scope = PointScope(models=frozenset(models))
+            set_point(gateway.settings, id=id_, part=Part.ANSWER, scope=scope)
+        of_store = {"source": "store", "state": "ignored"}
+        await eventually(lambda: gateway.metric("operating_points", **of_store) == 2)
+        reply = await gateway.post(CHAT, chat("Hello"))
+        assert reply.json["choices"][0]["finish_reason"] == "content_filter"
 
 
 @on_uvloop

@@ -175,6 +175,7 @@ def test_rows_of_answers_need_responses(cli: Cli) -> None:
         ([*NEW, "--fpr", "0.1"], "--benign: --fpr needs rows"),
         ([*NEW, "--threshold", "1", "--misuse", "x"], "--benign: --misuse alone says nothing"),
         ([*NEW, "--threshold", "1", "--benign", "gone"], "gone: cannot be read: No such file"),
+        (["lexical/any/prompt/page"], "is no id of the store: points of the settings stand there"),
         (["op_1", "--threshold", "1"], "no operating point of the store has the id 'op_1'"),
         ([*NEW, "--threshold", "1", "--tier", "3"], "no such model of tier 3"),
         (["--detector", "x", *NEW[2:], "--fpr", "0.1", "--benign", "b"], "there are: lexical"),

@@ -174,7 +174,7 @@ def test_the_list_has_the_settings_points_first_and_goes_on_page_by_page(api: Ad
     ("changes", "param", "words"),
     [
         ({"threshold": 1.5}, "threshold", "less than or equal to 1"),
-        ({"threshold": "NaN"}, "threshold", "finite"),
+        ({"threshold": "0.5"}, "threshold", "valid number"),
         ({"action": "shout"}, "action", "'block'"),
         ({"detector": "lexicul"}, "detector", "there are: lexical, slow"),
         ({"category": "bio"}, "category", "no score for bio"),

@@ -3,12 +3,13 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from detectors.api import Category, Part
 from service.core.points import OperatingPoint, PointSource
@@ -16,12 +17,16 @@ from service.core.screening import Point
 from service.errors import StoreUnavailable
 from service.store import Store
 from service.store.points import Done, find_point, promote, propose, roll_back
+from service.telemetry.metrics import Metrics
 from service.workers.points import PointWatch
+from service.workers.screener import Screener
 from tests.real_parts.store import new_store
+from tests.unit.service.workers.screening_parts import MemoryWriter, WordDetector, prompt
 
 NOW: Final = 1_000_000.0
 FIXED: Final = Point("of/settings", "words", Category.ANY, Part.PROMPT, 0.5, "page", frozenset())
 POINT: Final = OperatingPoint("op_1", 0, "words", Category.ANY, Part.PROMPT, 0.9, "page")
+OTHERS: Final[Sequence[dict[str, Any]]] = ({"tier": 2}, {"project": "lab"}, {"surface": "messages"})
 DONE: Final = Done(NOW, "cli:a", "a test")
 
 
@@ -141,3 +146,28 @@ def test_it_looks_by_itself_until_told_to_stop(store: Store, watched: Watched) -
         assert time.monotonic() < deadline
     stop.set()
     thread.join()
+
+
+def screener(points: Callable[[], Sequence[Point]], writer: MemoryWriter) -> Screener:
+    metrics = Metrics(CollectorRegistry())
+    return Screener([WordDetector()], points, writer, metrics, clock=lambda: NOW)
+
+
+def test_a_verdict_names_the_point_with_its_version_and_only_within_its_scope() -> None:
+    here = replace(FIXED, name="op_1", version=3, tier=1, project="acme", surface="chat")
+    others = [replace(FIXED, name="op_2", **scope) for scope in OTHERS]
+    writer = MemoryWriter()
+    screener(lambda: [here, *others], writer).handle([prompt("a bad question")])
+    (verdict,) = writer.verdicts
+    assert [(it.point, it.version) for it in verdict.crossed] == [("op_1", 3)]
+
+
+def test_a_screener_that_knows_no_points_waits_and_writes_no_verdict(tmp_path: Path) -> None:
+    watched = Watched(Store(f"sqlite:///{tmp_path}/away/watchgate.db"))
+    watched.watch.look()
+    writer = MemoryWriter()
+    waiting = screener(watched.watch.current, writer)
+    with pytest.raises(StoreUnavailable):
+        waiting.handle([prompt("a bad question")])
+    assert StoreUnavailable in waiting.transient
+    assert writer.verdicts == []
