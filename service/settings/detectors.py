@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, PositiveFloat
 
-from service.settings.base import DETECTOR_NAME, FilePath, Section
+from service.settings.base import DETECTOR_NAME, FACTORY, FilePath, Section
 from service.settings.mistakes import Mistake
 
 DetectorName = Annotated[str, Field(pattern=DETECTOR_NAME)]
@@ -32,6 +32,16 @@ class RulesDetector(Section):
     shadow: bool = False
 
 
+class PluginDetector(Section):
+    """A detector of your own, in Python, installed beside Watchgate."""
+
+    kind: Literal["plugin"]
+    name: DetectorName
+    factory: Annotated[str, Field(pattern=FACTORY)]
+    options: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    shadow: bool = False
+
+
 class Stage(Section):
     """A detector of a cascade in its place: what it is asked about, and how it counts."""
 
@@ -52,7 +62,9 @@ class CascadeDetector(Section):
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
 
 
-Detector = Annotated[LexicalDetector | RulesDetector | CascadeDetector, Field(discriminator="kind")]
+Detector = Annotated[
+    LexicalDetector | RulesDetector | PluginDetector | CascadeDetector, Field(discriminator="kind")
+]
 
 SHIPPED: Final[tuple[Detector, ...]] = (
     LexicalDetector(kind="lexical"),

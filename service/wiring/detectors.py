@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
-from detectors import lexical, rules
+from detectors import lexical, plugins, rules
 from detectors.api import Category, Detector, Sample
 from detectors.budgets import Budget
 from detectors.cascade import Cascade, Combine, Stage, StageUse
@@ -84,18 +84,21 @@ def detectors_of(settings: Settings, told: Told = _say_nothing) -> Detectors:
     return Detectors(factories, categories, shadows, staged)
 
 
-def _factory(section: sections.LexicalDetector | sections.RulesDetector) -> Factory:
+_Simple = sections.LexicalDetector | sections.RulesDetector | sections.PluginDetector
+
+
+def _factory(section: _Simple) -> Factory:
     match section:
         case sections.LexicalDetector():
             return partial(lexical.load, section.model or lexical.MODEL_FOLDER, section.name)
         case sections.RulesDetector():
             shipped = (rules.SHIPPED,) if section.shipped else ()
             return partial(rules.load, (*shipped, *section.files), section.name)
+        case sections.PluginDetector():
+            return partial(plugins.load, section.factory, section.name, section.options)
 
 
-def _categories(
-    section: sections.LexicalDetector | sections.RulesDetector, make: Factory
-) -> Collection[Category]:
+def _categories(section: _Simple, make: Factory) -> Collection[Category]:
     match section:
         case sections.LexicalDetector(model=None):
             return CATEGORIES[lexical.NAME]
@@ -103,9 +106,9 @@ def _categories(
             return CATEGORIES[rules.NAME]
     try:
         detector = make()
+        [scores] = detector.score([Sample("", min(detector.parts))])
     except DetectorError as error:
         raise ConfigError(f"the detector {section.name!r} cannot be loaded: {error}") from None
-    [scores] = detector.score([Sample("", min(detector.parts))])
     return frozenset(scores)
 
 

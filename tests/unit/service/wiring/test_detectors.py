@@ -16,6 +16,7 @@ from service.wiring.detectors import detectors_of, stages_counted_by
 from service.wiring.points import points_of
 
 LEXICAL = {"kind": "lexical"}
+EXAMPLES = Path(__file__).parents[4] / "docs" / "examples"
 OWN_RULE = """
 rules:
   - id: house-word
@@ -130,3 +131,13 @@ def test_what_stages_are_used_for_is_counted() -> None:
     outcomes = [value("texts", outcome=it) for it in ("scored", "budget", "failed")]
     assert outcomes == [3, 4, 1]
     assert (value("chars"), value("seconds")) == (700, 0.25)
+
+
+def test_a_plugin_is_a_detector_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    plugin = {"kind": "plugin", "name": "length", "factory": "length_detector:make"}
+    found = detectors_of(settings(LEXICAL, {**plugin, "options": {"doubtful_ratio": 7}}))
+    assert found.categories["length"] == {Category.OTHER}
+    assert found.working()[1].version == "1-7"
+    with pytest.raises(ConfigError, match="'length' cannot be loaded: length_detector:no failed"):
+        detectors_of(settings({**plugin, "factory": "length_detector:no"}))
