@@ -94,9 +94,10 @@ def label_chances(
 
 def _rivals(said: str, place: int, tokens: Sequence[Token]) -> Iterator[tuple[str, float]]:
     """Yield the tokens that could have stood where `said[place]` does."""
-    at = "".join(token.token for token in tokens).rfind(said) + place
+    begins = "".join(token.token for token in tokens).rfind(said)  # reasoning comes before it
+    at = begins + place
     start = 0
-    for token in tokens:
+    for token in tokens if begins >= 0 else ():
         end = start + len(token.token)
         if start <= at < end:
             if not token.token[: at - start].strip():

@@ -2,8 +2,8 @@
 
 Source of the format: `vllm/entrypoints/pooling/classify/` of vLLM 0.32. The body is
 `{"model", "input"}`; the answer is `{"data": [{"label", "probs", "num_classes"}], "usage"}`, where
-`label` is the likeliest of id2label and `probs` has one number a class. The path is /classify alone,
-without /v1, so vLLM's --api-key does not guard it.
+`label` is the likeliest of id2label and `probs` has one number a class. The path is /classify, not
+under /v1, so vLLM's --api-key does not guard it.
 """
 
 import math

@@ -38,7 +38,7 @@ def cut(text: str, size: int, overlap: int) -> Iterator[str]:
 
 def count(text: str, size: int, overlap: int) -> int:
     """Return how many windows there are: each starts where the last one's own part ends."""
-    return 1 + -(-max(0, len(text) - size) // (size - overlap))
+    return 1 if len(text) <= size else 1 + -(-(len(text) - size) // (size - overlap))
 
 
 def _check(found: int, limit: int) -> None:
