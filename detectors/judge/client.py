@@ -18,6 +18,8 @@ MAX_ANSWER_BYTES: Final = 8 << 20
 """Far above any verdict, with ten log-probabilities for each token of the reasoning."""
 FIRST_WAIT_S: Final = 0.25
 """Before the first retry, if the guard does not say; twice as long before each further one."""
+KEEP_ALIVE_S: Final = 4.0
+"""Less than vLLM keeps an idle connection, which is 5 s."""
 LEAST_TIMEOUT_S: Final = 0.001
 
 _HINTS: Final[Mapping[int, str]] = {
@@ -55,7 +57,11 @@ class Client:
         self._http = httpx.Client(
             headers=headers,
             verify=_trust(config),
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            limits=httpx.Limits(
+                max_connections=connections,
+                max_keepalive_connections=connections,
+                keepalive_expiry=KEEP_ALIVE_S,
+            ),
             trust_env=False,  # no proxy of the environment may see what is judged
         )
 
