@@ -11,7 +11,15 @@ from typing import Final
 import httpx
 
 from detectors.judge.config import JudgeConfig
-from detectors.judge.errors import Busy, JudgeError, Refused, TimedOut, Unparseable, Unreachable
+from detectors.judge.errors import (
+    BadConfig,
+    Busy,
+    JudgeError,
+    Refused,
+    TimedOut,
+    Unparseable,
+    Unreachable,
+)
 from detectors.judge.usage import Usage
 
 MAX_ANSWER_BYTES: Final = 8 << 20
@@ -43,7 +51,7 @@ class Client:
         """Open no connection yet.
 
         Raises:
-            OSError: the CA file cannot be read.
+            BadConfig: the CA file cannot be read.
         """
         self._config = config
         self._usage = usage
@@ -117,7 +125,10 @@ class Client:
 def _trust(config: JudgeConfig) -> ssl.SSLContext | bool:
     if not config.url.startswith("https:"):
         return False  # nothing to verify; loading authorities takes 20 ms
-    return ssl.create_default_context(cafile=config.ca_file or None)
+    try:
+        return ssl.create_default_context(cafile=config.ca_file or None)
+    except OSError:  # ssl's own errors are such
+        raise BadConfig(f"judge {config.name!r}: ca_file: no PEM file of certificates") from None
 
 
 def _error_of(answer: httpx.Response) -> JudgeError:

@@ -76,8 +76,7 @@ class Judge:
         """Make a judge; asks the guard nothing yet.
 
         Raises:
-            BadConfig: the settings do not fit each other.
-            OSError: the CA file cannot be read.
+            BadConfig: the settings do not fit each other, or the CA file cannot be read.
         """
         self._config = config
         self._family = family_of(config)

@@ -19,7 +19,7 @@ from detectors.judge.chat import TOP_LOGPROBS, label_chances, read_chat
 from detectors.judge.config import JudgeConfig
 from detectors.judge.errors import Unparseable
 from detectors.judge.families import Ruling, probabilities_of, spread
-from detectors.judge.neutral import without_roles
+from detectors.judge.neutral import without_tokens
 
 POLICY_FILE: Final = Path(__file__).with_name("policy.txt")
 LABELS: Final = ("0", "1")
@@ -130,7 +130,7 @@ def _content(sample: Sample) -> str:
     texts = [(Part.ANSWER if sample.part is Part.EXCHANGE else sample.part, sample.text)]
     if sample.part is Part.EXCHANGE:
         texts = [(Part.PROMPT, sample.prompt), *texts]
-    clean = [(part, without_roles(text)) for part, text in texts]
+    clean = [(part, without_tokens(text)) for part, text in texts]
     mark = hashlib.sha256("\0".join(text for _, text in clean).encode()).hexdigest()[:MARK_CHARS]
     blocks = [f"{part.upper()} {mark}\n{text}" for part, text in clean]
     what = "the ANSWER, in the light of its PROMPT" if len(texts) > 1 else f"the {sample.part}"

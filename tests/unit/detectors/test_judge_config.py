@@ -1,6 +1,7 @@
 """What an operator may say about a judge, and what its version depends on."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -93,6 +94,14 @@ def test_settings_that_do_not_fit_the_family_are_refused(
 ) -> None:
     with pytest.raises(BadConfig, match=said):
         Judge(dataclasses.replace(config, **changed))
+
+
+def test_authorities_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty.pem").touch()
+    for name in ("none.pem", "empty.pem"):
+        config = dataclasses.replace(QWEN, url="https://guard", ca_file=str(tmp_path / name))
+        with pytest.raises(BadConfig, match="ca_file"):
+            Judge(config)
 
 
 def test_the_key_is_not_shown() -> None:

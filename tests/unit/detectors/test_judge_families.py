@@ -233,7 +233,7 @@ def test_a_hostile_text_stays_in_its_place(family: Family, part: Part) -> None:
     texts = [it["content"] for it in body.get("messages", ()) if it["role"] != "system"]
     for text in texts or body["input"]:
         assert not re.search(r"<\|\w+\|>|</?think>|\[SEP\]", text)
-        if texts:
+        if family is QWEN:  # the only one whose template has marks and roles in plain words
             assert "<END CONVERSATION>" not in text
             assert not re.search(r"^(USER|ASSISTANT):", text, re.MULTILINE)
     roles = [it["role"] for it in body.get("messages", ())]
