@@ -26,6 +26,7 @@ MAX_ANSWER_BYTES: Final = 8 << 20
 """Far above any verdict, with ten log-probabilities for each token of the reasoning."""
 FIRST_WAIT_S: Final = 0.25
 """Before the first retry, if the guard does not say; twice as long before each further one."""
+CONNECT_TIMEOUT_S: Final = 5.0
 KEEP_ALIVE_S: Final = 4.0
 """Less than vLLM keeps an idle connection, which is 5 s."""
 LEAST_TIMEOUT_S: Final = 0.001
@@ -96,18 +97,23 @@ class Client:
 
     def _once(self, path: str, body: bytes, deadline: float, *, is_retry: bool) -> bytes:
         started = self._clock()
-        timeout_s = max(deadline - started, LEAST_TIMEOUT_S)
+        left_s = max(deadline - started, LEAST_TIMEOUT_S)
+        timeout = httpx.Timeout(left_s, connect=min(left_s, CONNECT_TIMEOUT_S))
         try:
             with self._http.stream(
-                "POST", self._base + path, content=body, timeout=timeout_s
+                "POST", self._base + path, content=body, timeout=timeout
             ) as answer:
                 return self._read(answer, deadline)
-        except httpx.TimeoutException:
-            raise TimedOut(f"no answer within {self._config.timeout_s:g} s") from None
         except (httpx.HTTPError, OSError) as error:  # httpx lets errors of TLS through
-            raise Unreachable(f"{self._base} does not answer: {type(error).__name__}") from None
+            raise self._silence(error) from None
         finally:
             self._usage.asked(self._clock() - started, is_retry=is_retry)
+
+    def _silence(self, error: Exception) -> JudgeError:
+        is_late = isinstance(error, httpx.TimeoutException)
+        if is_late and not isinstance(error, httpx.ConnectTimeout):
+            return TimedOut(f"no answer within {self._config.timeout_s:g} s")
+        return Unreachable(f"{self._base} does not answer: {type(error).__name__}")
 
     def _read(self, answer: httpx.Response, deadline: float) -> bytes:
         if answer.status_code != httpx.codes.OK:

@@ -239,6 +239,20 @@ def test_a_guard_that_is_not_there_is_unreachable() -> None:
     assert judge.usage.totals().requests == 2
 
 
+def test_a_guard_that_takes_no_connection_is_unreachable() -> None:
+    with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)  # a queue of one that nobody empties: the kernel drops what comes after
+        for waiting in (first, second):
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        url = f"http://127.0.0.1:{full.getsockname()[1]}"
+        judge = Judge(dataclasses.replace(config_of(url), timeout_s=0.5, retries=0))
+        with pytest.raises(Unreachable, match="ConnectTimeout"):
+            judge.score(prompts("one"))
+        judge.close()
+
+
 def test_a_silent_guard_is_given_up_after_the_timeout(make: Make) -> None:
     done = threading.Event()
 
