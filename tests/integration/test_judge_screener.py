@@ -38,7 +38,7 @@ def judge(guard: Guard) -> Iterator[Judge]:
 
 def verdicts_of(judge: Judge, *texts: str) -> list[Verdict]:
     writer = MemoryWriter()
-    screener = Screener([judge], [], writer, Metrics(CollectorRegistry()), clock=lambda: NOW)
+    screener = Screener([judge], tuple, writer, Metrics(CollectorRegistry()), clock=lambda: NOW)
     screener.handle([prompt(text, f"ex-{number}") for number, text in enumerate(texts)])
     return list(writer.verdicts)
 
@@ -63,7 +63,7 @@ def test_verdicts_name_the_judge_and_its_version(judge: Judge) -> None:
 
 def test_answers_are_judged_too(judge: Judge) -> None:
     writer = MemoryWriter()
-    screener = Screener([judge], [], writer, Metrics(CollectorRegistry()), clock=lambda: NOW)
+    screener = Screener([judge], tuple, writer, Metrics(CollectorRegistry()), clock=lambda: NOW)
     screener.handle([answer("an answer")])
     [verdict] = writer.verdicts
     assert (verdict.part, verdict.unscanned) == ("answer", None)
