@@ -3,9 +3,17 @@
 from collections.abc import Iterator
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+)
 
-from service.settings.base import DETECTOR_NAME, FACTORY, FilePath, Section
+from detectors.api import Category, Part
+from service.settings.base import DETECTOR_NAME, FACTORY, URL, FilePath, Section
 from service.settings.mistakes import Mistake
 
 DetectorName = Annotated[str, Field(pattern=DETECTOR_NAME)]
@@ -29,6 +37,37 @@ class RulesDetector(Section):
     name: DetectorName = "rules"
     files: tuple[FilePath, ...] = ()
     shipped: bool = True
+    shadow: bool = False
+
+
+class JudgeDetector(Section):
+    """A guard model behind an address of vLLM, for what cheaper detectors escalate."""
+
+    kind: Literal["judge"]
+    name: DetectorName = "judge"
+    url: Annotated[str, Field(pattern=URL)]
+    model: str
+    family: Literal["gpt-oss-safeguard", "qwen3guard", "classify"]
+    api_key: SecretStr | None = None
+    ca_file: FilePath | None = None
+    policy: FilePath | None = None
+    parts: tuple[Part, ...] = ()
+    labels: tuple[str, ...] = ()
+    categories: dict[str, Category] = Field(default_factory=dict)
+    is_multi_label: bool = False
+    label_probabilities: dict[str, Probability] = Field(default_factory=dict)
+    use_logprobs: bool = True
+    reasoning_effort: Literal["low", "medium", "high"] = "medium"
+    max_tokens: NonNegativeInt = 0
+    max_chars: PositiveInt = 8_000
+    overlap_chars: NonNegativeInt = 400
+    max_windows: PositiveInt = 64
+    max_concurrency: PositiveInt = 8
+    timeout_s: PositiveFloat = 30.0
+    retries: NonNegativeInt = 2
+    pause_s: NonNegativeFloat = 10.0
+    prompt_price_per_million: NonNegativeFloat = 0.0
+    completion_price_per_million: NonNegativeFloat = 0.0
     shadow: bool = False
 
 
@@ -63,7 +102,8 @@ class CascadeDetector(Section):
 
 
 Detector = Annotated[
-    LexicalDetector | RulesDetector | PluginDetector | CascadeDetector, Field(discriminator="kind")
+    LexicalDetector | RulesDetector | JudgeDetector | PluginDetector | CascadeDetector,
+    Field(discriminator="kind"),
 ]
 
 SHIPPED: Final[tuple[Detector, ...]] = (

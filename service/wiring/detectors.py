@@ -9,7 +9,8 @@ from detectors import lexical, plugins, rules
 from detectors.api import Category, Detector, Sample
 from detectors.budgets import Budget
 from detectors.cascade import Cascade, Combine, Stage, StageUse
-from detectors.errors import DetectorError
+from detectors.errors import DataError, DetectorError
+from detectors.judge import Judge, JudgeConfig
 from detectors.registry import CATEGORIES, FACTORIES
 from service.core.screening import Point
 from service.errors import ConfigError
@@ -84,7 +85,12 @@ def detectors_of(settings: Settings, told: Told = _say_nothing) -> Detectors:
     return Detectors(factories, categories, shadows, staged)
 
 
-_Simple = sections.LexicalDetector | sections.RulesDetector | sections.PluginDetector
+_Simple = (
+    sections.LexicalDetector
+    | sections.RulesDetector
+    | sections.JudgeDetector
+    | sections.PluginDetector
+)
 
 
 def _factory(section: _Simple) -> Factory:
@@ -94,6 +100,8 @@ def _factory(section: _Simple) -> Factory:
         case sections.RulesDetector():
             shipped = (rules.SHIPPED,) if section.shipped else ()
             return partial(rules.load, (*shipped, *section.files), section.name)
+        case sections.JudgeDetector():
+            return partial(_judge, section)
         case sections.PluginDetector():
             return partial(plugins.load, section.factory, section.name, section.options)
 
@@ -106,10 +114,28 @@ def _categories(section: _Simple, make: Factory) -> Collection[Category]:
             return CATEGORIES[rules.NAME]
     try:
         detector = make()
+        if isinstance(detector, Judge):  # whose guard need not be there yet
+            return detector.categories
         [scores] = detector.score([Sample("", min(detector.parts))])
     except DetectorError as error:
         raise ConfigError(f"the detector {section.name!r} cannot be loaded: {error}") from None
     return frozenset(scores)
+
+
+def _judge(section: sections.JudgeDetector) -> Judge:
+    given = section.model_dump(exclude={"kind", "shadow", "api_key", "ca_file", "policy", "parts"})
+    try:
+        policy = "" if section.policy is None else section.policy.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"the policy {section.policy} cannot be read: {error}") from None
+    config = JudgeConfig(
+        api_key="" if section.api_key is None else section.api_key.get_secret_value(),
+        ca_file="" if section.ca_file is None else str(section.ca_file),
+        policy=policy,
+        parts=frozenset(section.parts) or None,
+        **given,
+    )
+    return Judge(config)
 
 
 def _cascade(

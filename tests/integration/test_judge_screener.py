@@ -65,5 +65,6 @@ def test_answers_are_judged_too(judge: Judge) -> None:
     writer = MemoryWriter()
     screener = Screener([judge], tuple, writer, Metrics(CollectorRegistry()), clock=lambda: NOW)
     screener.handle([answer("an answer")])
-    [verdict] = writer.verdicts
-    assert (verdict.part, verdict.unscanned) == ("answer", None)
+    of_answer, of_exchange = writer.verdicts
+    assert (of_answer.part, of_answer.unscanned) == ("answer", None)
+    assert (of_exchange.part, of_exchange.unscanned) == ("exchange", "no_prompt")

@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,11 @@ from prometheus_client import CollectorRegistry
 from detectors import lexical
 from detectors.api import Category, LeftOut, Part, Sample
 from detectors.cascade import Cascade, StageUse
+from detectors.judge import Judge, JudgeConfig
 from detectors.registry import CATEGORIES, FACTORIES
 from service.errors import ConfigError
 from service.settings import Settings
+from service.settings.detectors import JudgeDetector
 from service.telemetry.metrics import Metrics
 from service.wiring.detectors import detectors_of, stages_counted_by
 from service.wiring.points import points_of
@@ -141,3 +144,33 @@ def test_a_plugin_is_a_detector_of_the_settings(monkeypatch: pytest.MonkeyPatch)
     assert found.working()[1].version == "1-7"
     with pytest.raises(ConfigError, match="'length' cannot be loaded: length_detector:no failed"):
         detectors_of(settings({**plugin, "factory": "length_detector:no"}))
+
+
+JUDGE = {
+    "kind": "judge",
+    "url": "http://127.0.0.1:9",
+    "model": "guard",
+    "family": "qwen3guard",
+    "api_key": "secret-of-the-guard",
+}
+
+
+def test_a_judge_is_known_by_its_family_before_its_guard_is_there(tmp_path: Path) -> None:
+    found = detectors_of(settings(LEXICAL, {**JUDGE, "parts": ["exchange"], "retries": 0}))
+    assert Category.ANY in found.categories["judge"]
+    judge = found.working()[1]
+    assert isinstance(judge, Judge)
+    assert judge.parts == {Part.EXCHANGE}
+    judge.close()
+    policy = {**JUDGE, "family": "gpt-oss-safeguard", "policy": str(tmp_path / "absent.txt")}
+    with pytest.raises(ConfigError, match=r"'judge' cannot be loaded: the policy .*absent\.txt"):
+        detectors_of(settings(policy))
+
+
+def test_the_settings_of_a_judge_are_those_of_its_config() -> None:
+    of_section = set(JudgeDetector.model_fields) - {"kind", "shadow"}
+    assert of_section == {field.name for field in fields(JudgeConfig)}
+    assert "secret-of-the-guard" not in repr(settings(LEXICAL, JUDGE))
+    with pytest.raises(ConfigError, match="labels") as caught:
+        detectors_of(settings({**JUDGE, "family": "classify"}))
+    assert "secret-of-the-guard" not in str(caught.value)
