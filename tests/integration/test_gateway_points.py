@@ -144,9 +144,13 @@ async def test_a_block_is_recorded_with_the_points_id_and_version(tmp_path: Path
     async with gateways(tmp_path) as (gateway,):
         set_point(gateway.settings, threshold=0.9)
         set_point(gateway.settings, threshold=0.8)
-        await all_answer([gateway], 400)
+
+        async def is_crossed_by_the_second() -> bool:
+            await all_answer([gateway], 400)  # by the first until the second is known
+            return any(it.version == 2 for it in crossings(gateway))
+
+        await soon(is_crossed_by_the_second)
         assert gateway.metric("operating_points", source="store", state="active") == 1
-        await eventually(lambda: bool(crossings(gateway)))
         crossing = crossings(gateway)[-1]
         assert (crossing.point, crossing.version, crossing.threshold) == ("op_1", 2, 0.8)
 
