@@ -8,10 +8,9 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
-from itertools import pairwise
 from zlib import crc32
 
-BUCKETS = 1 << 18
+BUCKETS = 1 << 19
 """How many features there are; a power of two."""
 
 CHARACTERS = 0x40000
@@ -56,21 +55,63 @@ _STEADY = (
 _WORD = re.compile(f"[{_ALONE}]|[^\\W{_ALONE}]+(?:[{_MARKS}]+[^\\W{_ALONE}]*)*")
 _ASCII_WORD = re.compile(rb"\w+")  # finds what _WORD finds in an ASCII text, twice as fast
 
+LONGEST_RUN = 2_000
+"""After so many characters without a break a word ends, so that a growing text is settled."""
+_LONG_RUN = re.compile(f"[^{_BREAKS}]{{{LONGEST_RUN}}}")
+
+# Digits that stand for letters. All of them, always: "15" may be "is", and a number that is read as
+# letters is as rare as before.
+_DIGITS = str.maketrans("01345678", "oieasgtb")
+_DIGIT = re.compile(r"[0-9]")
+_ASCII = bytes(range(0x80)).lower().translate(bytes.maketrans(b"01345678", b"oieasgtb"))
+_FOLD_ASCII = _ASCII + bytes(range(0x80, 0x100))
+
+# Cyrillic and Greek letters that look like a Latin one, small and capital; always folded, so that
+# a word is one word whatever alphabet its letters are borrowed from. Of Greek nu the capital looks
+# like another letter than the small one.
+_LOOK_ALIKES = {
+    ord(letter): latin
+    for latin, letters in {
+        "a": "\u0430\u0410\u03b1\u0391", "b": "\u0432\u0412\u03b2\u0392", "c": "\u0441\u0421",
+        "d": "\u0501", "e": "\u0435\u0415\u03b5\u0395", "g": "\u0261",
+        "h": "\u043d\u041d\u03b7\u0397\u04bb\u04ba", "i": "\u0456\u0406\u03b9\u0399",
+        "j": "\u0458\u0408", "k": "\u043a\u041a\u03ba\u039a", "m": "\u043c\u041c\u03bc\u039c",
+        "n": "\u039d", "o": "\u043e\u041e\u03bf\u039f", "p": "\u0440\u0420\u03c1\u03a1",
+        "q": "\u051b", "s": "\u0455\u0405", "t": "\u0442\u0422\u03c4\u03a4", "v": "\u03bd",
+        "w": "\u051d", "x": "\u0445\u0425\u03c7\u03a7", "y": "\u0443\u0423\u03c5\u03a5",
+        "z": "\u03b6\u0396",
+    }.items()
+    for letter in letters
+}  # fmt: skip
+_LOOK_ALIKE = re.compile(f"[{''.join(map(chr, _LOOK_ALIKES))}]")
+
 _MASK = BUCKETS - 1
 _PAIR = 0x9E3779B1  # odd and far from a power of two, so that "a b" and "b a" fall apart
 
 
 def normalise(text: str) -> str:
-    """Fold what looks the same into one form: NFKC, without invisible characters, casefolded.
+    """Fold what looks the same into one form: NFKC, no invisible characters, casefolded.
+
+    Letters of other alphabets that look like a Latin one, and digits that stand for one, become
+    that one.
 
     CPython's normalisation takes quadratic time in a run of combining marks, so such a run is
     put in order 32 by 32: no writing system stacks as many, and a text of nothing else would
     stop an event loop for seconds.
     """
     if text.isascii():
-        return text.lower()
-    visible = _MANY_MARKS.sub(rf"\g<0>{_JOINER}", _INVISIBLE.sub("", text))
-    return unicodedata.normalize("NFKC", visible).replace(_JOINER, "").casefold()
+        return text.encode().translate(_FOLD_ASCII).decode()
+    visible = _INVISIBLE.sub("", text)
+    ordered = unicodedata.normalize("NFKC", _MANY_MARKS.sub(rf"\g<0>{_JOINER}", visible))
+    if _LOOK_ALIKE.search(ordered):
+        ordered = ordered.translate(_LOOK_ALIKES)
+    folded = ordered.replace(_JOINER, "").casefold()
+    return folded.translate(_DIGITS) if _DIGIT.search(folded) else folded
+
+
+def with_cuts(text: str) -> str:
+    """Put a space after every `LONGEST_RUN` characters without a break."""
+    return _LONG_RUN.sub(r"\g<0> ", text) if len(text) >= LONGEST_RUN else text
 
 
 def words(text: str) -> list[bytes]:
@@ -82,7 +123,7 @@ def words(text: str) -> list[bytes]:
 
 def hashes(text: str) -> list[int]:
     """Return the hash of each word of `text`, in order."""
-    return list(map(crc32, words(normalise(text))))
+    return list(map(crc32, words(normalise(with_cuts(text)))))
 
 
 def normalised_bytes(text: str) -> bytes:
@@ -144,13 +185,11 @@ def last_break(text: str) -> int:
     return found.end() if found else 0
 
 
-def buckets(text: str) -> set[int]:
-    """Return the buckets, each in [0, BUCKETS), of the words and word pairs of `text`."""
-    return buckets_of(hashes(text))
+def bucket(word: int) -> int:
+    """Return the bucket, in [0, BUCKETS), of a word by its hash."""
+    return word & _MASK
 
 
-def buckets_of(found: Sequence[int], before: Sequence[int] = ()) -> set[int]:
-    """Return the buckets of words by their hashes, paired with the one word `before`, if any."""
-    numbers = {value & _MASK for value in found}
-    numbers.update([(a * _PAIR + b) & _MASK for a, b in pairwise([*before, *found])])
-    return numbers
+def bucket_of_pair(first: int, second: int) -> int:
+    """Return the bucket, in [0, BUCKETS), of two neighbouring words by their hashes."""
+    return (first * _PAIR + second) & _MASK
