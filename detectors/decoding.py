@@ -16,15 +16,18 @@ RUN: Final = 24
 LETTERS: Final = 6
 """So many single letters make a run: each followed by a space, or by three between words."""
 
+SINGLES: Final = LETTERS - 1
+"""So many of them are a word each; the last may be the first of a longer one."""
+
 _IN_RUN: Final = "[A-Za-z0-9+/]"
 _MAYBE: Final = re.compile(
-    rf"(?<!{_IN_RUN}){_IN_RUN}{{{RUN}}}|(?<!\S)(?:\S (?:  )?){{{LETTERS - 1}}}(?=\S)"
+    rf"(?<!{_IN_RUN}){_IN_RUN}{{{RUN}}}|(?<!\S)(?:\S (?:  )?){{{SINGLES}}}(?=\S)"
 )
 _REACH: Final = max(RUN, 4 * LETTERS)
 """A run that does not count yet began at most so many characters ago."""
 
 _ONE: Final = 1
-_SINGLES: Final = b"\1" * (LETTERS - 1)
+_SINGLES: Final = b"\1" * SINGLES
 
 _ENCODED: Final = re.compile(f"{_IN_RUN}*")
 _HEX: Final = re.compile("[0-9A-Fa-f]*")
@@ -34,13 +37,13 @@ _Utf8: Final = getincrementaldecoder("utf-8")
 
 def reveal(text: str) -> str:
     """Return what a whole text hides, a space before each run."""
-    return Revealing().add(text) if _may_hide(text) else ""
+    return Revealing().add(text)
 
 
-def _may_hide(text: str) -> bool:
+def may_hide(text: str) -> bool:
     """Say no where no run can be, six times as fast as a search for one."""
     sizes = list(map(len, text.split()))
-    if sizes.count(1) >= LETTERS - 1 and _SINGLES in bytes(map(_ONE.__eq__, sizes)):
+    if sizes.count(1) >= SINGLES and _SINGLES in bytes(map(_ONE.__eq__, sizes)):
         return True
     return max(sizes, default=0) >= RUN
 
@@ -74,7 +77,7 @@ class Revealing:
 
     def _look(self, data: str, at: int) -> int:
         """Open the first run from `at` on, and return where it begins."""
-        match = _MAYBE.search(data, at) if _may_hide(data) else None
+        match = _MAYBE.search(data, at) if may_hide(data) else None
         if match is None:
             keep = max(at, len(data) - _REACH)
             start = max(keep - 1, 0)

@@ -85,8 +85,8 @@ _LOOK_ALIKES = {
 }  # fmt: skip
 _LOOK_ALIKE = re.compile(f"[{''.join(map(chr, _LOOK_ALIKES))}]")
 
-_MASK = BUCKETS - 1
-_PAIR = 0x9E3779B1  # odd and far from a power of two, so that "a b" and "b a" fall apart
+MASK = BUCKETS - 1
+PAIR = 0x9E3779B1  # odd and far from a power of two, so that "a b" and "b a" fall apart
 
 
 def normalise(text: str) -> str:
@@ -187,9 +187,9 @@ def last_break(text: str) -> int:
 
 def bucket(word: int) -> int:
     """Return the bucket, in [0, BUCKETS), of a word by its hash."""
-    return word & _MASK
+    return word & MASK
 
 
 def bucket_of_pair(first: int, second: int) -> int:
     """Return the bucket, in [0, BUCKETS), of two neighbouring words by their hashes."""
-    return (first * _PAIR + second) & _MASK
+    return (first * PAIR + second) & MASK

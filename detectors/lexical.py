@@ -49,8 +49,9 @@ class Head:
     def margin(self, text: str) -> float:
         """Return the uncalibrated score of a text, or of what it hides; without words -inf."""
         margin = self.words.margin(text)
-        hidden = revealed(text)
-        return self.intercept + (max(margin, self.words.margin(hidden)) if hidden else margin)
+        if self.words.may_hide(text):
+            margin = max(margin, self.words.margin(revealed(text)))
+        return margin + self.intercept
 
     def score(self, text: str) -> float:
         """Return the calibrated probability of a text."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from detectors.compiling import SOURCE, library_name
+from detectors.decoding import may_hide
 from detectors.features import (
     BUCKETS,
     LONGEST_RUN,
@@ -43,6 +44,7 @@ class Library:
     model_bytes: int
     text_bytes: int
     is_normal: Callable[[bytes, bytes, int], int]
+    may_hide: Callable[[bytes, int], int]
     ascii_margin: Score
     margin: Score
     begin: Callable[[State], None]
@@ -69,6 +71,7 @@ def load_library(folder: Path = SOURCE.parent) -> Library | None:
         model_bytes=size(("watchgate_model_bytes", found))(),
         text_bytes=size(("watchgate_text_bytes", found))(),
         is_normal=size(("watchgate_is_normal", found)),
+        may_hide=size(("watchgate_may_hide", found)),
         ascii_margin=number(("watchgate_ascii_margin", found)),
         margin=number(("watchgate_margin", found)),
         begin=nothing(("watchgate_begin", found)),
@@ -108,6 +111,12 @@ class NativeWeights:
             return self._ascii_margin(self.model, text.encode(), len(text))
         data = self.encoded(with_cuts(text))
         return self._margin(self.model, data, len(data))
+
+    def may_hide(self, text: str) -> bool:
+        """Say no where `decoding.reveal` finds nothing for sure."""
+        if text.isascii():
+            return bool(self.library.may_hide(text.encode(), len(text)))
+        return may_hide(text)
 
     def encoded(self, text: str) -> bytes:
         """Return a text for C: in a form that has the words of the normalised one.

@@ -7,9 +7,11 @@ of integers, so that both give the very same.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf, sqrt
+from operator import sub
 from typing import Protocol
 
-from detectors.features import bucket, bucket_of_pair, hashes, last_break, with_cuts
+from detectors.decoding import may_hide
+from detectors.features import MASK, PAIR, hashes, last_break, with_cuts
 from detectors.slices import spans
 
 LONG = 256
@@ -53,6 +55,10 @@ class WordWeights(Protocol):
         """
         ...
 
+    def may_hide(self, text: str) -> bool:
+        """Say no where `decoding.reveal` finds nothing for sure."""
+        ...
+
     def growing(self) -> GrowingMargin:
         """Return an empty text that can be added to."""
         ...
@@ -74,6 +80,10 @@ class PlainWeights:
         stretches.take(hashes(text))
         return stretches.margin()
 
+    def may_hide(self, text: str) -> bool:
+        """Say no where `decoding.reveal` finds nothing for sure."""
+        return may_hide(text)
+
     def growing(self) -> GrowingMargin:
         """Return an empty text that can be added to."""
         return PlainGrowing(self)
@@ -84,7 +94,7 @@ def _nothing_seen() -> list[int]:
 
 
 def _no_past() -> list[int]:
-    return [0] * LONG
+    return [0]
 
 
 @dataclass(slots=True)
@@ -95,8 +105,7 @@ class Stretches:
     seen: list[int] = field(default_factory=_nothing_seen)
     """The bucket in each slot."""
     past: list[int] = field(default_factory=_no_past)
-    """The sum after word n, at n % LONG."""
-    total: int = 0
+    """The sums after each of the last words, at most `LONG`, in order."""
     count: int = 0
     best_long: float = -inf
     best_short: float = -inf
@@ -105,33 +114,37 @@ class Stretches:
     def copy(self) -> "Stretches":
         """Return the same, apart from this."""
         best = self.best_long, self.best_short
-        lists = self.seen.copy(), self.past.copy()
-        return Stretches(self.model, *lists, self.total, self.count, *best, self.last)
+        return Stretches(self.model, self.seen.copy(), self.past, self.count, *best, self.last)
 
     def take(self, words: Sequence[int]) -> None:
         """Append words by their hashes."""
+        if not words:
+            return
+        known = len(self.past)
+        sums = [*self.past, *self._sums(words)]
+        self.best_short = max(self.best_short, _highest(sums, known, SHORT))
+        self.best_long = max(self.best_long, _highest(sums, known, LONG))
+        self.past = sums[-LONG:]
+        self.count += len(words)
+        self.last = words[-1]
+
+    def _sums(self, words: Sequence[int]) -> list[int]:
+        """Return the sum after each word; written out, as it takes most of the time."""
+        seen, weights, total, last = self.seen, self.model.weights, self.past[-1], self.last
+        sums = []
         for word in words:
-            self.total += self._weight(bucket(word))
-            if self.last is not None:
-                self.total += self._weight(bucket_of_pair(self.last, word))
-            self.last = word
-            self._turn()
-
-    def _weight(self, found: int) -> int:
-        slot = found % SLOTS
-        if self.seen[slot] == found:
-            return 0
-        self.seen[slot] = found
-        return self.model.weights[found]
-
-    def _turn(self) -> None:
-        total, past = self.total, self.past
-        self.count = count = self.count + 1
-        if count >= SHORT:
-            self.best_short = max(self.best_short, total - past[(count - SHORT) % LONG])
-        if count >= LONG:
-            self.best_long = max(self.best_long, total - past[count % LONG])
-        past[count % LONG] = total
+            found = word & MASK
+            if seen[found % SLOTS] != found:
+                seen[found % SLOTS] = found
+                total += weights[found]
+            if last is not None:
+                found = (last * PAIR + word) & MASK
+                if seen[found % SLOTS] != found:
+                    seen[found % SLOTS] = found
+                    total += weights[found]
+            last = word
+            sums.append(total)
+        return sums
 
     def margin(self) -> float:
         """Return `WordWeights.margin` of the words so far."""
@@ -139,12 +152,18 @@ class Stretches:
         if not count:
             return -inf
         if count <= LONG:
-            margin = self.total / (sqrt(2 * count - 1) * ONE)
+            margin = self.past[-1] / (sqrt(2 * count - 1) * ONE)
         else:
             margin = self.best_long / _LONG_UNIT
         if count <= SHORT:
             return margin
         return max(margin, STEEPNESS * (self.best_short / _SHORT_UNIT) - self.model.shift)
+
+
+def _highest(sums: Sequence[int], known: int, words: int) -> float:
+    """Return the highest sum of so many words that end after the `known` sums; -inf without."""
+    first = max(known, words)
+    return max(map(sub, sums[first:], sums[first - words : len(sums) - words]), default=-inf)
 
 
 class PlainGrowing:

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define BUCKETS (1u << 19) /* features.BUCKETS */
-#define PAIR 0x9E3779B1u   /* features._PAIR */
+#define PAIR 0x9E3779B1u   /* features.PAIR */
 
 #define CHARACTERS 0x40000 /* features.CHARACTERS */
 
@@ -25,6 +25,9 @@
 #define STEEPNESS 2   /* plain.STEEPNESS */
 #define ONE 1024      /* plain.ONE */
 #define SLOTS 512     /* plain.SLOTS */
+
+#define RUN 24    /* decoding.RUN */
+#define SINGLES 5 /* decoding.SINGLES */
 
 #ifdef __GNUC__
 #define PREFETCH(address) __builtin_prefetch(address)
@@ -312,6 +315,27 @@ int watchgate_is_normal(const Model *model, const uint8_t *bytes, uint32_t count
             return 0;
     }
     return 1;
+}
+
+/* What decoding.may_hide says of ASCII: whether some words are long, or single letters in a row. */
+int watchgate_may_hide(const uint8_t *bytes, uint32_t count)
+{
+    uint32_t letters = 0, singles = 0;
+    for (size_t at = 0; at <= count; at++) {
+        uint8_t byte = at < count ? bytes[at] : ' ';
+        if (byte != ' ' && (byte < '\t' || byte > '\r') && (byte < 0x1c || byte > 0x1f)) {
+            letters++;
+            continue;
+        }
+        if (letters >= RUN)
+            return 1;
+        if (letters)
+            singles = letters == 1 ? singles + 1 : 0;
+        if (singles == SINGLES)
+            return 1;
+        letters = 0;
+    }
+    return 0;
 }
 
 /* Return the margin of a text in ASCII. */

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from detectors import compiling, features, lexical
+from detectors import compiling, decoding, features, lexical
 from detectors import plain as plain_engine
 from detectors.compiling import CompilerError, compile_library, library_name
 from detectors.features import BUCKETS, CHARACTERS, bucket, bucket_of_pair, hashes
@@ -71,6 +71,16 @@ def test_every_character_in_lower_case_is_read_as_in_plain_python(
 )
 def test_what_changes_when_it_is_normalised_is_normalised(native: NativeWeights, text: str) -> None:
     assert native.encoded(f"a {text}") == features.normalise(f"a {text}").encode()
+
+
+@settings(deadline=None, max_examples=300)
+@given(text=st.text("ab \n\t\x1c+", max_size=60))
+@example(text="x" * 24)
+@example(text="a b c d e")
+def test_it_looks_for_what_is_hidden_where_plain_python_does(
+    native: NativeWeights, plain: PlainWeights, text: str
+) -> None:
+    assert native.may_hide(text) == plain.may_hide(text)
 
 
 def test_a_word_whose_pair_falls_into_its_own_bucket_counts_once(
@@ -189,9 +199,11 @@ def test_its_constants_are_those_of_plain_python(library: Library, native: Nativ
 
     assert len(native.model) == library.model_bytes
     assert f"#define BUCKETS (1u << {BUCKETS.bit_length() - 1}) " in source
-    assert f"#define PAIR {features._PAIR:#X}u ".replace("0X", "0x") in source
+    assert f"#define PAIR {features.PAIR:#X}u ".replace("0X", "0x") in source
     assert f"#define CHARACTERS {CHARACTERS:#x} " in source
     assert f"#define LONGEST_RUN {features.LONGEST_RUN} " in source
+    for name in ("RUN", "SINGLES"):
+        assert f"#define {name} {getattr(decoding, name)} " in source
     for name in ("LONG", "SHORT", "STEEPNESS", "ONE", "SLOTS"):
         assert f"#define {name} {getattr(plain_engine, name)} " in source
 
