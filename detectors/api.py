@@ -4,10 +4,11 @@ A detector gives scores, never decisions: each score is a calibrated probability
 belongs to one category. Operating points (threshold + action) decide, elsewhere.
 """
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 
 class Part(StrEnum):
@@ -35,6 +36,9 @@ class Category(StrEnum):
     FRAUD = "fraud"
     PRIVACY = "privacy"
     OTHER = "other"
+
+
+Scores = Mapping[Category, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +115,90 @@ class InlineDetector(Detector, Protocol):
     def growing(self, part: Part) -> GrowingText:
         """Return an empty text that can be added to."""
         ...
+
+
+class LeftOut(StrEnum):
+    """Why a stage of a detector has no scores for a text; the names are metric labels."""
+
+    BAND = "band"
+    """It was not asked: the stages before were sure enough."""
+    BUDGET = "budget"
+    """It was not asked: its budget was spent."""
+    PART = "part"
+    """It was not made for this part of an exchange."""
+    FAILED = "failed"
+    """It was asked, and failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What came of one text that several detectors looked at in turn."""
+
+    scores: Scores | None
+    """Of all together; None: a stage that is required failed, or none had anything to say."""
+    by_stage: Mapping[str, Scores]
+    """What each stage said that was asked and answered, by the name of its detector."""
+    left_out: Mapping[str, LeftOut]
+    """Why the others said nothing."""
+
+
+@runtime_checkable
+class StagedDetector(Detector, Protocol):
+    """A detector made of detectors, whose scores are told beside its own."""
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Of its stages, by the names of their detectors."""
+        ...
+
+    def score_staged(self, samples: Sequence[Sample]) -> Sequence[Staged]:
+        """Return what came of each sample, in order; fails on none of them."""
+        ...
+
+
+OVERLAP_CHARS: Final = 400
+"""Neighbouring chunks of a long text share this much, so that nothing hides on a border."""
+
+
+def chunks(text: str, size_chars: int) -> Iterator[str]:
+    """Cut a text into chunks that share `OVERLAP_CHARS` with their neighbours, at least one."""
+    if len(text) <= size_chars:
+        yield text
+        return
+    for start in range(0, len(text) - OVERLAP_CHARS, size_chars - OVERLAP_CHARS):
+        yield text[start : start + size_chars]
+
+
+def score_whole(detector: Detector, samples: Sequence[Sample]) -> Sequence[Scores]:
+    """Score every character: what is longer than a detector sees at once goes in chunks.
+
+    Of a text in chunks the highest score of each category counts.
+
+    Raises:
+        ValueError: what the detector gave are no scores.
+    """
+    size = detector.max_chars if isinstance(detector, InlineDetector) else sys.maxsize
+    cut = [list(chunks(sample.text, size)) for sample in samples]
+    pieces = [
+        Sample(text, sample.part, sample.prompt)
+        for sample, texts in zip(samples, cut, strict=True)
+        for text in texts
+    ]
+    scored = detector.score(pieces)
+    check_scores(scored, len(pieces))
+    if len(pieces) == len(samples):
+        return scored
+    left = iter(scored)
+    return [_highest([next(left) for _ in texts]) for texts in cut]
+
+
+def _highest(scored: Sequence[Scores]) -> Scores:
+    return {category: max(one[category] for one in scored) for category in scored[0]}
+
+
+def check_scores(scored: Sequence[Scores], count: int) -> None:
+    """Raise ValueError unless these are probabilities for so many samples: NaN crosses nothing."""
+    if len(scored) != count:
+        raise ValueError("a mapping of scores is needed for each sample")
+    if not all(0.0 <= score <= 1.0 for scores in scored for score in scores.values()):
+        raise ValueError("scores are probabilities, from 0 to 1")

@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from detectors import tables
 from detectors.api import Part
 from detectors.cost import Cost
 from detectors.data import Licence, Row
-from detectors.evaluation import MEAN, WORST, Estimate, Report
+from detectors.evaluation import Report
 from detectors.lexical import WORDLESS
 from detectors.plain import LONG, SHORT
 from detectors.slices import MAX_CHARS
@@ -89,10 +90,15 @@ def source_table(
 def _cost(costs: Sequence[Cost]) -> list[str]:
     return [
         "## Cost\n",
-        "Microseconds of one core for an English text of 500 characters (best of 15 rounds):\n",
-        "| engine | alone | in a batch of 64 | machine |",
-        "|---|---|---|---|",
-        *(f"| {c.engine} | {c.single_us:.1f} | {c.batched_us:.1f} | {c.machine} |" for c in costs),
+        "Microseconds of one core for an English text of 500 characters (best of 15 rounds), and",
+        "seconds for 1,000 exchanges of a prompt of 500 characters and an answer of 1,500:\n",
+        "| engine | alone | in a batch of 64 | 1,000 exchanges | machine |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {c.engine} | {c.single_us:.1f} | {c.batched_us:.1f} | "
+            f"{c.thousand_exchanges_s:.3f} | {c.machine} |"
+            for c in costs
+        ),
         "",
     ]
 
@@ -122,47 +128,10 @@ def quality(reports: Mapping[Part, Report]) -> list[str]:
 
 
 def _quality(report: Report) -> list[str]:
-    one, tenth = report.thresholds["1pct"], report.thresholds["01pct"]
     return [
-        f"## Quality on {report.part}s it has never seen\n",
-        *(_OF_PROMPTS if report.part is Part.PROMPT else _OF_ANSWERS),
-        "Intervals: 95%, bootstrap over rows within sources.\n",
-        f"Thresholds: {one:.4f} flags 1% of the benign rows, {tenth:.4f} flags 0.1%.\n",
-        "| misuse source | rows | AUROC | recall at 1% | recall at 0.1% |",
-        "|---|---|---|---|---|",
-        *_rows(report, "misuse", ("auroc", "recall_at_1pct", "recall_at_01pct")),
+        f"## {tables.heading(report)}",
         "",
-        "| benign source | rows | flagged at 1% overall | flagged at 0.1% overall |",
-        "|---|---|---|---|",
-        *_rows(report, "benign", ("flagged_at_1pct", "flagged_at_01pct")),
+        *tables.introduction(report),
         "",
+        *(line for table in tables.tables(report) for line in tables.markdown(table)),
     ]
-
-
-_OF_PROMPTS = (
-    "Each misuse source against the benign rows of all other sources; each benign source at the",
-    "threshold that flags 1% (0.1%) of all benign rows.",
-)
-_OF_ANSWERS = (
-    "One source, misuse against its own benign rows. There are too few benign answers to speak",
-    "of a false-positive rate in traffic.",
-)
-
-
-def _rows(report: Report, kind: str, names: Sequence[str]) -> list[str]:
-    """Return table rows: the mean first, then the worst first, equals by name."""
-    table = report.table(kind)
-    sign = 1 if kind == "misuse" else -1
-    summaries = [source for source in (MEAN, WORST) if source in table]
-    others = sorted(table.keys() - set(summaries))
-    ordered = sorted(others, key=lambda it: sign * table[it][names[0]].value)
-    return [
-        f"| {source} | {report.rows.get((kind, source), '')} | "
-        + " | ".join(_figure(table[source][name]) for name in names)
-        + " |"
-        for source in [*summaries, *ordered]
-    ]
-
-
-def _figure(it: Estimate) -> str:
-    return f"{it.value:.3f} ({it.low:.3f} to {it.high:.3f})"

@@ -7,15 +7,18 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from detectors import lexical
+from detectors import lexical, rules_command
 from detectors.api import Detector, InlineDetector, Part, Sample
 from detectors.data import DEFAULT_FOLDER
 from detectors.errors import DataError, DetectorError
 from detectors.registry import FACTORIES
+
+if TYPE_CHECKING:
+    from detectors import pipeline
 
 Handler = Callable[[argparse.Namespace], int]
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
@@ -30,6 +33,7 @@ def add_parser(subparsers: Subparsers) -> None:
     _add_train(commands)
     _add_evaluate(commands)
     _add_score(commands)
+    rules_command.add_check_rules(partial(_leaf, commands), _answers_with_exit_code)
 
 
 def _answers_with_exit_code(handler: Handler) -> Handler:
@@ -63,31 +67,61 @@ def _add_train(commands: Subparsers) -> None:
 
 
 def _add_evaluate(commands: Subparsers) -> None:
-    example = "watchgate detectors evaluate --data ../shared/data --json > report.json"
+    example = "watchgate detectors evaluate --data ../shared/data --html report.html"
     parser = _leaf(commands, "evaluate", "report quality, and compare with the floors", example)
     _add_data(parser)
+    for flag, takes, words in _EVALUATE_LISTS:
+        parser.add_argument(flag, action="append", default=[], metavar=takes, help=words)
+    parser.add_argument("--model", type=Path, help="folder of a model, as --detector")
     parser.add_argument(
-        "--model", type=Path, default=lexical.MODEL_FOLDER, help="folder of the model"
+        "--floors", type=Path, help="TOML file of floors (default: those shipped with a detector)"
     )
     parser.add_argument(
-        "--floors",
-        type=Path,
-        default=lexical.MODEL_FOLDER / "floors.toml",
-        help="TOML file of floors (default: the shipped model's)",
+        "--battery-rows",
+        type=_count,
+        default=150,
+        metavar="N",
+        help="rows of each source that the robustness battery transforms; 0 leaves it out",
     )
+    parser.add_argument(
+        "--baselines", action="store_true", help="train the field's baselines and report on them"
+    )
+    parser.add_argument("--cost", action="store_true", help="measure processor time, too")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a report with plots")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=evaluate)
 
 
+_EVALUATE_LISTS = (
+    ("--detector", "NAME", "a detector's name or the folder of a model; may be repeated"),
+    ("--rows", "FILE", "JSONL file of vetted rows of your own; may be repeated"),
+    ("--vetted", "SOURCE", "a source whose categories people have vetted; may be repeated"),
+)
+
+
 def _add_score(commands: Subparsers) -> None:
-    example = "echo 'What is the capital of France?' | watchgate detectors score"
-    parser = _leaf(commands, "score", "score one text and print JSON", example)
+    example = "watchgate detectors score --input rows.jsonl --output scores.jsonl"
+    purpose = "score one text and print JSON, or the rows of a file"
+    parser = _leaf(commands, "score", purpose, example)
     parser.add_argument("file", nargs="?", type=Path, help="UTF-8 text file (default: stdin)")
+    parser.add_argument(
+        "--input", type=Path, help="JSON lines of {id, text, response?}, instead of one text"
+    )
+    parser.add_argument(
+        "--output", type=Path, help="where a line {id, misuse, categories} for each row goes"
+    )
     parser.add_argument("--detector", choices=sorted(FACTORIES), default=lexical.NAME)
     parser.add_argument(
         "--part", type=Part, choices=[Part.PROMPT, Part.ANSWER], default=Part.PROMPT
     )
     parser.set_defaults(run=score)
+
+
+def _count(text: str) -> int:
+    """Read a number of rows, for argparse."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of rows")
+    return int(text)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -144,25 +178,67 @@ def train(args: argparse.Namespace) -> int:
 @_answers_with_exit_code
 def evaluate(args: argparse.Namespace) -> int:
     """Print the report; 1 when a figure misses its floor, or ways of scoring disagree."""
-    from detectors import card, evaluation, pipeline  # noqa: PLC0415 - as above
+    from detectors import comparison, html_report, pipeline  # noqa: PLC0415 - as above
 
-    reports, wrong = pipeline.evaluate_against_floors(args.data, args.model, args.floors, _say)
+    if args.html:
+        html_report.check()  # now, not after minutes of work
+    evaluated, wrong = pipeline.evaluate_against_floors(_request(args), _say)
+    if args.html:
+        _write(args.html, html_report.render(evaluated))
     if args.json:
-        _print_json({part: evaluation.as_json(report) for part, report in reports.items()})
+        _print_json(comparison.all_as_json(evaluated))
     else:
-        print("\n".join(card.quality(reports)))  # noqa: T201
+        print("\n".join(comparison.as_markdown(evaluated)))  # noqa: T201
     for sentence in wrong:
         _say(sentence)
     return 1 if wrong else 0
 
 
+def _request(args: argparse.Namespace) -> "pipeline.Request":
+    """Return what the arguments ask for; rows of one's own do without the data folder."""
+    from detectors import pipeline  # noqa: PLC0415 - as above
+
+    is_left_out = args.rows and args.data == DEFAULT_FOLDER and not DEFAULT_FOLDER.is_dir()
+    models = [str(args.model)] if args.model else []
+    return pipeline.Request(
+        data=None if is_left_out else args.data,
+        names=[*args.detector, *models] or [lexical.NAME],
+        rows=[Path(name) for name in args.rows],
+        floors=args.floors,
+        vetted=args.vetted,
+        battery_rows=args.battery_rows,
+        with_baselines=args.baselines,
+        with_cost=args.cost,
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror}") from error
+    _say(f"wrote {path}")
+
+
 @_answers_with_exit_code
 def score(args: argparse.Namespace) -> int:
-    """Score one text."""
+    """Score one text, or with --input and --output the rows of a file."""
+    if (args.input is None) != (args.output is None) or (args.input and args.file):
+        raise DataError("rows need both --input and --output, and no file beside them")
     detector = FACTORIES[args.detector]()
+    if args.input:
+        return _score_rows(detector, args.input, args.output)
     [scores] = detector.score([Sample(_text(args.file), args.part)])
     found = {str(category): probability for category, probability in scores.items()}
     _print_json({"detector": detector.name, "version": detector.version, "scores": found})
+    return 0
+
+
+def _score_rows(detector: Detector, source: Path, target: Path) -> int:
+    from detectors.score_rows import score_rows  # noqa: PLC0415 - needed for this alone
+
+    count = score_rows(detector, source, target, show_progress=sys.stderr.isatty())
+    _say(f"scored {count} rows by {detector.name} {detector.version} into {target}")
     return 0
 
 

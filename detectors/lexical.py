@@ -80,11 +80,7 @@ class Lexical:
     heads: Mapping[Part, Head]
     version: str
     engine: str
-
-    @property
-    def name(self) -> str:
-        """The registry's name."""
-        return NAME
+    name: str = NAME
 
     @property
     def max_chars(self) -> int:
@@ -138,23 +134,25 @@ class Growing:
         return {_ANY: self._head.probability(margin + self._head.intercept)}
 
 
-def load(folder: Path = MODEL_FOLDER) -> Lexical:
+def load(folder: Path = MODEL_FOLDER, name: str = NAME) -> Lexical:
     """Load the model in `folder`, for C where that was compiled, else for plain Python.
 
     Raises:
         ArtefactError: the model is not to be trusted.
     """
-    detector = load_with(native.load_library(), folder)
-    _log.info("lexical runs in: %s", detector.engine)
+    detector = load_with(native.load_library(), folder, name)
+    _log.info("%s runs in: %s", name, detector.engine)
     return detector
 
 
-def load_with(library: native.Library | None, folder: Path = MODEL_FOLDER) -> Lexical:
+def load_with(
+    library: native.Library | None, folder: Path = MODEL_FOLDER, name: str = NAME
+) -> Lexical:
     """Load the model for C by `library`, or for plain Python without one; see `load`."""
     artefact = artefacts.load(folder, NAME)
     heads = {Part(part): _head(numbers, library) for part, numbers in artefact.content.items()}
     engine = NATIVE if library else PYTHON
-    return Lexical(heads, f"{artefact.version}.{SCORING}", engine)
+    return Lexical(heads, f"{artefact.version}.{SCORING}", engine, name)
 
 
 def _head(numbers: Mapping[str, Any], library: native.Library | None) -> Head:

@@ -1,12 +1,18 @@
 """The long ways through this package: data → model → report → card."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from detectors import agreement, artefacts, card, cost, floors, lexical
-from detectors.api import Part
-from detectors.data import LICENCES, dev_rows, read_licences, training_rows
-from detectors.evaluation import Report, evaluate
+from detectors.api import Detector
+from detectors.choosing import Chosen, choose
+from detectors.comparison import Evaluated, evaluate_all
+from detectors.data import LICENCES, Row, dev_rows, read_licences, read_rows, training_rows
+from detectors.errors import DataError
+from detectors.estimates import OPTIONS, Options
+from detectors.evaluation import evaluate
+from detectors.floors import breaches
 from detectors.training import Plan, train
 
 Say = Callable[[str], None]
@@ -35,15 +41,66 @@ def _engines(model: Path) -> list[lexical.Lexical]:
     return [plain] if fastest.engine == plain.engine else [fastest, plain]
 
 
-def evaluate_against_floors(
-    data: Path, model: Path, limits: Path, say: Say
-) -> tuple[Mapping[Part, Report], list[str]]:
-    """Report on `data/dev`, and say what is wrong: floors missed, ways of scoring that disagree."""
-    wanted = floors.read(limits)
-    detector, rows = lexical.load(model), dev_rows(data)
-    content = artefacts.load(model, lexical.NAME).content
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be evaluated, on which rows, and held to what."""
+
+    data: Path | None
+    """The data folder, or None to use `rows` alone."""
+    names: Sequence[str] = (lexical.NAME,)
+    """Names of the registry, or folders of models."""
+    rows: Sequence[Path] = ()
+    """Files of one's own vetted rows."""
+    floors: Path | None = None
+    """The floors of all detectors; without, those that are shipped with each."""
+    vetted: Sequence[str] = ()
+    battery_rows: int = OPTIONS.battery_rows
+    with_baselines: bool = False
+    with_cost: bool = False
+
+
+def evaluate_against_floors(request: Request, say: Say) -> tuple[list[Evaluated], list[str]]:
+    """Report on detectors, and say what is wrong: floors missed, ways of scoring that disagree.
+
+    Baselines follow the detectors, and have no floors. Floors that are shipped were measured on
+    the public rows, so they are not asked for where there are rows of one's own.
+    """
+    chosen = [choose(name) for name in request.names]
+    limits = [_floors(it, request) for it in chosen]  # read now: before the work
+    own = [row for path in request.rows for row in read_rows(path)]
+    rows = [*(dev_rows(request.data) if request.data else []), *own]
+    wrong = [it for one in chosen for it in _disagreements(one, rows, say)]
+    others = _baselines(request, say)
+    vetted = frozenset([*request.vetted, *(row.source for row in own)])
+    options = Options(vetted=vetted, battery_rows=request.battery_rows)
+    detectors = [*(it.detector for it in chosen), *others]
+    evaluated = evaluate_all(detectors, rows, say, options, with_cost=request.with_cost)
+    for it, wanted in zip(evaluated, limits, strict=False):
+        wrong += [f"misses its floor: {it.name}, {one}" for one in breaches(it.reports, wanted)]
+    return evaluated, wrong
+
+
+def _floors(chosen: Chosen, request: Request) -> floors.Floors:
+    path = request.floors or (None if request.rows else chosen.floors)
+    return floors.read(path) if path else {}
+
+
+def _baselines(request: Request, say: Say) -> list[Detector]:
+    if not request.with_baselines:
+        return []
+    if request.data is None:
+        raise DataError("baselines are trained on train_pool; name the data folder with --data DIR")
+    from detectors.baselines import baselines  # noqa: PLC0415 - few ask for them
+
+    return baselines(training_rows(request.data), say)
+
+
+def _disagreements(chosen: Chosen, rows: Sequence[Row], say: Say) -> list[str]:
+    """Hold a lexical model to scikit-learn; others have nothing to be held to."""
+    detector = chosen.detector
+    if not isinstance(detector, lexical.Lexical) or chosen.folder is None:
+        return []
+    content = artefacts.load(chosen.folder, lexical.NAME).content
     wrong = agreement.disagreements(detector, content, rows)
     say(f"scored by: {detector.engine}, {'not ' if wrong else ''}as scikit-learn does")
-    reports = evaluate(detector, rows, say)
-    missed = [f"misses its floor: {it}" for it in floors.breaches(reports, wanted)]
-    return reports, wrong + missed
+    return wrong

@@ -80,12 +80,18 @@ def _type(schema: dict[str, Any], defs: dict[str, Any]) -> str:
         return code(schema["const"])
     if "enum" in schema:
         return ", ".join(code(value) for value in schema["enum"])
-    if schema.get("type") == "array" and isinstance(schema.get("items"), dict):
-        return f"list of {_type(schema['items'], defs)}"
+    if schema.get("type") == "array":
+        return _list(schema, defs)
     if isinstance(inner := schema.get("additionalProperties"), dict):
         return f"mapping to {_type(inner, defs)}"
     bounds = [words.format(schema[key]) for key, words in _BOUNDS.items() if key in schema]
     return ", ".join([_name(schema), *bounds])
+
+
+def _list(schema: dict[str, Any], defs: dict[str, Any]) -> str:
+    first, *more = schema.get("prefixItems") or [schema["items"]]
+    count = f"{1 + len(more)}: " if more else ""
+    return f"list of {count}{_type(first, defs)}"
 
 
 def _name(schema: dict[str, Any]) -> str:
@@ -99,4 +105,6 @@ def _default(field: FieldInfo) -> str:
     if field.default is PydanticUndefined:
         return "required"
     value = field.default
+    if isinstance(value, tuple) and any(isinstance(it, BaseModel) for it in value):
+        value = [it.model_dump(exclude_defaults=True) for it in value]
     return "none" if value is None or value == () else code(json.dumps(value, default=str))

@@ -104,7 +104,7 @@ def connected(args: argparse.Namespace) -> Iterator[Api]:
     Raises:
         ConfigError: the settings or the address are wrong, or the token is missing.
     """
-    url = args.api or os.environ.get(ADMIN_URL_VARIABLE)
+    url = address_of(args)
     with _remote(url) if url else _local(args) as send:
         yield Api(send)
 
@@ -131,6 +131,11 @@ def _remote(url: str) -> Iterator[Send]:
         base_url=_base(url), headers=headers, timeout=TIMEOUT_S, trust_env=is_secure
     ) as client:
         yield send
+
+
+def address_of(args: argparse.Namespace) -> str | None:
+    """Return the admin API's address; None: it is the store's own, on this machine."""
+    return args.api or os.environ.get(ADMIN_URL_VARIABLE)
 
 
 def _base(url: str) -> str:

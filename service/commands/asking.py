@@ -108,6 +108,8 @@ def _readable_field(name: str, value: Any) -> Any:  # noqa: ANN401  (any JSON)
 def _cell(value: Any) -> str | None:  # noqa: ANN401  (any JSON)
     if value is None or value in ([], {}):
         return None
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, list):
         text = ",".join(map(str, value))
     else:

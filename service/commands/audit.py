@@ -1,13 +1,12 @@
 """`watchgate audit`: who did what, and whether the log of it is what was written."""
 
 import argparse
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from service.commands import audit_export, audit_verify
 from service.commands.api_client import PAGE, Api
 from service.commands.asking import add_ask, add_commands, show_list
-from service.commands.common import add_json_argument, at_least_one
+from service.commands.common import a_time, add_json_argument, at_least_one
 
 _COLUMNS: Final = ("seq", "at", "actor", "action", "object", "after", "reason")
 
@@ -20,8 +19,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     listing.add_argument("--actor", help="only by this one, such as cli:alice")
     listing.add_argument("--action", help="only this, such as key.revoke")
     listing.add_argument("--object", help="only to this, such as project/search")
-    listing.add_argument("--since", type=_time, metavar="TIME", help="from this time on, in UTC")
-    listing.add_argument("--until", type=_time, metavar="TIME", help="before this time, in UTC")
+    listing.add_argument("--since", type=a_time, metavar="TIME", help="from this time on, in UTC")
+    listing.add_argument("--until", type=a_time, metavar="TIME", help="before this time, in UTC")
     listing.add_argument(
         "--limit",
         type=at_least_one,
@@ -45,12 +44,3 @@ def _list(api: Api, args: argparse.Namespace) -> int:
         if len(page) < limit:
             break
     return show_list(args, found, _COLUMNS)
-
-
-def _time(text: str) -> float:
-    try:
-        given = datetime.fromisoformat(text)
-    except ValueError:
-        expected = "expected a time such as 2026-11-01 or 2026-11-01T12:00:00Z"
-        raise argparse.ArgumentTypeError(f"{expected}, and not {text!r}") from None
-    return (given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp()

@@ -166,3 +166,13 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str | None]]) -
 def say(words: str) -> None:
     """Tell the person, on stderr."""
     sys.stderr.write(words + "\n")
+
+
+def a_time(text: str) -> float:
+    """Read a time as Unix seconds; without a zone it is of UTC."""
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        expected = "expected a time such as 2026-11-01 or 2026-11-01T12:00:00Z"
+        raise argparse.ArgumentTypeError(f"{expected}, and not {text!r}") from None
+    return (given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp()

@@ -34,6 +34,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "service_accounts": "ServiceAccounts",
     "keys": "Keys",
     "limits": "LimitsDesk",
+    "points": "Points",
     "accounts": "Accounts",
     "tokens": "Tokens",
     "audit": "AuditEntries",

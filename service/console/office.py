@@ -3,17 +3,19 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection
 
 from service.core.audit import Entry
+from service.core.points import PointFacts
 from service.core.roles import Admin
 from service.store import Store
 from service.store.audit import AuditLog
 from service.store.owners import Origin
 from service.store.revision import take_turn
 
+NO_FACTS: Final = PointFacts()
 Facts = Mapping[str, Any]
 """Plain JSON values by name; never a secret or a digest."""
 
@@ -78,16 +80,18 @@ class Change:
 class Office:
     """Where every route looks things up and changes them."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  (what an installation is)
         self,
         store: Store,
         models: Sequence[KnownModel],
         version: str,
         clock: Callable[[], float],
         keyring: Keyring,
+        points: PointFacts = NO_FACTS,
     ) -> None:
         """Look nothing up yet."""
         self.models = models
+        self.points = points
         self.version = version
         self.clock = clock
         self.keyring = keyring

@@ -22,7 +22,12 @@ def _surfaces(names: list[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def _surface(name: str) -> str:
+    return _surfaces([name])[0]
+
+
 _OneSurface = Annotated[str, Field(json_schema_extra={"enum": list(SURFACES)})]
+OneSurface = Annotated[_OneSurface, AfterValidator(_surface)]
 Surfaces = Annotated[
     list[_OneSurface],
     Field(min_length=1, max_length=len(SURFACES)),

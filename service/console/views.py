@@ -4,8 +4,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from detectors.api import Category, Part
 from service.console.rules import RulesFields
 from service.core.directory import Scope, Standing
+from service.core.points import PointSource, PointState, PointStep
 from service.core.roles import Role
 
 
@@ -138,6 +140,69 @@ class LimitsView(BaseModel):
     concurrent_requests: int | None
     tokens_per_day: int | None
     tokens_per_month: int | None
+
+
+class RateView(BaseModel):
+    """A share that was counted, with its bounds at 95 % confidence."""
+
+    count: int
+    total: int
+    low: float
+    high: float
+
+
+class ErrorRatesView(BaseModel):
+    """What a point did on labelled rows when its threshold was set."""
+
+    flagged: RateView = Field(description="Benign rows that crossed it.")
+    recall: RateView | None = Field(description="Misuse rows that crossed it.")
+    detector_version: str | None
+
+
+class PointView(BaseModel):
+    """A version of an operating point; null, or no model: it is for all."""
+
+    ref: str = Field(description="For `after`.")
+    id: str
+    version: int = Field(description="From 1 on; 0: it stands in the settings.")
+    source: PointSource
+    state: PointState
+    applies: bool = Field(description="It is active, and its time is not over.")
+    detector: str
+    category: Category
+    part: Part
+    threshold: float
+    action: str
+    tier: int | None
+    models: list[str]
+    project: str | None
+    surface: str | None
+    owner: str
+    reason: str
+    expires_at: float | None
+    measured: ErrorRatesView | None
+    replaces: int | None = Field(description="The version that a rollback brings back.")
+    created_at: float | None
+    created_by: str | None
+
+
+class PointChangeView(BaseModel):
+    """What was done to a point."""
+
+    number: int
+    version: int
+    step: PointStep
+    at: float
+    by: str
+    reason: str
+
+
+class PointHistoryView(BaseModel):
+    """All versions of a point, and what was done to it, the first first."""
+
+    id: str
+    versions: list[PointView]
+    changes: list[PointChangeView]
 
 
 class AccountView(BaseModel):

@@ -38,6 +38,10 @@ class Action(StrEnum):
     KEY_REVOKE = "key.revoke"
     LIMIT_SET = "limit.set"
     LIMIT_REMOVE = "limit.remove"
+    POINT_PROPOSE = "point.propose"
+    POINT_PROMOTE = "point.promote"
+    POINT_ROLLBACK = "point.rollback"
+    POINT_RETIRE = "point.retire"
     ACCOUNT_SUSPEND = "account.suspend"
     ACCOUNT_REINSTATE = "account.reinstate"
     TOKEN_CREATE = "token.create"  # noqa: S105  (no secret)

@@ -18,6 +18,9 @@ UNSCREENED: Final = "unscreened"
 
 GapKind = Literal["unrecorded", "unscreened"]
 
+RELEASED: Final = frozenset({Part.PROMPT, Part.ANSWER})
+"""What of an exchange goes through the gateway, and is to be screened whatever is looked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
@@ -57,7 +60,7 @@ class _Exchange:
     @property
     def settled(self) -> bool:
         ended = self.opened and self.closed
-        return ended and (len(self.screened) == len(Part) or self.served is False)
+        return ended and (self.screened >= RELEASED or self.served is False)
 
     @property
     def matters(self) -> bool:
@@ -135,7 +138,7 @@ class Coverage:
         """Take note of the verdict that completes a part of an exchange."""
         exchange = self._find(exchange_id, model, at)
         if exchange is not None:
-            exchange.screened |= frozenset(Part) if exchange.restored else {part}
+            exchange.screened |= RELEASED if exchange.restored else {part}
             self._settle(exchange_id, exchange)
 
     def released(

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
+from service.core.screening import Point
+
 DEFAULT_ORGANISATION: Final = "default"
 """Holds the projects that were made without naming one."""
 ALL_MODELS: Final = ""
@@ -148,3 +150,5 @@ class Snapshot:
     limits: Mapping[tuple[Scope, str], LimitsByModel] = field(default_factory=lambda: _NOTHING)
     standings: Mapping[str, Standing] = field(default_factory=lambda: _NOTHING)
     """By account; those that are not good."""
+    points: Mapping[str, Point] = field(default_factory=lambda: _NOTHING)
+    """By id; those that are active, though their time may be over meanwhile."""

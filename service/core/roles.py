@@ -24,7 +24,7 @@ class Permission(StrEnum):
     """What a route of the admin API asks for."""
 
     READ = "read"
-    """Status, organisations, projects, keys, limits, standings, alerts, coverage."""
+    """Status, organisations, projects, keys, limits, points, standings, alerts, coverage."""
     READ_AUDIT = "read_audit"
     """Who did what."""
     READ_CONTENT = "read_content"
@@ -33,6 +33,10 @@ class Permission(StrEnum):
     """Suspend and reinstate accounts."""
     WRITE_DIRECTORY = "write_directory"
     """Organisations, projects, service accounts, keys, limits, rules."""
+    PROPOSE_POINTS = "propose_points"
+    """Say what operating points should be; nothing applies by that."""
+    WRITE_POINTS = "write_points"
+    """Let operating points apply, take them back, end them."""
     WRITE_ENTITLEMENTS = "write_entitlements"
     """What was found out of a caller, and opens models of higher tiers."""
     WRITE_TOKENS = "write_tokens"
@@ -48,6 +52,8 @@ ROLES: Final[Mapping[Permission, frozenset[Role]]] = MappingProxyType(
         Permission.READ_CONTENT: frozenset({Role.ANALYST, Role.ADMIN}),
         Permission.WRITE_STANDING: frozenset({Role.ANALYST, Role.OPERATOR, Role.ADMIN}),
         Permission.WRITE_DIRECTORY: frozenset({Role.OPERATOR, Role.ADMIN}),
+        Permission.PROPOSE_POINTS: frozenset({Role.ANALYST, Role.ADMIN}),
+        Permission.WRITE_POINTS: frozenset({Role.OPERATOR, Role.ADMIN}),
         Permission.WRITE_ENTITLEMENTS: frozenset({Role.ADMIN}),
         Permission.WRITE_TOKENS: frozenset({Role.ADMIN}),
     }

@@ -1,6 +1,7 @@
 """What scores mean: which operating points they cross, and what a verdict is called."""
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -12,6 +13,8 @@ ENCRYPTED: Final = "encrypted"
 INTERRUPTED: Final = "interrupted"
 DETECTOR_ERROR: Final = "detector_error"
 NO_DETECTOR: Final = "no_detector"
+NO_PROMPT: Final = "no_prompt"
+"""Nobody remembers the prompt any more: the answer was scored by itself, not the exchange."""
 FAILED_SCANS: Final = frozenset({UNREADABLE_CONTENT, ENCRYPTED, DETECTOR_ERROR, NO_DETECTOR})
 """Reasons that leave text unscored: a gap in the coverage. Other reasons name what is no text."""
 
@@ -21,7 +24,10 @@ NONE: Final = "none"
 BLOCK: Final = "block"
 PAGING: Final = frozenset({"page", BLOCK})
 """Actions that raise an alert."""
-_GRAVITY: Final = (NONE, "record", "page", BLOCK)
+ACTIONS: Final = ("record", "case", "page", BLOCK)
+"""What may follow from a crossing, the gravest last. A case raises no alert, and is kept to be
+looked at."""
+_GRAVITY: Final = (NONE, *ACTIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +42,40 @@ class Point:
     action: str
     models: frozenset[str]
     """Empty: all."""
+    version: int = 0
+    """0: it stands in the settings."""
+    tier: int | None = None
+    """None, here and below: all."""
+    project: str | None = None
+    surface: str | None = None
+    expires_at: float = math.inf
+    """Unix seconds; whoever keeps points leaves out those that have expired."""
 
     @property
     def blocks(self) -> bool:
         """Say whether the gateway refuses a prompt, or cuts off an answer, that crosses it."""
         return self.action == BLOCK
 
+    @property
+    def is_narrow(self) -> bool:
+        """Say whether it is for a project or a surface alone, which only a request tells."""
+        return self.project is not None or self.surface is not None
+
 
 Found = tuple[Point, float]
 """A point that was crossed, and the score that crossed it."""
 
 
-def crossed(
+def crossed(  # noqa: PLR0913  (what was scored, and whose it is)
     points: Iterable[Point],
     *,
     detector: str,
     part: Part,
     model: str,
     scores: Mapping[Category, float],
+    tier: int,
+    project: str,
+    surface: str,
 ) -> list[Found]:
     """Return the points that the scores reach, each with its score."""
     return [
@@ -61,9 +83,26 @@ def crossed(
         for point in points
         if point.detector == detector
         and point.part == part
-        and (not point.models or model in point.models)
+        and applies_to(point, model, tier)
+        and applies_within(point, project, surface)
         and scores.get(point.category, -1.0) >= point.threshold
     ]
+
+
+def applies_to(point: Point, model: str, tier: int) -> bool:
+    """Say whether a point is for a model; of a narrow one, for some of its exchanges."""
+    return (not point.models or model in point.models) and point.tier in {None, tier}
+
+
+def applies_within(point: Point, project: str, surface: str) -> bool:
+    """Say whether a point is for a project's exchanges on a surface."""
+    return point.project in {None, project} and point.surface in {None, surface}
+
+
+def unexpired(points: Iterable[Point], now: float) -> tuple[tuple[Point, ...], float]:
+    """Return the points that apply now, and when the first of them will no more."""
+    left = tuple(point for point in points if now < point.expires_at)
+    return left, min((point.expires_at for point in left), default=math.inf)
 
 
 def gravest(actions: Iterable[str]) -> str:

@@ -4,16 +4,12 @@ A screen is a detector that is cheap enough to run before anything is released, 
 whose action is to block. What the workers find later is in `screening.py`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from detectors.api import GrowingText, InlineDetector, Part
 from service.core.policies import HOLDING, AnswerMode, Policy
-from service.core.screening import Found, Point
-
-OVERLAP_CHARS: Final = 400
-"""Neighbouring chunks of a long text share this much, so that nothing hides on a border."""
+from service.core.screening import Found, Point, applies_to
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +27,6 @@ class Screen:
             if (score := scores[point.category]) >= point.threshold:
                 found += ((point, score),)
         return found
-
-
-def chunks(text: str, size_chars: int) -> Iterator[str]:
-    """Cut a text into chunks that share `OVERLAP_CHARS` with their neighbours, at least one."""
-    if len(text) <= size_chars:
-        yield text
-        return
-    for start in range(0, len(text) - OVERLAP_CHARS, size_chars - OVERLAP_CHARS):
-        yield text[start : start + size_chars]
 
 
 class GrowingScreen:
@@ -109,7 +96,7 @@ class ModelScreens:
 
 
 def screens_of(
-    points: Sequence[Point], detectors: Sequence[InlineDetector], model: str, part: Part
+    points: Sequence[Point], detectors: Sequence[InlineDetector], model: str, tier: int, part: Part
 ) -> tuple[Screen, ...]:
     """Return the screens of a model's prompts or answers: those whose points block."""
     found = []
@@ -120,7 +107,7 @@ def screens_of(
             if point.blocks
             and point.detector == detector.name
             and point.part == part
-            and (not point.models or model in point.models)
+            and applies_to(point, model, tier)
         )
         if mine:
             found.append(Screen(detector, mine))

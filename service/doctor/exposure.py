@@ -1,11 +1,15 @@
 """Settings that are valid, and still open a door or watch nothing."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 
 from service.core.findings import Finding, ok, problem
+from service.core.screening import PAGING, Point, applies_to
 from service.doctor.results import Named
+from service.doctor.store import points_in_store
 from service.settings import Model, Settings
+from service.wiring.points import fixed_points
 
 
 def exposure(settings: Settings) -> Iterator[Named]:
@@ -18,8 +22,10 @@ def exposure(settings: Settings) -> Iterator[Named]:
     if settings.screening.observe_only:
         words = "screening.observe_only is set: nothing is blocked, only recorded and scored"
         yield "screening", problem(words, "remove it once the operating points are tried out")
+    points = [it.to_point() for it in fixed_points(settings)]
+    points += points_in_store(settings, time.time())
     for model in settings.models:
-        yield f"model {model.name}", _points(settings, model)
+        yield f"model {model.name}", _points(points, model)
 
 
 def is_loopback(host: str) -> bool:
@@ -60,13 +66,13 @@ def _cors(origins: tuple[str, ...]) -> Finding:
     return ok(f"pages of {', '.join(origins)} may call")
 
 
-def _points(settings: Settings, model: Model) -> Finding:
-    points = [it for it in settings.operating_points if not it.models or model.name in it.models]
-    acting = [point for point in points if point.action != "record"]
+def _points(points: Sequence[Point], model: Model) -> Finding:
+    mine = [point for point in points if applies_to(point, model.name, model.tier)]
+    acting = [point for point in mine if point.action in PAGING]
     if acting or model.tier == 0:
         return ok(f"tier {model.tier}, {len(acting)} operating points that page or block")
     return problem(
         f"tier {model.tier}, and no operating point pages or blocks: whatever is found, "
         "nobody hears of it",
-        "add operating_points: docs/screening.md says how",
+        "add operating_points to the settings, or propose some: docs/points.md says how",
     )

@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.findings import Finding, ok, problem, unknown
+from service.core.screening import Point, unexpired
 from service.doctor.inside import MAX_SKEW_S
 from service.doctor.results import Named
 from service.errors import ConfigError
@@ -19,6 +20,7 @@ from service.settings import Settings
 from service.store.heartbeats import read_heartbeats
 from service.store.pepper import held_in_use, load_peppers, valid_peppers
 from service.store.pepper_files import NEWEST
+from service.store.points import active_points
 from service.store.schema import HEAD
 
 _TIMEOUT_S: Final = 3
@@ -39,6 +41,23 @@ def store(settings: Settings) -> Iterator[Named]:
     except SQLAlchemyError as error:
         words = f"it cannot be read: {type(error).__name__}"  # its words may hold the password
         yield "reached", problem(words, "look whether it runs, and correct store.url")
+    finally:
+        engine.dispose()
+
+
+def points_in_store(settings: Settings, now: float) -> Sequence[Point]:
+    """Return the operating points of the store that apply; none if it cannot be asked now."""
+    url = make_url(settings.store.url)
+    if _is_sqlite(url) and not Path(url.database or "").exists():
+        return ()
+    engine = _engine(url)
+    try:
+        with engine.connect() as connection:
+            if _version(connection) != HEAD:
+                return ()
+            return unexpired([it.to_point() for it in active_points(connection)], now)[0]
+    except SQLAlchemyError:  # what is wrong with it is told by `store`
+        return ()
     finally:
         engine.dispose()
 

@@ -60,6 +60,8 @@ class Crossing(msgspec.Struct, frozen=True, omit_defaults=True):
     action: str
     detector: str = ""
     """Left out in a verdict, which names it."""
+    version: int = 0
+    """Of the point; 0: it stands in the settings."""
 
 
 class Screening(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -45,6 +45,7 @@ class GatewayApp:
     async def _watch_on(self) -> None:
         while not self._stopping.is_set():
             await asyncio.to_thread(self.check)
+            self._pipeline.points.tick()
             self._pipeline.denials.flush(time.time())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), self._watch_interval_s)

@@ -1,9 +1,9 @@
 """One exchange on its way through the gateway: what is known of it, and its two events."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 import msgspec
 
@@ -24,6 +24,14 @@ from service.gateway.screening_records import ScreeningRecords
 
 _PROMPTS: Final = ("messages", "input", "prompt")
 """The fields that hold a conversation, whatever the surface."""
+
+
+class Variants(Protocol):
+    """A model that is not the same for all who ask."""
+
+    def of(self, project: str, surface: str) -> "ServedModel":
+        """Return the model as it is for a project's requests on a surface."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,8 @@ class ServedModel:
     """Answers under way end when their key is revoked or their account suspended."""
     context_tokens: int | None = None
     """How many a prompt and its answer may have together; None: it is not known."""
+    variants: Variants | None = None
+    """None: it has the same screens for all projects and surfaces."""
 
     @classmethod
     def of(  # noqa: PLR0913  (what the settings say of a model)
@@ -73,12 +83,30 @@ class ServedModel:
             evidence=Durability.SYNCED if tier.evidence == "synced" else Durability.WRITTEN,
             name_edit=None if name == upstream_model else edit,
             screens=screens,
-            prompt_screen=PromptScreen(screens) if screens.prompt else None,
+            prompt_screen=_prompt_screen(screens),
             screening=ScreeningRecords.of(screens),
             access=access or ModelTerms(name, tier.number, end_users=tier.end_users),
             ends_answers=tier.ends_answers if ends_answers is None else ends_answers,
             context_tokens=context_tokens,
         )
+
+    def screened_by(self, screens: ModelScreens) -> "ServedModel":
+        """Return the model behind other screens, for all the same.
+
+        What was found in prompts is remembered on, if the points on prompts are as before.
+        """
+        is_same = (screens.prompt, screens.policy) == (self.screens.prompt, self.screens.policy)
+        return replace(
+            self,
+            screens=screens,
+            prompt_screen=self.prompt_screen if is_same else _prompt_screen(screens),
+            screening=ScreeningRecords.of(screens),
+            variants=None,
+        )
+
+    def with_variants(self, variants: Variants) -> "ServedModel":
+        """Return the model that is not the same for all who ask."""
+        return replace(self, variants=variants)
 
     @property
     def strict_parameters(self) -> bool:
@@ -91,6 +119,10 @@ class ServedModel:
     def gate(self) -> AnswerGate | None:
         """Return the gate for one answer; None: it is relayed as it comes."""
         return AnswerGate(self.screens) if self.screens.holds_answers else None
+
+
+def _prompt_screen(screens: ModelScreens) -> PromptScreen | None:
+    return PromptScreen(screens) if screens.prompt else None
 
 
 def _model_field(name: str) -> bytes:

@@ -46,6 +46,7 @@ from service.gateway.quotas import Quotas
 from service.gateway.relay import OK
 from service.gateway.routes import ModelList, route
 from service.gateway.safeguards import SafeguardBoard
+from service.gateway.served_points import ServedPoints
 from service.telemetry.tracing import Trace, Tracer
 
 _OF_ANTHROPIC: Final = frozenset({"messages", "count_tokens"})
@@ -115,6 +116,7 @@ class Pipeline:
     answers: OpenAnswers
     denials: Denials
     board: SafeguardBoard
+    points: ServedPoints
     recorder: Recorder
     ids: ExchangeIds
     meters: Meters
@@ -170,7 +172,7 @@ class Pipeline:
     ) -> None:
         fields = arrival.head.fields
         caller, end_user = self.end_users.identify(caller, request, surface, fields, arrival.at)
-        model = self._model(arrival, request)
+        model = self._model(arrival, request, caller, surface)
         grant = self.authoriser.authorise(caller, model.access, surface, request, end_user, scope)
         self._check(model, request, surface)
         permit = arrival.permit = await self.quotas.admit(
@@ -240,6 +242,7 @@ class Pipeline:
         self.authoriser.use(snapshot)
         self.quotas.use(snapshot)
         self.answers.use(snapshot)
+        self.points.use(snapshot)
 
     def _body_now(self, fields: Fields, scope: Scope) -> bytes | None:
         body_now = scope["extensions"].get(BODY_NOW)
@@ -252,13 +255,16 @@ class Pipeline:
         max_bytes, timeout_s = self.limits.max_body_bytes, self.limits.body_timeout_s
         return await read_body(fields, receive, max_bytes=max_bytes, timeout_s=timeout_s)
 
-    def _model(self, arrival: Arrival, request: Request) -> ServedModel:
-        """Find the model that a request is for."""
+    def _model(
+        self, arrival: Arrival, request: Request, caller: Caller, surface: Surface
+    ) -> ServedModel:
+        """Find the model that a request is for, as it is for this caller."""
         model = self.models.get(request.model)
         if model is None:
             raise ModelNotFound(f"There is no model {request.model[:128]!r}.", param="model")
         arrival.model = model.name
-        return model
+        of_caller = model.variants
+        return model if of_caller is None else of_caller.of(caller.project, surface.name)
 
     def _check(self, model: ServedModel, request: Request, surface: Surface) -> None:
         """See that the model may be served now, with these parameters."""

@@ -14,9 +14,9 @@ from typing import Final
 
 import msgspec
 
-from detectors.api import Part
+from detectors.api import Part, chunks
 from service.core.screening import DETECTOR_ERROR, TOO_LATE, UNREADABLE_CONTENT, Found
-from service.core.screens import ModelScreens, chunks
+from service.core.screens import ModelScreens
 from service.core.surfaces.prompts import segment_text
 from service.core.surfaces.shape import Request, Surface
 from service.core.unreadable import UNREADABLE

@@ -67,5 +67,11 @@ def _names(screens: Iterable[Screen]) -> tuple[str, ...]:
 def _crossing(found: Found) -> Crossing:
     point, score = found
     return Crossing(
-        point.name, str(point.category), score, point.threshold, point.action, point.detector
+        point.name,
+        str(point.category),
+        score,
+        point.threshold,
+        point.action,
+        point.detector,
+        point.version,
     )

@@ -30,6 +30,12 @@ _STOP_S: Final = 2.0
 """The longest wait for a look that is under way: it may be at a store that hangs."""
 
 
+OnSnapshot = Callable[[Snapshot], None]
+
+
+def _nothing(_snapshot: Snapshot) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class News:
     """What is known of the store; times are of the monotonic clock `ticks`."""
@@ -82,7 +88,7 @@ class StoreWatch:
         self._away: str | None = None
         self._lacking: Sequence[str] = ()
         self._unkept: str | None = None
-        self._on_snapshot: Callable[[Snapshot], None] = lambda _: None
+        self._on_snapshot: OnSnapshot = _nothing
         self._redigests: Redigests | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
@@ -104,18 +110,24 @@ class StoreWatch:
             self._note_away(error)
 
     def start(
-        self, on_snapshot: Callable[[Snapshot], None], redigests: Redigests | None = None
+        self,
+        on_snapshot: OnSnapshot,
+        redigests: Redigests | None = None,
+        before: OnSnapshot = _nothing,
     ) -> None:
         """Look from now on; `on_snapshot` gets each snapshot, on this thread's event loop.
 
-        `redigests` are keys that were used, to be stored under the newest pepper.
+        `redigests` are keys that were used, to be stored under the newest pepper. `before` gets
+        each snapshot first, where it may take long and holds nobody up, and raises nothing.
         """
         loop = asyncio.get_running_loop()
 
         def hand_over(snapshot: Snapshot) -> None:
+            before(snapshot)
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
                 loop.call_soon_threadsafe(on_snapshot, snapshot)
 
+        before(self.news.snapshot)
         on_snapshot(self.news.snapshot)
         self._on_snapshot = hand_over
         self._redigests = redigests

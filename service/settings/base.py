@@ -12,6 +12,8 @@ MIB: Final = 1024 * 1024
 Port = Annotated[int, Field(ge=0, le=65535)]
 """0 lets the system choose, which is for tests."""
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,127}$"
+DETECTOR_NAME: Final = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+FACTORY: Final = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 ISSUER_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$"
 HEADER_NAME: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 ORIGIN: Final = r"^(\*|https?://[^/\s?#]+)$"
@@ -24,6 +26,8 @@ EXPECTED: Final = {
     "unix:///path/of/socket",
     PREFIX: "up to 64 letters, digits and ._:-, the first a letter or a digit",
     NAME: "up to 128 letters, digits and ._/:@-, the first a letter or a digit",
+    DETECTOR_NAME: "up to 64 small letters, digits and ._-, the first a letter or a digit",
+    FACTORY: "a module and a function in it, such as acme.detectors:make",
     ISSUER_NAME: "up to 32 letters, digits and ._-, the first a letter or a digit",
     HEADER_NAME: "the name of a header",
     ORIGIN: "an origin such as https://app.example.org, without a path, or *",

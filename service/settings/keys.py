@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from types import UnionType
-from typing import Any, Final, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from service.core.tiers import TIERS
 from service.settings.base import Section
 from service.settings.mistakes import Where
 from service.settings.sections import Settings
 
-_HOLDERS: Final = frozenset({Union, UnionType, tuple, dict})
+_HOLDERS: Final = frozenset({Annotated, Union, UnionType, tuple, dict})
 _TIERS: Final = tuple(str(tier.number) for tier in TIERS)
 """The keys of the one mapping whose keys are no names of settings."""
 

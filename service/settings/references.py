@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from service.core.tiers import TIERS, Safeguard, unbuilt_safeguards
 from service.settings.answer_windows import check_answer_points, check_answer_windows
+from service.settings.detectors import check_detectors
 from service.settings.issuers import check_issuers
 from service.settings.limits import MemoryLimits, RedisLimits
 from service.settings.mistakes import Mistake
@@ -132,6 +133,7 @@ CHECKS: Final = (
     Check(frozenset({"upstreams"}), _check_names),
     Check(frozenset({"models"}), _check_model_names),
     Check(frozenset({"operating_points"}), _check_point_names),
+    Check(frozenset({"detectors"}), lambda settings: check_detectors(settings.detectors)),
     Check(frozenset({"gateway", "console", "ops"}), _check_listeners),
     Check(frozenset({"event_log"}), _check_topics),
     Check(frozenset({"auth"}), check_issuers),

@@ -31,6 +31,7 @@ from service.settings.base import (
     is_postgres,
     path_from_base,
 )
+from service.settings.detectors import SHIPPED, Detector
 from service.settings.limits import MemoryLimits, RedisLimits
 from service.settings.policies import ScreeningPolicy
 from service.settings.serving import Gateway, Tls, Upstream
@@ -209,7 +210,7 @@ class OperatingPoint(Section):
     category: Category
     part: Part
     threshold: Annotated[float, Field(ge=0, le=1)]
-    action: Literal["record", "page", "block"]
+    action: Literal["record", "case", "page", "block"]
     models: tuple[Name, ...] = ()
     """None named: all."""
 
@@ -237,6 +238,7 @@ class Settings(Section):
     audit: Audit = Audit()
     alerts: Alerts = Alerts()
     screening: Screening = Screening()
+    detectors: tuple[Detector, ...] = SHIPPED
     operating_points: tuple[OperatingPoint, ...] = ()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

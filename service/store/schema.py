@@ -11,7 +11,7 @@ from sqlalchemy import Connection, inspect, text
 
 from service.errors import ConfigError
 
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 """The newest migration. Known without Alembic, whose import would slow every command."""
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"

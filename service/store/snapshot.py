@@ -23,14 +23,18 @@ from service.core.directory import (
     Snapshot,
     Standing,
 )
+from service.core.points import PointState
+from service.core.screening import Point
 from service.store.engine import Store
 from service.store.owners import organisation_of, project_of, rules_of, service_account_of
+from service.store.points import operating_point_of
 from service.store.revision import current_revision
 from service.store.tables import (
     keys,
     limits,
     meta,
     organisations,
+    points,
     projects,
     service_accounts,
     standings,
@@ -90,6 +94,7 @@ def _newer(connection: Connection, old: Snapshot, head: Snapshot) -> Snapshot:
         ),
         limits=_merged_limits(old.limits, changed(limits)),
         standings=_merged_standings(old.standings, changed(standings)),
+        points=_merged_points(old.points, changed(points)),
     )
 
 
@@ -153,6 +158,22 @@ def _merged_standings(
 ) -> Mapping[str, Standing]:
     merged = {**known, **{row["account"]: Standing(row["state"]) for row in rows}}
     return {account: state for account, state in merged.items() if state is not Standing.GOOD}
+
+
+def _merged_points(known: Mapping[str, Point], rows: Sequence[RowMapping]) -> Mapping[str, Point]:
+    """Of a point's versions one is active, or none: what was before it is out, whatever came.
+
+    What only was proposed leaves the mapping the same object.
+    """
+    if not rows:
+        return known
+    merged = dict(known)
+    for row in rows:
+        if (it := merged.get(row["id"])) is not None and it.version == row["version"]:
+            del merged[row["id"]]
+    found = [operating_point_of(row) for row in rows if row["state"] == PointState.ACTIVE]
+    merged |= {it.id: it.to_point() for it in found}
+    return known if merged == known else merged
 
 
 @contextmanager

@@ -144,6 +144,46 @@ standings: Final = Table(
 )
 """Accounts that were ever in another standing than good."""
 
+points: Final = Table(
+    "points",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("detector", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("part", Text, nullable=False),
+    Column("threshold", Float, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("tier", Integer),
+    Column("models", Text, nullable=False),
+    Column("project", Text),
+    Column("surface", Text),
+    Column("owner", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("expires_at", Float),
+    Column("measured", Text),
+    Column("state", Text, nullable=False),
+    Column("replaces", Integer),
+    Column("created_at", Float, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("revision", Integer, nullable=False, index=True),
+)
+"""Operating points, a row for each version, of which one at most is active. `models`: a JSON array
+of names, `[]` for all; `measured`: `core.error_rates.ErrorRates` as JSON."""
+
+point_changes: Final = Table(
+    "point_changes",
+    metadata,
+    Column("point", Text, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+"""What was done to each point, from 1 on."""
+
 admin_tokens: Final = Table(
     "admin_tokens",
     metadata,

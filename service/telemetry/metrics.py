@@ -2,8 +2,8 @@
 
 Labels come from closed sets alone: models from the registry (unknown: "other"), upstreams and
 their replicas and issuers from the settings, surfaces, outcomes, detectors, categories, points'
-actions, reasons; never a user, a key, a path or free text. With PROMETHEUS_MULTIPROC_DIR set,
-values live in files that `watchgate up` merges.
+actions, sources and states, reasons; never a user, a key, a path or free text. With
+PROMETHEUS_MULTIPROC_DIR set, values live in files that `watchgate up` merges.
 """
 
 from dataclasses import dataclass
@@ -200,17 +200,18 @@ class Metrics:
             "Synced records that a consumer group has not read.",
             "group", "topic", merge="livemax",
         )  # fmt: skip
-        self.detector_seconds = make.histogram(
-            "detector_seconds", "Scoring one batch.", _FAST_S, "detector"
-        )
-        self.detector_errors = make.counter(
-            "detector_errors_total", "Batches that a detector failed on.", "detector"
-        )
-        self.score = make.histogram("score", "Calibrated scores.", _SCORE, "detector", "category")
+        self._register_detectors(make)
         self.verdicts = make.counter(
             "verdicts_total",
             'Verdicts, by the gravest action crossed ("none": no operating point was).',
             "detector", "category", "action",
+        )  # fmt: skip
+        self.operating_points = make.gauge(
+            "operating_points",
+            "Operating points by where they were set: those that apply (active), whose time is "
+            "over (expired), or that ask for what this process cannot do for all models that they "
+            "are for (ignored).",
+            "source", "state", merge="livemax",
         )  # fmt: skip
         self.enforcements = make.counter(
             "enforcements_total",
@@ -264,3 +265,28 @@ class Metrics:
             "kinds at a time.",
         )
         self.specs = tuple(make.specs)
+
+    def _register_detectors(self, make: "_Maker") -> None:
+        self.detector_seconds = make.histogram(
+            "detector_seconds", "Scoring one batch.", _FAST_S, "detector"
+        )
+        self.detector_errors = make.counter(
+            "detector_errors_total", "Batches that a detector failed on.", "detector"
+        )
+        self.stage_texts = make.counter(
+            "detector_stage_texts_total",
+            'Texts that came to a stage of a cascade: "scored", or why it was not asked '
+            '("band", "budget", "part") or said nothing ("failed").',
+            "detector", "stage", "outcome",
+        )  # fmt: skip
+        self.stage_chars = make.counter(
+            "detector_stage_chars_total",
+            "Characters of the texts that a stage of a cascade scored.",
+            "detector", "stage",
+        )  # fmt: skip
+        self.stage_seconds = make.counter(
+            "detector_stage_seconds_total",
+            "Time that a stage of a cascade took.",
+            "detector", "stage",
+        )  # fmt: skip
+        self.score = make.histogram("score", "Calibrated scores.", _SCORE, "detector", "category")

@@ -24,6 +24,7 @@ from service.gateway.limiter import Limiter
 from service.gateway.meters import Meters
 from service.gateway.passage import Recorder
 from service.gateway.safeguards import SafeguardBoard
+from service.gateway.served_points import ServedPoints
 from service.gateway.server import make_server
 from service.gateway.upstream_health import checking
 from service.settings import Settings
@@ -39,12 +40,13 @@ from service.telemetry.ops import (
     serve_in_thread,
 )
 from service.telemetry.tracing import make_tracer
+from service.wiring.detectors import Detectors, detectors_of
 from service.wiring.identity import token_verifier
 from service.wiring.limits import limiter_of
-from service.wiring.parts import make_metrics, own_journal
+from service.wiring.parts import clock, counted_points, make_metrics, own_journal
 from service.wiring.peppers import peppers_of
 from service.wiring.pipeline import models_of, pipeline_of
-from service.wiring.screens import SHIPPED, Detectors, screens_by_model
+from service.wiring.screens import Screens
 from service.wiring.upstreams import balancer_of, checks_of
 from service.wiring.watches import store_watch_of, watch_of
 
@@ -84,13 +86,15 @@ class Gateway:
 
 
 @contextlib.asynccontextmanager
-async def gateway_of(settings: Settings, detectors: Detectors = SHIPPED) -> AsyncIterator[Gateway]:
+async def gateway_of(
+    settings: Settings, detectors: Detectors | None = None
+) -> AsyncIterator[Gateway]:
     """Put a gateway together; at the end all that it appended is kept and counted."""
     registry, metrics = make_metrics()
     meters = Meters(metrics)
     async with limiter_of(settings, meters) as limiter:
         counted = _Counted(registry, metrics, meters, limiter)
-        async with _put_together(settings, detectors, counted) as gateway:
+        async with _put_together(settings, detectors or detectors_of(settings), counted) as gateway:
             yield gateway
 
 
@@ -119,17 +123,21 @@ async def _put_together(
         evidence.attach(journal)
         upstreams = {u.name: balancer_of(u, meters) for u in settings.upstreams}
         checks = [it for u in settings.upstreams for it in checks_of(u, upstreams[u.name])]
-        models = models_of(settings, upstreams, screens_by_model(settings, detectors))
+        screens = Screens(settings, detectors)
+        models = models_of(settings, upstreams, screens.by_model())
         board = SafeguardBoard(models, metrics)
         peppers = peppers_of(settings)
         store_watch = store_watch_of(settings, store, journal, peppers)
         store_watch.open()
         authenticator = Authenticator(peppers, meters, tokens)
         recorder = Recorder(evidence, meters)
-        pipeline = pipeline_of(settings, models, authenticator, board, recorder, tracer, limiter)
+        points = ServedPoints(models, screens, counted_points(metrics), clock)
+        pipeline = pipeline_of(
+            settings, models, authenticator, board, points, recorder, tracer, limiter
+        )
         watch = watch_of(settings, board, store_watch, journal, metrics)
         app = GatewayApp(pipeline, watch, min(_WATCH_S, settings.store.poll_s))
-        store_watch.start(pipeline.use, authenticator.redigests)
+        store_watch.start(pipeline.use, authenticator.redigests, screens.prepare)
         try:
             async with checking(checks):
                 yield Gateway(app, journal, board, registry, meters)

@@ -7,20 +7,21 @@ from service.core.screening import BLOCK
 from service.core.screens import ModelScreens, Screen
 from service.core.tiers import TIERS
 from service.settings import Model, Settings, Upstream
-from service.wiring.screens import SHIPPED, Detectors, screens_by_model
+from service.wiring.detectors import Detectors, detectors_of
+from service.wiring.screens import Screens
 
 _WORKERS_ALONE: Final = "none"
 """The mode of prompts that no point blocks: they are scored once they are recorded."""
 
 
-def in_effect(settings: Settings, there_are: Detectors = SHIPPED) -> list[dict[str, Any]]:
+def in_effect(settings: Settings, there_are: Detectors | None = None) -> list[dict[str, Any]]:
     """Return an object of plain JSON values for each model; loads the detectors that block.
 
     Raises:
-        ConfigError: as `screens_by_model`.
+        ConfigError: as `Screens`.
         ArtefactError: a detector cannot be loaded.
     """
-    screens = screens_by_model(settings, there_are)
+    screens = Screens(settings, there_are or detectors_of(settings)).by_model()
     upstreams = {upstream.name: upstream for upstream in settings.upstreams}
     return [
         _model(model, upstreams[model.upstream], screens[model.name]) for model in settings.models

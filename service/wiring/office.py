@@ -15,6 +15,7 @@ from service.store.audit import AuditLog
 from service.store.pepper import pepper_for_new_keys
 from service.wiring.audit import audit_log_of
 from service.wiring.peppers import peppers_of
+from service.wiring.point_facts import point_facts
 
 
 class Secrets:
@@ -54,7 +55,8 @@ class Secrets:
 def make_office(settings: Settings, store: Store) -> Office:
     """Return what the routes of the admin API share."""
     models = [_known(model) for model in settings.models]
-    return Office(store, models, version("watchgate"), time.time, Secrets(settings))
+    facts = point_facts(settings)
+    return Office(store, models, version("watchgate"), time.time, Secrets(settings), facts)
 
 
 def _known(model: Model) -> KnownModel:

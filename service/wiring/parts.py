@@ -13,6 +13,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from service.core.points import Count
 from service.events.journal import Journal, JournalReader, Limits, Slot, take_slot
 from service.events.journal.pending import Announce, announce_nothing
 from service.events.kafka.config import KafkaConfig, KafkaSecurity
@@ -144,6 +145,11 @@ def make_metrics() -> tuple[CollectorRegistry, Metrics]:
     """Return this process's registry and the metrics in it."""
     registry = CollectorRegistry()
     return registry, Metrics(registry)
+
+
+def counted_points(metrics: Metrics) -> Count:
+    """Return what counts points, by where they were set and what becomes of them."""
+    return lambda source, state, n: metrics.operating_points.labels(source, state).set(n)
 
 
 def is_supervised() -> bool:

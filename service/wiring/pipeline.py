@@ -23,6 +23,7 @@ from service.gateway.passage import Recorder
 from service.gateway.pipeline import Limits, Pipeline
 from service.gateway.quotas import Quotas
 from service.gateway.safeguards import SafeguardBoard
+from service.gateway.served_points import ServedPoints
 from service.identity.end_users import EndUserVerifier
 from service.settings import Model, Settings
 from service.settings.access import AccessPolicy
@@ -35,6 +36,7 @@ def pipeline_of(  # noqa: PLR0913, PLR0917  (what a request passes)
     models: Mapping[str, ServedModel],
     authenticator: Authenticator,
     board: SafeguardBoard,
+    points: ServedPoints,
     recorder: Recorder,
     tracer: Tracer,
     limiter: Limiter,
@@ -63,6 +65,7 @@ def pipeline_of(  # noqa: PLR0913, PLR0917  (what a request passes)
         quotas=Quotas(limiter),
         answers=OpenAnswers(),
         board=board,
+        points=points,
         recorder=recorder,
         ids=ids,
         meters=recorder.meters,
@@ -75,7 +78,7 @@ def models_of(
     settings: Settings,
     upstreams: Mapping[str, Balancer],
     screens: Mapping[str, ModelScreens],
-) -> Mapping[str, ServedModel]:
+) -> dict[str, ServedModel]:
     """Return the models as the gateway serves them, by name."""
     return {
         model.name: ServedModel.of(

@@ -1,46 +1,86 @@
 """The gateway's own screens, put together from the settings and the detectors that there are."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, NamedTuple
+import logging
+from collections.abc import Mapping, Sequence
 
-from detectors.api import Category, Detector, InlineDetector, Part
-from detectors.registry import CATEGORIES, FACTORIES
-from service.core.screening import Point
+from detectors.api import InlineDetector, Part
+from service.core.directory import Snapshot
+from service.core.policies import HOLDING
+from service.core.screening import Point, applies_to
 from service.core.screens import ModelScreens, screens_of
 from service.settings import Mistake, Model, Settings, refuse
+from service.wiring.detectors import Detectors
 from service.wiring.points import points_of
 
-
-class Detectors(NamedTuple):
-    """The detectors that there are, by name, and what they give scores for."""
-
-    factories: Mapping[str, Callable[[], Detector]] = FACTORIES
-    categories: Mapping[str, Collection[Category]] = CATEGORIES
+_log = logging.getLogger(__name__)
 
 
-SHIPPED: Final = Detectors()
+class Screens:
+    """Makes the screens of models, with the detectors that points need which block.
 
-
-def screens_by_model(settings: Settings, there_are: Detectors) -> Mapping[str, ModelScreens]:
-    """Return what stands between each model and its callers; loads the detectors for it.
-
-    Raises:
-        ConfigError: a point that blocks names a detector that is too slow to run inline.
+    Those of the settings are loaded at once, those of the store by `prepare`.
     """
-    points = points_of(settings, there_are.categories)
-    detectors = _inline_detectors(points, there_are)
-    return {model.name: _screens(settings, model, points, detectors) for model in settings.models}
 
+    def __init__(self, settings: Settings, there_are: Detectors) -> None:
+        """Load the detectors of the settings' points.
 
-def _screens(
-    settings: Settings, model: Model, points: Sequence[Point], detectors: Sequence[InlineDetector]
-) -> ModelScreens:
-    return ModelScreens(
-        policy=settings.policy(model),
-        prompt=screens_of(points, detectors, model.name, Part.PROMPT),
-        answer=screens_of(points, detectors, model.name, Part.ANSWER),
-        observe_only=settings.screening.observe_only,
-    )
+        Raises:
+            ConfigError: a point that blocks names a detector that is too slow to run inline.
+        """
+        self.fixed: Sequence[Point] = points_of(settings, there_are)
+        self._settings = settings
+        self._there_are = there_are
+        self._models = {model.name: model for model in settings.models}
+        loaded = _inline_detectors(self.fixed, there_are)
+        self._inline = {detector.name: detector for detector in loaded}
+
+    def by_model(self) -> Mapping[str, ModelScreens]:
+        """Return the screens of all models by the points of the settings."""
+        return {name: self.of(name, self.fixed) for name in self._models}
+
+    def prepare(self, snapshot: Snapshot) -> None:
+        """Load what points of the store block by; one that cannot be loaded is told, and ignored.
+
+        It is called by one thread at a time, and may be so while others make screens.
+        """
+        needed = {point.detector for point in snapshot.points.values() if point.blocks}
+        for name in sorted(needed - self._inline.keys()):
+            try:
+                detector = self._there_are.factories[name]()
+            except Exception as error:  # noqa: BLE001  (whatever it was: the gateway serves on)
+                _log.error("points that block by %s are ignored: %s", name, type(error).__name__)
+                continue
+            if isinstance(detector, InlineDetector):
+                self._inline[name] = detector
+            else:
+                _log.error("points that block by %s are ignored: it is too slow", name)
+
+    def can_apply(self, point: Point) -> bool:
+        """Say whether a point has the effect that it asks for, on all models that it is for."""
+        if not point.blocks:
+            return True
+        mine = [it for it in self._models.values() if applies_to(point, it.name, it.tier)]
+        return self._can_score(point) and all(self._can_block(point, it) for it in mine)
+
+    def _can_score(self, point: Point) -> bool:
+        return point.detector in self._inline and self._there_are.scores(point)
+
+    def _can_block(self, point: Point, model: Model) -> bool:
+        """Say whether there is something to block: answers that were released are gone."""
+        held = self._settings.policy(model).answer_mode in HOLDING
+        return held or point.part is not Part.ANSWER or self._settings.screening.observe_only
+
+    def of(self, model: str, points: Sequence[Point]) -> ModelScreens:
+        """Return the screens of a model by these points; detectors must have been loaded."""
+        one = self._models[model]
+        points = [point for point in points if self._can_score(point)]
+        detectors = [self._inline[name] for name in sorted(self._inline)]
+        return ModelScreens(
+            policy=self._settings.policy(one),
+            prompt=screens_of(points, detectors, model, one.tier, Part.PROMPT),
+            answer=screens_of(points, detectors, model, one.tier, Part.ANSWER),
+            observe_only=self._settings.screening.observe_only,
+        )
 
 
 def _inline_detectors(points: Sequence[Point], there_are: Detectors) -> list[InlineDetector]:

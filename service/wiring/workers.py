@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Sequence
 
-from detectors.registry import FACTORIES
 from service.core.coverage import Bounds, Coverage
 from service.core.tiers import TIERS
 from service.errors import ConfigError
@@ -15,6 +14,7 @@ from service.settings import KafkaLog, Settings
 from service.store.audit_key import load_audit_key
 from service.telemetry.metrics import Metrics
 from service.telemetry.ops import OpsAddress
+from service.wiring.detectors import Detectors, detectors_of, stages_counted_by
 from service.wiring.parts import (
     AUDITOR,
     COVERAGE,
@@ -22,6 +22,7 @@ from service.wiring.parts import (
     SCREENER,
     SHIPPER,
     clock,
+    counted_points,
     journal_root,
     kafka_config,
 )
@@ -31,6 +32,7 @@ from service.workers.alerts import AlertSender, Pace
 from service.workers.auditor import DAY_S, Auditor, Shown, last_anchored
 from service.workers.coverage import Reconciler, SettlingReader
 from service.workers.enforcer import Enforcer
+from service.workers.points import PointWatch
 from service.workers.screener import Screener
 
 _MARGIN_S = 60.0
@@ -38,6 +40,8 @@ _MARGIN_S = 60.0
 arrival of a request before one without a beginning is."""
 _LEAST_ANCHOR_S = 60.0
 """Between two anchors of the same head, however short the event log is kept."""
+_POINTS_S = 1.0
+"""Between two looks at the operating points; more often where the store is asked more often."""
 _DEFAULT_SCREENING_S = 300.0
 """The bound of tiers that name none."""
 
@@ -45,15 +49,32 @@ _DEFAULT_SCREENING_S = 300.0
 def run_screener(settings: Settings, ops: OpsAddress) -> int:
     """Score exchanges until told to stop."""
     with Worker(SCREENER, settings, ops) as worker, worker.journal() as journal:
+        there_are = detectors_of(settings, stages_counted_by(worker.metrics))
+        points = _watched_points(settings, there_are, worker)
         screener = Screener(
-            [make() for make in FACTORIES.values()],
-            points_of(settings),
+            there_are.working(),
+            points.current,
             journal,
             worker.metrics,
             clock,
         )
         worker.loop(SCREENER, [Topic.EXCHANGES], screener, journal)
         return worker.run()
+
+
+def _watched_points(settings: Settings, there_are: Detectors, worker: Worker) -> PointWatch:
+    """Return what knows the points that apply, from before the first record on if it can."""
+    watch = PointWatch(
+        worker.store,
+        points_of(settings, there_are),
+        clock=clock,
+        count=counted_points(worker.metrics),
+        can_apply=there_are.scores,
+        poll_s=min(_POINTS_S, settings.store.poll_s),
+    )
+    watch.look()
+    worker.add(watch.run)
+    return watch
 
 
 def run_enforcer(settings: Settings, ops: OpsAddress) -> int:

@@ -3,8 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from detectors.api import Part
-from service.core.screening import ENCRYPTED, FAILED_SCANS, INTERRUPTED, UNREADABLE_CONTENT
+from detectors.api import Part, Sample
+from service.core.screening import (
+    ENCRYPTED,
+    FAILED_SCANS,
+    INTERRUPTED,
+    NO_PROMPT,
+    UNREADABLE_CONTENT,
+)
 from service.core.surfaces import SURFACES
 from service.core.surfaces.answers import answer_text
 from service.core.surfaces.media import Medium
@@ -22,14 +28,32 @@ class Item:
     event: Opened | Closed
     part: Part
     text: str
+    """Of an exchange the answer."""
     unscanned: Sequence[str] = ()
     """What of the part is not in the text, or why there is no text."""
     media: Sequence[Medium] = ()
     """What of a prompt is no text."""
+    prompt: str = ""
+    """What an exchange's answer answers."""
+
+    @property
+    def sample(self) -> Sample:
+        """What detectors get to see."""
+        return Sample(self.text, self.part, self.prompt)
+
+    @property
+    def sample_text(self) -> str:
+        """All that is scored, to be told by its digest."""
+        return self.text if self.part is not Part.EXCHANGE else f"{self.prompt}\0{self.text}"
+
+    def of_exchange(self, prompt: str | None) -> "Item":
+        """Return the exchange that an answer ends; None: its prompt is not known."""
+        unscanned = () if prompt is not None else (NO_PROMPT,)
+        return Item(self.event, Part.EXCHANGE, self.text, unscanned, prompt=prompt or "")
 
     def gateways_crossings(self) -> dict[str, tuple[Crossing, ...]]:
         """Return what the gateway's own screens found in this part, by detector."""
-        screening = self.event.screening
+        screening = None if self.part is Part.EXCHANGE else self.event.screening
         found: dict[str, tuple[Crossing, ...]] = {}
         for crossing in screening.crossed if screening else ():
             found[crossing.detector] = (*found.get(crossing.detector, ()), crossing)
@@ -49,7 +73,7 @@ class Item:
     @property
     def has_text(self) -> bool:
         """Say whether there is a text to score; it may be empty."""
-        return not (FAILED_SCANS | {INTERRUPTED}).intersection(self.unscanned)
+        return not (FAILED_SCANS | {INTERRUPTED, NO_PROMPT}).intersection(self.unscanned)
 
 
 def read_item(record: Record) -> Item | None:

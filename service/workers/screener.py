@@ -1,19 +1,19 @@
 """The screener: exchanges in, verdicts out.
 
-Prompts are scored when an exchange opens, answers when it closes. Whatever cannot be scored
+Prompts are scored when an exchange opens, answers when it closes, and then, for detectors that
+judge an answer by its prompt, the exchange. Whatever cannot be scored
 gets a verdict that says so: "unscanned" is an outcome of its own.
 """
 
 import logging
-import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
-from detectors.api import Category, Detector, InlineDetector, Sample
+from detectors.api import Detector, Part, Scores, StagedDetector, score_whole
 from service.core.screening import (
     DETECTOR_ERROR,
     FAILED_SCANS,
@@ -24,35 +24,49 @@ from service.core.screening import (
     text_digest,
     verdict_id,
 )
-from service.core.screens import chunks
-from service.errors import JournalFull
+from service.errors import JournalFull, StoreUnavailable
 from service.events.log import EventWriter, Received
 from service.events.schema import Crossing, Verdict, to_record
 from service.telemetry.metrics import Metrics
 from service.workers.items import Item, read_item
+from service.workers.open_prompts import OpenPrompts
 
 _log = logging.getLogger(__name__)
 _NOBODY: Final = "none"
 """Stands where a verdict would name a detector and none looked."""
 
-Scores = Mapping[Category, float]
+_MAX_PROMPT_CHARS: Final = 64 * 1024 * 1024
+"""Of the prompts of exchanges under way, where exchanges are scored: some 64 to 256 MB."""
+
+
+class Look(NamedTuple):
+    """What a detector says of a text; None: it failed."""
+
+    detector: str
+    version: str
+    scores: Scores | None
 
 
 class Screener:
     """Handles records of the topic of exchanges."""
 
-    transient: tuple[type[Exception], ...] = (JournalFull,)
+    transient: tuple[type[Exception], ...] = (JournalFull, StoreUnavailable)
 
     def __init__(
         self,
         detectors: Sequence[Detector],
-        points: Sequence[Point],
+        points: Callable[[], Sequence[Point]],
         writer: EventWriter,
         metrics: Metrics,
         clock: Callable[[], float],
     ) -> None:
-        """Keep the parts."""
+        """Keep the parts. `points` gives those that apply now.
+
+        It may raise StoreUnavailable: then what there is to score waits.
+        """
         self._detectors = detectors
+        self._scores_exchanges = any(Part.EXCHANGE in it.parts for it in detectors)
+        self._prompts = OpenPrompts(_MAX_PROMPT_CHARS)
         self._points = points
         self._writer = writer
         self._metrics = metrics
@@ -61,19 +75,35 @@ class Screener:
     def handle(self, batch: Sequence[Received]) -> None:
         """Score a batch; its verdicts are synced once this returns."""
         items = [item for received in batch if (item := read_item(received.record))]
+        if self._scores_exchanges:
+            items = list(self._with_exchanges(items))
         verdicts = self._verdicts(items)
         self._writer.append_all([to_record(verdict) for verdict in verdicts])
+        for received in batch:  # only now: a batch that fails comes again
+            if received.record.kind == "closed":
+                self._prompts.forget(received.record.id)
         for verdict in verdicts:
             self._count(verdict)
+
+    def _with_exchanges(self, items: Sequence[Item]) -> Iterator[Item]:
+        """Yield the items, and after each answer that can be scored its exchange."""
+        for item in items:
+            yield item
+            if not item.has_text:
+                continue
+            if item.part is Part.PROMPT:
+                self._prompts.note(item.event.exchange_id, item.text)
+            else:
+                yield item.of_exchange(self._prompts.get(item.event.exchange_id))
 
     def _verdicts(self, items: Sequence[Item]) -> list[Verdict]:
         """Return the verdicts on all items, those of one item together and in order."""
         of_item: dict[int, list[Verdict]] = defaultdict(list)
         for detector in self._detectors:
             mine = [i for i, x in enumerate(items) if x.part in detector.parts and x.has_text]
-            scores = self._score(detector, [items[i] for i in mine])
-            for i, scored in zip(mine, scores, strict=True):
-                of_item[i].append(self._verdict(items[i], detector, scored))
+            looked = self._look(detector, [items[i] for i in mine])
+            for i, looks in zip(mine, looked, strict=True):
+                of_item[i] += [self._verdict(items[i], look) for look in looks]
         verdicts: list[Verdict] = []
         for i, item in enumerate(items):
             verdicts += self._completed(item, self._with_gateways(item, of_item[i]))
@@ -92,9 +122,32 @@ class Screener:
                 verdicts[i] = msgspec.structs.replace(verdicts[i], crossed=both)
         return verdicts
 
+    def _look(self, detector: Detector, items: Sequence[Item]) -> Sequence[Sequence[Look]]:
+        """Return what a detector says of each item, and what its stages say if it has some."""
+        if not items:
+            return []
+        if isinstance(detector, StagedDetector):
+            return self._look_in_stages(detector, items)
+        scored = self._score(detector, items)
+        return [[Look(detector.name, detector.version, scores)] for scores in scored]
+
+    def _look_in_stages(
+        self, detector: StagedDetector, items: Sequence[Item]
+    ) -> Sequence[Sequence[Look]]:
+        with self._metrics.detector_seconds.labels(detector.name).time():
+            found = detector.score_staged([item.sample for item in items])
+        versions = detector.versions
+        return [
+            [
+                Look(detector.name, detector.version, staged.scores),
+                *(Look(name, versions[name], scores) for name, scores in staged.by_stage.items()),
+            ]
+            for staged in found
+        ]
+
     def _score(self, detector: Detector, items: Sequence[Item]) -> Sequence[Scores | None]:
         """Score a batch, or if that fails each item alone; None: the detector failed on it."""
-        scored = self._try_score(detector, items) if items else []
+        scored = self._try_score(detector, items)
         if scored is not None:
             return scored
         if len(items) == 1:
@@ -104,7 +157,7 @@ class Screener:
     def _try_score(self, detector: Detector, items: Sequence[Item]) -> Sequence[Scores] | None:
         started = time.perf_counter()
         try:
-            scored = _score_whole(detector, items)
+            scored = score_whole(detector, [item.sample for item in items])
         except Exception as error:  # noqa: BLE001  (a detector's failure is an outcome)
             _log.warning("%s failed", detector.name, extra={"error": type(error).__name__})
             self._metrics.detector_errors.labels(detector.name).inc()
@@ -113,39 +166,51 @@ class Screener:
         self._metrics.detector_seconds.labels(detector.name).observe(seconds)
         return scored
 
-    def _verdict(self, item: Item, detector: Detector, scores: Scores | None) -> Verdict:
-        if scores is None:
-            return self._unscanned(item, DETECTOR_ERROR, detector.name, detector.version)
+    def _verdict(self, item: Item, look: Look) -> Verdict:
+        if look.scores is None:
+            return self._unscanned(item, DETECTOR_ERROR, look.detector, look.version)
         event = item.event
         found = crossed(
-            self._points,
-            detector=detector.name,
+            self._points(),
+            detector=look.detector,
             part=item.part,
             model=event.model,
-            scores=scores,
+            scores=look.scores,
+            tier=event.tier,
+            project=event.project,
+            surface=event.surface,
         )
         crossings = [
-            Crossing(point.name, point.category, score, point.threshold, point.action)
+            Crossing(
+                point.name,
+                point.category,
+                score,
+                point.threshold,
+                point.action,
+                version=point.version,
+            )
             for point, score in found
         ]
         return self._new(
             item,
-            detector.name,
-            detector.version,
-            scores={str(category): score for category, score in scores.items()},
+            look.detector,
+            look.version,
+            scores={str(category): score for category, score in look.scores.items()},
             crossed=tuple(crossings),
         )
 
     def _completed(self, item: Item, verdicts: list[Verdict]) -> list[Verdict]:
         """Add what was not scanned, and mark the last verdict of a part that is covered."""
         reasons = list(item.unscanned)
-        if not verdicts and item.has_text:
+        is_exchange = item.part is Part.EXCHANGE
+        if not verdicts and item.has_text and not is_exchange:
             reasons.append(NO_DETECTOR)
         for reason in reasons:
             unscanned = self._unscanned(item, reason, _NOBODY, "1")
             media = tuple(one.digest() for one in item.media if one.kind == reason)
             verdicts.append(msgspec.structs.replace(unscanned, media=media))
-        if not any(verdict.unscanned in FAILED_SCANS for verdict in verdicts):
+        failed = any(verdict.unscanned in FAILED_SCANS for verdict in verdicts)
+        if not failed and not is_exchange:  # what is released are prompts and answers
             verdicts[-1] = msgspec.structs.replace(verdicts[-1], completes=True)
         return verdicts
 
@@ -163,7 +228,7 @@ class Screener:
         unscanned: str | None = None,
     ) -> Verdict:
         event = item.event
-        digest = text_digest(item.text)
+        digest = text_digest(item.sample_text)
         return Verdict(
             id=verdict_id(event.exchange_id, item.part, detector, version, digest),
             exchange_id=event.exchange_id,
@@ -192,33 +257,3 @@ class Screener:
             metrics.score.labels(verdict.detector, category).observe(score)
             actions = [c.action for c in verdict.crossed if c.category == category]
             metrics.verdicts.labels(verdict.detector, category, gravest(actions)).inc()
-
-
-def _score_whole(detector: Detector, items: Sequence[Item]) -> Sequence[Scores]:
-    """Score every character: what is longer than a detector sees at once goes in chunks.
-
-    Of a text in chunks the highest score of each category counts.
-    """
-    size = detector.max_chars if isinstance(detector, InlineDetector) else sys.maxsize
-    texts = [list(chunks(item.text, size)) for item in items]
-    samples = [
-        Sample(text, item.part) for item, cut in zip(items, texts, strict=True) for text in cut
-    ]
-    scored = detector.score(samples)
-    check_scores(scored, len(samples))
-    if len(samples) == len(items):
-        return scored
-    left = iter(scored)
-    return [_highest([next(left) for _ in cut]) for cut in texts]
-
-
-def _highest(scored: Sequence[Scores]) -> Scores:
-    return {category: max(one[category] for one in scored) for category in scored[0]}
-
-
-def check_scores(scored: Sequence[Scores], count: int) -> None:
-    """Raise ValueError unless these are probabilities for so many samples: NaN crosses nothing."""
-    if len(scored) != count:
-        raise ValueError("a mapping of scores is needed for each sample")
-    if not all(0.0 <= score <= 1.0 for scores in scored for score in scores.values()):
-        raise ValueError("scores are probabilities, from 0 to 1")

@@ -81,16 +81,14 @@ def sdk(watchgate: Watchgate, key: str) -> openai.OpenAI:
 
 
 def assert_covered(events: Sequence[AnyEvent]) -> Closed:
-    """An exchange that was served has one beginning, one end, and verdicts on both parts."""
+    """An exchange that was served has one beginning, one end, and verdicts on all of it."""
     opened = [event for event in events if isinstance(event, Opened)]
     closed = [event for event in events if isinstance(event, Closed)]
     verdicts = {event.part: event for event in events if isinstance(event, Verdict)}
     assert (len(opened), len(closed)) == (1, 1)
     assert {event.account for event in events} == {"acme"}
-    assert {part: event.unscanned for part, event in verdicts.items()} == {
-        "prompt": None,
-        "answer": None,
-    }
+    unscanned = {part: event.unscanned for part, event in verdicts.items()}
+    assert unscanned == dict.fromkeys(("prompt", "answer", "exchange"))
     assert closed[0].served_number > 0
     return closed[0]
 

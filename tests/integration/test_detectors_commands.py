@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from detectors import artefacts, commands, lexical
+from detectors.api import Part
+from detectors.errors import DataError
+from detectors.pipeline import Request, evaluate_against_floors
 
 
 def run(*words: str) -> int:
@@ -44,8 +47,8 @@ def data(tmp_path: Path) -> Path:
 def test_list_prints_one_json_array(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("list", "--json") == 0
 
-    [entry] = json.loads(capsys.readouterr().out)
-    assert entry["name"] == "lexical"
+    entry, rules = json.loads(capsys.readouterr().out)
+    assert (entry["name"], rules["name"]) == ("lexical", "rules")
     assert entry["parts"] == ["answer", "prompt"]
     assert entry["version"] == lexical.load().version
 
@@ -109,7 +112,9 @@ def test_a_trained_model_is_carded_evaluated_and_held_to_its_floors(
 
     limits.write_text('[prompt.least]\n"misuse/mean over sources/auroc" = 0.9\n')
     assert run(*check) == 0
-    assert set(json.loads(capsys.readouterr().out)) == {"prompt", "answer"}
+    [report] = json.loads(capsys.readouterr().out)["detectors"]
+    assert set(report["parts"]) == {"prompt", "answer"}
+    assert report["version"] == lexical.load(model).version
 
     limits.write_text('[prompt.least]\n"misuse/mean over sources/auroc" = 1.1\n')
     assert run(*check) == 1
@@ -126,6 +131,77 @@ def test_an_altered_model_is_a_problem_and_data_that_is_missing_is_wrong_usage(
     assert "changed or damaged" in capsys.readouterr().err
     assert run("evaluate", "--data", str(tmp_path / "nowhere")) == 2
     assert "--data DIR" in capsys.readouterr().err
+
+
+def test_baselines_are_trained_on_the_same_data_and_reported_beside_the_detector(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("evaluate", "--data", str(data), "--detector", "lexical", "--baselines", "--json")
+
+    reports = json.loads(capsys.readouterr().out)["detectors"]
+    assert [it["name"] for it in reports[:2]] == ["lexical", "baseline hashed words"]
+    assert reports[1]["parts"]["prompt"]["rows"] == reports[0]["parts"]["prompt"]["rows"]
+
+
+def test_a_page_is_written_with_costs_and_without_rows(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "report.html"
+    folder = str(lexical.MODEL_FOLDER)
+
+    run("evaluate", "--data", str(data), "--detector", folder, "--cost", "--html", str(page))
+
+    assert "### Cost" in capsys.readouterr().out
+    assert "1,000 exchanges" in page.read_text(encoding="utf-8")
+    assert "number 3" not in page.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """Rows of one's own, stand-ins for biology."""
+    path = tmp_path / "own.jsonl"
+    misuse = [
+        {"id": str(n), "text": f"stand-in {n}", "label": 1, "source": "own", "licence": "private"}
+        | {"categories": ["bio"]}
+        for n in range(50)
+    ]
+    benign = [{**row, "id": f"b{row['id']}", "label": 0, "categories": []} for row in misuse]
+    path.write_text("".join(json.dumps(row) + "\n" for row in [*misuse, *benign]))
+    return path
+
+
+def test_rows_of_one_s_own_are_vetted_and_not_held_to_the_shipped_floors(
+    data: Path, own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("evaluate", "--data", str(data), "--rows", str(own), "--json") == 0
+
+    [report] = json.loads(capsys.readouterr().out)["detectors"]
+    prompts = report["parts"]["prompt"]
+    assert prompts["rows"]["category/bio"] == 50
+    assert len(prompts["category"]["bio"]["auroc"]) == 3
+
+
+def test_rows_of_one_s_own_need_no_data_folder_but_baselines_do(own: Path) -> None:
+    [found], wrong = evaluate_against_floors(Request(None, rows=[own]), lambda _: None)
+
+    assert found.reports[Part.PROMPT].rows["misuse", "own"] == 50
+    assert wrong == []
+    with_baselines = Request(None, rows=[own], with_baselines=True)
+    with pytest.raises(DataError, match="--data DIR"):
+        evaluate_against_floors(with_baselines, lambda _: None)
+
+
+def test_a_detector_that_is_not_there_and_a_page_that_cannot_be_written_are_wrong_usage(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use = ["--data", str(data)]
+
+    assert run("evaluate", *use, "--detector", "nobody") == 2
+    assert "is no detector" in capsys.readouterr().err
+    assert run("evaluate", *use, "--html", str(tmp_path / "nowhere" / "report.html")) == 2
+    assert "cannot be written" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run("evaluate", "--battery-rows", "-1")
 
 
 def test_adding_the_parser_imports_no_learning_library() -> None:

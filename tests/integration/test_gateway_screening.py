@@ -10,8 +10,8 @@ import pytest
 
 from detectors.api import Category, Part
 from service.events.schema import Closed, Opened
+from service.wiring.detectors import Detectors
 from service.wiring.in_effect import in_effect
-from service.wiring.screens import Detectors
 from service.workers.items import Item
 from tests.real_parts.gateway import (
     CHAT,

@@ -7,6 +7,7 @@ from typing import Any, Final
 import httpx
 from sqlalchemy import Connection
 
+from detectors.api import Category, Part
 from service.console.app import make_admin_app
 from service.console.authenticate import TokenAuthenticator
 from service.console.guard import TokenGuard
@@ -14,6 +15,7 @@ from service.console.intake import Intake
 from service.console.office import KnownModel, Office
 from service.console.tokens import NewToken, Tokens
 from service.core.audit import Entry
+from service.core.points import KnownDetector, OperatingPoint, PointFacts, PointModel
 from service.core.roles import Admin, Role
 from service.store import Store, open_store
 from service.store.audit import AuditLog
@@ -25,6 +27,19 @@ START: Final = 1_700_000_000.0
 MODELS: Final = (
     KnownModel("llama", 1, "local", ("evidence",)),
     KnownModel("org/model:7b", 1, "local", ()),
+)
+
+DETECTORS: Final = {
+    "lexical": KnownDetector({Category.ANY}, {Part.PROMPT, Part.ANSWER}, is_inline=True),
+    "slow": KnownDetector({Category.ANY, Category.BIO}, frozenset(Part), is_inline=False),
+}
+FIXED: Final = OperatingPoint(
+    "lexical/any/prompt/page", 0, "lexical", Category.ANY, Part.PROMPT, 0.97, "page"
+)
+POINT_FACTS: Final = PointFacts(
+    DETECTORS,
+    (PointModel("llama", 1, can_cut_off=False), PointModel("org/model:7b", 1, can_cut_off=True)),
+    (FIXED,),
 )
 
 
@@ -48,7 +63,7 @@ class AdminApi:
         self.refusals = 0
         self.pristine = url
         self.store: Store = open_store(url)
-        self.office = Office(self.store, MODELS, "0", lambda: self.now, TestKeyring())
+        self.office = Office(self.store, MODELS, "0", lambda: self.now, TestKeyring(), POINT_FACTS)
         self.app = make_admin_app(self.office)
         self.tokens = {role: self._token(role) for role in Role}
         self.guarded = self._guard()

@@ -31,8 +31,8 @@ from service.settings import Settings, load
 from service.store import Store, load_pepper, open_store
 from service.store.heartbeats import beat
 from service.store.keys import StoredKey, add_key, revoke_key
+from service.wiring.detectors import SHIPPED, Detectors
 from service.wiring.gateway import Gateway, gateway_of, server_of
-from service.wiring.screens import SHIPPED, Detectors
 from tests.real_parts.scripted import DEADLINE_S, Peer, Script, ScriptedUpstream, eventually
 
 CHAT: Final = "/v1/chat/completions"

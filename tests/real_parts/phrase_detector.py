@@ -30,7 +30,7 @@ class PhraseDetector:
 
     name: str = NAME
     version: str = "1"
-    parts: frozenset[Part] = frozenset(Part)
+    parts: frozenset[Part] = frozenset({Part.PROMPT, Part.ANSWER})
     max_chars: int = 10**9
     engine: str = "python"
 

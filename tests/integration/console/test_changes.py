@@ -16,15 +16,24 @@ from service.store.tables import (
     keys,
     limits,
     organisations,
+    points,
     projects,
     service_accounts,
     standings,
 )
 from tests.real_parts.admin import AdminApi
 
-SEEN_BY_GATEWAYS = (organisations, projects, service_accounts, keys, limits, standings)
+SEEN_BY_GATEWAYS = (organisations, projects, service_accounts, keys, limits, standings, points)
 PLACE = {"scope": "project", "subject": "p", "model": "llama"}
 Change = tuple[str, str, Any, dict[str, str], Table, str]
+POINT = {
+    "detector": "lexical",
+    "category": "any",
+    "part": "prompt",
+    "threshold": 0.9,
+    "action": "block",
+    "reason": "a test",
+}
 CHANGES: list[Change] = [
     ("POST", "/organisations", {"name": "o"}, {}, organisations, "organisation.create"),
     ("PUT", "/organisations/default/entitlements", {"entitlements": ["x"]}, {}, organisations,
@@ -46,6 +55,11 @@ CHANGES: list[Change] = [
     ("POST", "/keys/KEY/revoke", {}, {}, keys, "key.revoke"),
     ("PUT", "/limits", {"requests_per_min": 1}, PLACE, limits, "limit.set"),
     ("POST", "/accounts/p/suspend", {"reason": "why"}, {}, standings, "account.suspend"),
+    ("POST", "/points", POINT, {}, points, "point.propose"),
+    ("POST", "/points/POINT/propose", {"threshold": 0.7}, {}, points, "point.propose"),
+    ("POST", "/points/POINT/promote", {}, {}, points, "point.promote"),
+    ("POST", "/points/POINT/rollback", {}, {}, points, "point.rollback"),
+    ("POST", "/points/POINT/retire", {}, {}, points, "point.retire"),
 ]  # fmt: skip
 
 
@@ -53,6 +67,15 @@ def highest(api: AdminApi, table: Table) -> int:
     with api.store.read() as connection:
         found: int = connection.execute(select(func.max(table.c.revision))).scalar_one() or 0
     return found
+
+
+def waiting(api: AdminApi) -> str:
+    """Return the id of a point that has a version which applies and one which waits."""
+    why = {"reason": "a test"}
+    made: str = api.good("POST", "/points", POINT)["id"]
+    api.good("POST", f"/points/{made}/promote", why)
+    api.good("POST", f"/points/{made}/propose", {"threshold": 0.8, **why})
+    return made
 
 
 @pytest.fixture
@@ -68,7 +91,7 @@ def test_a_change_has_an_entry_and_its_row_the_newest_revision(
     method, path, body, params, table, action = change
     account = filled.good("POST", "/service-accounts", {"project": "p", "name": "a"})["id"]
     key = filled.good("POST", "/keys", {"project": "p"})["id"]
-    path = path.replace("ACCOUNT", account).replace("KEY", key)
+    path = path.replace("ACCOUNT", account).replace("KEY", key).replace("POINT", waiting(filled))
     before, known = revision(filled.store), len(filled.entries())
     given = {"reason": "because", **body}
     filled.good(method, path, given, params=params or None)
@@ -89,7 +112,7 @@ def test_each_writing_route_that_gateways_see_is_tried_above(filled: AdminApi) -
         for method in methods
         if method != "get" and "/tokens" not in path and not path.endswith("/find")
     }
-    named = {"default": "{name}", "p": "{name}", "ACCOUNT": "{id}", "KEY": "{id}"}
+    named = {"default": "{name}", "p": "{name}", "ACCOUNT": "{id}", "KEY": "{id}", "POINT": "{id}"}
 
     def as_documented(path: str) -> str:
         if path.startswith("/accounts"):

@@ -3,8 +3,12 @@ from typing import Any
 
 import pytest
 
+from detectors.api import Category, Part
+from service.core.points import OperatingPoint
 from service.doctor.exposure import exposure, is_loopback
+from service.store.points import Done, find_point, promote, propose
 from tests.integration.doctor.settings_of import settings_of, statuses
+from tests.real_parts.store import new_store
 
 POINT = {
     "detector": "lexical", "category": "any", "part": "prompt", "threshold": 0.9, "action": "page",
@@ -49,6 +53,21 @@ def test_named_origins_are_well(tmp_path: Path) -> None:
 def test_a_model_of_tier_0_needs_no_points(tmp_path: Path) -> None:
     models = [{"name": "m", "upstream": "local", "tier": 0}]
     assert found(tmp_path, models=models, operating_points=[])["model m"] == "ok"
+
+
+@pytest.mark.parametrize(("action", "status"), [("page", "ok"), ("case", "problem")])
+def test_a_point_of_the_store_that_pages_is_heard_of_too(
+    tmp_path: Path, action: str, status: str
+) -> None:
+    point = OperatingPoint("op_1", 0, "lexical", Category.ANY, Part.PROMPT, 0.9, action)
+    store = new_store(tmp_path / "data" / "watchgate.db")
+    with store.begin() as connection:
+        propose(connection, point, Done(1.0, "cli:a", "a test"))
+        versions = find_point(connection, "op_1")
+        assert versions is not None
+        promote(connection, versions, Done(1.0, "cli:a", "a test"))
+    store.close()
+    assert found(tmp_path, operating_points=[])["model m"] == status
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,12 @@ def test_scores_of_the_same_weights_agree_on_both_engines(
     assert disagreements(detector, content_of(random_weights), rows) == []
 
 
+def test_a_part_without_rows_has_nothing_to_disagree_on(
+    detector: Lexical, random_weights: list[float]
+) -> None:
+    assert disagreements(detector, content_of(random_weights), []) == []
+
+
 def test_each_way_of_scoring_that_disagrees_is_named(
     detector: Lexical, rows: list[Row], random_weights: list[int]
 ) -> None:

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
-from detectors.metrics import auroc, flagged, recall_at, threshold_at
+from detectors.metrics import auroc, clopper_pearson, flagged, recall_at, threshold_at
 
 few = st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9]), min_size=1, max_size=30).map(np.array)
 
@@ -51,3 +52,19 @@ def test_recall_is_the_share_of_misuse_above_the_threshold() -> None:
     benign = np.arange(100) / 100
 
     assert recall_at(benign, np.array([0.5, 0.98, 0.99, 1.0]), 0.01) == 0.5
+
+
+@settings(deadline=None)
+@given(st.integers(1, 300), st.data())
+def test_the_exact_interval_equals_scipys(rows: int, data: st.DataObject) -> None:
+    count = data.draw(st.integers(0, rows))
+
+    exact = binomtest(count, rows).proportion_ci(0.95, method="exact")
+    assert clopper_pearson(count, rows) == pytest.approx((exact.low, exact.high), abs=1e-7)
+
+
+def test_nothing_of_ten_is_no_proof_that_there_is_nothing() -> None:
+    low, high = clopper_pearson(0, 10)
+
+    assert low == 0
+    assert high == pytest.approx(1 - 0.025 ** (1 / 10))

@@ -1,17 +1,36 @@
+import math
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.api import Category, Part
-from service.core.screening import Point, crossed, gravest, text_digest, verdict_id
+from service.core.screening import (
+    Point,
+    crossed,
+    gravest,
+    text_digest,
+    unexpired,
+    verdict_id,
+)
+
+FACTS: dict[str, object] = {
+    "detector": "lexical",
+    "part": Part.PROMPT,
+    "model": "m",
+    "tier": 1,
+    "project": "search",
+    "surface": "chat",
+}
 
 
-def point(threshold: float = 0.5, models: frozenset[str] = frozenset()) -> Point:
-    return Point("p", "lexical", Category.ANY, Part.PROMPT, threshold, "page", models)
+def point(threshold: float = 0.5, models: frozenset[str] = frozenset(), **more: Any) -> Point:  # noqa: ANN401
+    return Point("p", "lexical", Category.ANY, Part.PROMPT, threshold, "page", models, **more)
 
 
 def crosses(one: Point, score: float = 0.5, **what: object) -> bool:
-    facts: dict[str, object] = {"detector": "lexical", "part": Part.PROMPT, "model": "m"} | what
+    facts = FACTS | what
     return bool(crossed([one], scores={Category.ANY: score}, **facts))  # type: ignore[arg-type]
 
 
@@ -35,13 +54,31 @@ def test_a_point_without_models_is_for_all_and_one_with_models_for_those() -> No
 
 
 def test_a_category_that_was_not_scored_crosses_nothing() -> None:
-    found = crossed([point(0.0)], detector="lexical", part=Part.PROMPT, model="m", scores={})
-    assert found == []
+    assert crossed([point(0.0)], scores={}, **FACTS) == []  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("scope", [{"tier": 2}, {"project": "lab"}, {"surface": "messages"}])
+def test_a_point_is_crossed_within_its_scope_alone(scope: dict[str, Any]) -> None:
+    assert not crosses(point(**scope), 0.9)
+    assert crosses(point(**scope), 0.9, **scope)
+
+
+def test_a_point_applies_until_the_moment_that_it_expires() -> None:
+    ends, stays = point(expires_at=10.0), point()
+    assert unexpired([ends, stays], 9.9) == ((ends, stays), 10.0)
+    assert unexpired([ends, stays], 10.0) == ((stays,), math.inf)
 
 
 @pytest.mark.parametrize(
     ("actions", "expected"),
-    [([], "none"), (["record"], "record"), (["page", "record"], "page"), (["none"], "none")],
+    [
+        ([], "none"),
+        (["record"], "record"),
+        (["page", "record"], "page"),
+        (["none"], "none"),
+        (["case", "record"], "case"),
+        (["case", "page"], "page"),
+    ],
 )
 def test_the_gravest_action_asks_for_most(actions: list[str], expected: str) -> None:
     assert gravest(actions) == expected

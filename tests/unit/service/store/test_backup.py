@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Table, insert, select
 from sqlalchemy.exc import DBAPIError
 
+from detectors.api import Category, Part
 from service.core.audit import Entry
+from service.core.points import OperatingPoint
 from service.errors import BackupError, ConfigError
 from service.store import Store, load_snapshot, open_store, revision
 from service.store.audit import AuditLog
@@ -23,6 +25,7 @@ from service.store.backup_file import LinesOut
 from service.store.keys import StoredKey, add_key, revoke_key
 from service.store.pepper import pepper_id, pepper_in_use
 from service.store.pepper_rotation import retire, switch_to
+from service.store.points import Done, propose
 from service.store.redigest import redigest
 from service.store.restore import Restored, proved_backup, restore
 from service.store.tables import (
@@ -70,6 +73,8 @@ def fill(store: Store, keys_more: int = 0, log: AuditLog = LOG) -> None:
         limit = {"scope": "key", "subject": "key_1", "model": "", "tokens_per_month": 2**40}
         connection.execute(insert(limits).values(limit | {"revision": 4}))
         put_standing(connection, "search", "watched")
+        point = OperatingPoint("op_1", 0, "lexical", Category.ANY, Part.PROMPT, 0.1, "block")
+        propose(connection, point, Done(NOW, "cli:a", "a test"))
         token: dict[str, Any] = {
             "id": "adm_1",
             "name": "ops",

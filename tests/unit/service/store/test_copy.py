@@ -1,13 +1,15 @@
 import logging
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as tries
 from hypothesis import strategies as st
 
+from detectors.api import Category, Part
 from service.core.directory import (
     KnownKey,
     Limits,
@@ -20,11 +22,13 @@ from service.core.directory import (
     Standing,
 )
 from service.core.moments import Moment
+from service.core.screening import Point
 from service.store.copy import Heard, LocalCopy, this_moment
 
 PEPPER = b"a pepper of the tests"
 AT = Moment(1_000_000.0, "boot", 500.0)
 HEARD = Heard(AT, 2.0, 7.0, 999_990.0, 3.0)
+POINT = Point("op_1", "lexical", Category.ANY, Part.PROMPT, 0.9, "block", frozenset({"m"}), 3)
 SNAPSHOT = Snapshot(
     epoch="e",
     revision=7,
@@ -40,6 +44,7 @@ SNAPSHOT = Snapshot(
     service_accounts={"sa_1": ServiceAccount("sa_1", "search", "nightly")},
     limits={(Scope.PROJECT, "search"): {"": Limits(requests_per_min=3)}},
     standings={"search/u1": Standing.SUSPENDED},
+    points={"op_1": POINT, "op_2": replace(POINT, expires_at=2.5, surface="chat", tier=2)},
 )
 
 
@@ -77,6 +82,16 @@ def test_what_was_saved_is_loaded_and_aged(tmp_path: Path) -> None:
     assert kept is not None
     assert kept.snapshot == SNAPSHOT
     assert kept.heard == Heard(later(10), 12.0, 7.0, 999_990.0, 3.0)
+
+
+def test_a_copy_from_before_there_were_points_is_good(tmp_path: Path) -> None:
+    copy, older = copy_in(tmp_path), asdict(replace(SNAPSHOT, keys={}))
+    del older["points"]
+    encoded = [msgspec.msgpack.encode(it) for it in (HEARD, older, SNAPSHOT.keys)]
+    copy._write(copy._path, b"".join(len(it).to_bytes(4) + it for it in encoded))
+    kept = copy_in(tmp_path).load(AT)
+    assert kept is not None
+    assert kept.snapshot == replace(SNAPSHOT, points={})
 
 
 def test_a_large_snapshot_is_whole(tmp_path: Path) -> None:

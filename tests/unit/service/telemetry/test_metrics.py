@@ -6,7 +6,8 @@ from service.telemetry.metrics import PREFIX, Metrics
 
 CLOSED_SETS = {
     "action", "category", "decision", "detector", "group", "issuer", "kind", "model", "outcome",
-    "phase", "reason", "replica", "safeguard", "surface", "topic", "upstream",
+    "phase", "reason", "replica", "safeguard", "source", "stage", "state", "surface", "topic",
+    "upstream",
 }  # fmt: skip
 
 

@@ -7,8 +7,8 @@ import pytest
 from detectors.api import Category
 from service.errors import ConfigError
 from service.settings import Settings
+from service.wiring.detectors import Detectors
 from service.wiring.in_effect import in_effect
-from service.wiring.screens import Detectors
 from tests.real_parts.phrase_detector import NAME, PhraseDetector
 
 CATEGORIES = {NAME: frozenset({Category.ANY}), "slow": frozenset({Category.ANY})}

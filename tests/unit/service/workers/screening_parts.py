@@ -93,7 +93,7 @@ class WordDetector:
     def __init__(
         self,
         name: str = "words",
-        parts: frozenset[Part] = frozenset(Part),
+        parts: frozenset[Part] = frozenset({Part.PROMPT, Part.ANSWER}),
         score: Callable[[str], float] = lambda text: 0.9 if "bad" in text else 0.1,
     ) -> None:
         self.name = name
@@ -112,11 +112,11 @@ class MemoryWriter:
 
     def __init__(self, error: Exception | None = None) -> None:
         self.records: list[Record] = []
-        self._error = error
+        self.error = error
 
     def append_all(self, records: Sequence[Record]) -> Sequence[Position]:
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         self.records += records
         return [Position("screener-0", 1, n) for n, _ in enumerate(self.records, 1)]
 

@@ -90,8 +90,9 @@ def test_a_verdict_that_crosses_nothing_raises_nothing(store: Store) -> None:
     assert firing(store) == []
 
 
-def test_a_point_that_only_records_raises_nothing(store: Store) -> None:
-    crossing = Crossing("lexical/any/prompt/record", "any", 0.99, 0.5, "record")
+@pytest.mark.parametrize("action", ["record", "case"])
+def test_a_point_that_does_not_page_raises_nothing(store: Store, action: str) -> None:
+    crossing = Crossing(f"lexical/any/prompt/{action}", "any", 0.99, 0.5, action)
     assert enforce(store, verdict(1, crossing)) == []
     assert firing(store) == []
 

@@ -6,7 +6,8 @@ import pytest
 from msgspec import structs
 from prometheus_client import CollectorRegistry
 
-from detectors.api import Category, Detector, Part
+from detectors.api import Category, Detector, Part, Sample
+from detectors.cascade import Cascade, Stage
 from service.core.screening import Point
 from service.errors import BadRecord, JournalFull
 from service.events.log import Received
@@ -40,7 +41,7 @@ class Screening:
         self.registry = CollectorRegistry()
         self.writer = writer or MemoryWriter()
         self._screener = Screener(
-            detectors, points, self.writer, Metrics(self.registry), clock=lambda: NOW
+            detectors, lambda: points, self.writer, Metrics(self.registry), clock=lambda: NOW
         )
 
     def __call__(self, *batch: Received) -> list[Verdict]:
@@ -347,3 +348,92 @@ def test_an_image_is_unscanned_and_recorded_by_its_digest() -> None:
     assert of_text.media == ()
     assert of_image.unscanned == "image"
     assert of_image.media == (hashlib.sha256(b"hello").hexdigest(),)
+
+
+EXCHANGES = frozenset({Part.ANSWER, Part.EXCHANGE})
+
+
+def test_an_exchange_is_scored_once_it_is_over_the_answer_with_its_prompt() -> None:
+    detector = WordDetector(parts=EXCHANGES)
+    screening = Screening(detector)
+    screening(prompt("a question"), prompt("another", "ex-2"))
+    of_answer, of_exchange = screening(answer("a bad answer"))
+    assert detector.batches[-1][1] == Sample("a bad answer", Part.EXCHANGE, "a question")
+    assert (of_answer.part, of_answer.completes) == ("answer", True)
+    assert (of_exchange.part, of_exchange.completes) == ("exchange", False)
+    assert of_exchange.scores == {"any": 0.9}
+    assert of_exchange.digest == hashlib.sha256(b"a question\0a bad answer").hexdigest()
+    _, of_second = screening(answer("a good answer", "ex-2"))
+    assert of_second.scores == {"any": 0.1}
+
+
+def test_prompt_and_answer_of_one_batch_are_one_exchange() -> None:
+    screening = Screening(WordDetector(parts=EXCHANGES))
+    verdicts = screening(prompt("a question"), answer("a bad answer"))
+    assert [it.part for it in verdicts if it.scores] == ["answer", "exchange"]
+
+
+def test_an_exchange_whose_prompt_is_not_remembered_says_so_and_its_answer_is_covered() -> None:
+    screening = Screening(WordDetector(parts=EXCHANGES))
+    of_answer, of_exchange = screening(answer("a bad answer"))
+    assert of_answer.completes
+    assert (of_exchange.part, of_exchange.unscanned) == ("exchange", "no_prompt")
+    assert screening.metric("unscanned_total", model="m", reason="no_prompt") == 1
+
+
+def test_a_batch_that_could_not_be_written_comes_again_with_its_prompt() -> None:
+    screening = Screening(WordDetector(parts=EXCHANGES))
+    screening(prompt("a question"))
+    screening.writer.error = JournalFull("full")
+    with pytest.raises(JournalFull):
+        screening(answer("a bad answer"))
+    screening.writer.error = None
+    assert [it.part for it in screening(answer("a bad answer"))] == ["answer", "exchange"]
+    assert screening(answer("a bad answer"))[1].unscanned == "no_prompt"  # by then it is over
+
+
+def test_a_point_on_exchanges_is_crossed_by_exchanges_alone() -> None:
+    point = replace(PAGE, part=Part.EXCHANGE)
+    screening = Screening(WordDetector(parts=frozenset(Part)), points=[point])
+    (of_prompt,) = screening(prompt("a bad question"))
+    of_answer, of_exchange = screening(answer("a bad answer"))
+    assert [bool(it.crossed) for it in (of_prompt, of_answer, of_exchange)] == [False, False, True]
+
+
+def test_what_the_gateway_found_in_an_answer_is_not_told_twice() -> None:
+    screening = Screening(WordDetector(parts=EXCHANGES))
+    screening(prompt("a question"))
+    crossing = Crossing("p", "any", 0.9, 0.5, "block", "words")
+    gateways = Gateways("window", ("words/3",), (crossing,))
+    ended = structs.replace(closed(), screening=gateways)
+    of_answer, of_exchange = screening(received(ended, answer_content("a bad answer")))
+    assert of_answer.crossed == (crossing,)
+    assert of_exchange.crossed == ()
+
+
+def test_the_stages_of_a_cascade_have_verdicts_of_their_own_beside_its_own() -> None:
+    dear = WordDetector("dear", score=lambda _text: 0.9)
+    cascade = Cascade("suite", [Stage(WordDetector()), Stage(dear, band=(0.5, 1.0))])
+    points = [
+        replace(PAGE, name="of suite", detector="suite"),
+        replace(PAGE, name="of dear", detector="dear"),
+    ]
+    screening = Screening(cascade, points=points)
+    suite, words, second = screening(prompt("a bad question"))
+    assert [it.detector for it in (suite, words, second)] == ["suite", "words", "dear"]
+    assert suite.scores["any"] == pytest.approx(0.9)
+    assert [c.point for it in (suite, words, second) for c in it.crossed] == ["of suite", "of dear"]
+    assert second.completes
+    assert [it.detector for it in screening(prompt("a good question"))] == ["suite", "words"]
+
+
+def test_a_stage_that_fails_leaves_a_part_uncovered_only_where_it_is_required() -> None:
+    def fail(_text: str) -> float:
+        raise RuntimeError("this detector fails")
+
+    for required, reasons in ((False, [None, None]), (True, ["detector_error", None])):
+        away = Stage(WordDetector("away", score=fail), required=required)
+        screening = Screening(Cascade("suite", [Stage(WordDetector()), away]))
+        verdicts = screening(prompt("a question"))
+        assert unscanned(verdicts) == reasons
+        assert verdicts[-1].completes is not required

@@ -1,0 +1,63 @@
+"""Which detector a command means: a name of the registry, or the folder of a model."""
+
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from detectors import artefacts
+from detectors.api import Detector
+from detectors.errors import DataError
+from detectors.registry import FACTORIES
+
+MODELS = Path(__file__).parent / "models"
+FLOORS = "floors.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A detector, with the folder of its model where it has one."""
+
+    detector: Detector
+    folder: Path | None
+
+    @property
+    def floors(self) -> Path | None:
+        """Return the floors that are shipped for a detector of its name, if there are any."""
+        path = MODELS / self.detector.name / FLOORS
+        return path if path.exists() else None
+
+
+def choose(name: str) -> Chosen:
+    """Load what `name` means.
+
+    Raises:
+        DataError: it is neither in the registry nor a folder of a model that the registry knows.
+        ArtefactError: the model is not to be trusted.
+    """
+    if name in FACTORIES:
+        folder = MODELS / name
+        return Chosen(FACTORIES[name](), folder if folder.is_dir() else None)
+    folder = Path(name)
+    if not folder.is_dir():
+        known = ", ".join(sorted(FACTORIES))
+        raise DataError(f"{name} is no detector ({known}), nor the folder of a model")
+    return Chosen(_loader(folder)(folder), folder)
+
+
+def _loader(folder: Path) -> Callable[[Path], Detector]:
+    """Return the factory of a model's kind, which takes the folder as its first argument."""
+    kind = _kind(folder / artefacts.MANIFEST)
+    factory = FACTORIES.get(kind)
+    if factory is None or not inspect.signature(factory).parameters:
+        raise DataError(f"{folder} holds a model of kind {kind!r}, which no detector loads")
+    return cast("Callable[[Path], Detector]", factory)
+
+
+def _kind(path: Path) -> str:
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["kind"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise DataError(f"{path} names no kind of model: {type(error).__name__}") from error

@@ -1,0 +1,110 @@
+"""Which detectors score the exchanges, and how several work together."""
+
+from collections.abc import Iterator
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, PositiveFloat
+
+from service.settings.base import DETECTOR_NAME, FACTORY, FilePath, Section
+from service.settings.mistakes import Mistake
+
+DetectorName = Annotated[str, Field(pattern=DETECTOR_NAME)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class LexicalDetector(Section):
+    """Words and their neighbours: sees everything, cheap enough for the gateway itself."""
+
+    kind: Literal["lexical"]
+    name: DetectorName = "lexical"
+    model: FilePath | None = None
+    shadow: bool = False
+
+
+class RulesDetector(Section):
+    """Rules that people can read: formats of secrets, encoded payloads, published jailbreaks."""
+
+    kind: Literal["rules"]
+    name: DetectorName = "rules"
+    files: tuple[FilePath, ...] = ()
+    shipped: bool = True
+    shadow: bool = False
+
+
+class PluginDetector(Section):
+    """A detector of your own, in Python, installed beside Watchgate."""
+
+    kind: Literal["plugin"]
+    name: DetectorName
+    factory: Annotated[str, Field(pattern=FACTORY)]
+    options: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    shadow: bool = False
+
+
+class Stage(Section):
+    """A detector of a cascade in its place: what it is asked about, and how it counts."""
+
+    detector: DetectorName
+    combine: Literal["mean", "max"] = "mean"
+    weight: PositiveFloat = 1.0
+    band: tuple[Probability, Probability] = (0.0, 1.0)
+    max_share: Share | None = None
+    max_chars_per_s: PositiveFloat | None = None
+    required: bool = False
+
+
+class CascadeDetector(Section):
+    """Detectors asked in turn: cheap ones about everything, dear ones where it is worth it."""
+
+    kind: Literal["cascade"]
+    name: DetectorName = "suite"
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+
+
+Detector = Annotated[
+    LexicalDetector | RulesDetector | PluginDetector | CascadeDetector, Field(discriminator="kind")
+]
+
+SHIPPED: Final[tuple[Detector, ...]] = (
+    LexicalDetector(kind="lexical"),
+    RulesDetector(kind="rules"),
+)
+"""What scores where the settings do not say."""
+
+
+def check_detectors(detectors: tuple[Detector, ...]) -> Iterator[Mistake]:
+    """Yield detectors that share a name, stages of nothing, and cascades that cannot work."""
+    if not detectors:
+        words = "there are none, so nothing would be screened: name one, or leave the key out"
+        yield Mistake(("detectors",), words)
+    names = [it.name for it in detectors]
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            words = f"{name!r} is already taken by detectors[{names.index(name)}]"
+            yield Mistake(("detectors", i, "name"), words)
+    taken: dict[str, str] = {}
+    for i, detector in enumerate(detectors):
+        if isinstance(detector, CascadeDetector):
+            yield from _check_stages(detectors, i, detector, taken)
+
+
+def _check_stages(
+    detectors: tuple[Detector, ...], i: int, cascade: CascadeDetector, taken: dict[str, str]
+) -> Iterator[Mistake]:
+    simple = {it.name: it for it in detectors if not isinstance(it, CascadeDetector)}
+    for j, stage in enumerate(cascade.stages):
+        path, name = ("detectors", i, "stages", j), stage.detector
+        if name not in simple:
+            words = f"there is no {name!r} that is no cascade; there are: {', '.join(simple)}"
+            yield Mistake((*path, "detector"), words)
+        if name in taken:
+            yield Mistake((*path, "detector"), f"{name!r} is a stage of {taken[name]} already")
+        taken[name] = cascade.name
+        if stage.band[0] > stage.band[1]:
+            yield Mistake((*path, "band"), "expected the lower end first")
+    first = cascade.stages[0]
+    bounded = first.band != (0.0, 1.0) or first.max_share or first.max_chars_per_s
+    if bounded or getattr(simple.get(first.detector), "shadow", False):
+        words = "the first stage sees everything and counts: no band, no budget, and no shadow"
+        yield Mistake(("detectors", i, "stages", 0), words)

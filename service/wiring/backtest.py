@@ -1,0 +1,97 @@
+"""A backtest on this machine: the journals' stream, the detectors and points that there are."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+from service.core.backtest import Backtest, threshold_for
+from service.core.screening import Point
+from service.errors import BadRecord, WatchgateError
+from service.events.journal import read_topic
+from service.events.log import Received, Topic
+from service.events.schema import made_at
+from service.settings import Settings
+from service.store import Store
+from service.store.points import Versions, active_points, find_point
+from service.wiring.detectors import detectors_of
+from service.wiring.parts import clock, journal_root
+from service.wiring.points import points_of
+from service.workers.backtest import backtest, scores_of
+
+_DAY_S = 86400.0
+
+
+class Stretch(NamedTuple):
+    """Of the recorded stream, in Unix seconds; from `since` on, before `until`."""
+
+    since: float
+    until: float
+
+
+def stored_point(store: Store, id_: str, version: int | None) -> Point:
+    """Return a version of a stored point: by default the one that waits, else the active one.
+
+    Raises:
+        WatchgateError: there is no such point, or no such version of it.
+    """
+    with store.read() as connection:
+        versions = find_point(connection, id_)
+    if versions is None:
+        raise WatchgateError(f"there is no operating point {id_!r}: see `watchgate points list`")
+    if version is None:
+        return (versions.proposed or versions.active or versions.latest).to_point()
+    return _numbered(versions, id_, version)
+
+
+def _numbered(versions: Versions, id_: str, version: int) -> Point:
+    if not 0 < version <= len(versions.all):
+        raise WatchgateError(f"{id_} has the versions 1 to {len(versions.all)}, and no {version}")
+    return versions.numbered(version).to_point()
+
+
+def todays_points(settings: Settings, store: Store) -> list[Point]:
+    """Return the points that apply now, of the settings and of the store."""
+    with store.read() as connection:
+        stored = [it.to_point() for it in active_points(connection)]
+    return [it for it in (*points_of(settings), *stored) if clock() < it.expires_at]
+
+
+def run(
+    settings: Settings, store: Store, candidate: Point, stretch: Stretch, max_examples: int
+) -> Backtest:
+    """Hold a candidate to a stretch of this machine's journals."""
+    detectors = detectors_of(settings).working()
+    todays = todays_points(settings, store)
+    return backtest(records(settings, stretch), detectors, candidate, todays, max_examples)
+
+
+def with_threshold(
+    settings: Settings, candidate: Point, stretch: Stretch, alerts_per_day: float
+) -> Point:
+    """Return a candidate with the least threshold that fires no more often than that.
+
+    Raises:
+        WatchgateError: the stretch is too short to tell, or every threshold fires more often.
+    """
+    detectors = detectors_of(settings).working()
+    scores, seconds = scores_of(records(settings, stretch), detectors, candidate)
+    if seconds < _DAY_S:
+        raise WatchgateError(
+            f"the stretch has {seconds / 3600:.1f} hours: what a day brings takes at least a day"
+        )
+    try:
+        threshold = threshold_for(scores, alerts_per_day * seconds / _DAY_S)
+    except ValueError as why:
+        raise WatchgateError(f"no threshold fires so seldom: {why}") from None
+    return replace(candidate, threshold=threshold)
+
+
+def records(settings: Settings, stretch: Stretch) -> Iterator[Received]:
+    """Yield the records of exchanges that the journals of this machine hold of a stretch."""
+    for received in read_topic(journal_root(settings), Topic.EXCHANGES):
+        try:
+            at = made_at(received.record)
+        except BadRecord:
+            continue
+        if stretch.since <= at < stretch.until:
+            yield received

@@ -1,0 +1,138 @@
+"""The detectors of the settings: made when they are needed, known by name before that."""
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Final, NamedTuple
+
+from detectors import lexical, plugins, rules
+from detectors.api import Category, Detector, Sample
+from detectors.budgets import Budget
+from detectors.cascade import Cascade, Combine, Stage, StageUse
+from detectors.errors import DetectorError
+from detectors.registry import CATEGORIES, FACTORIES
+from service.core.screening import Point
+from service.errors import ConfigError
+from service.settings import Settings
+from service.settings import detectors as sections
+from service.telemetry.metrics import Metrics
+
+Factory = Callable[[], Detector]
+Told = Callable[[str, StageUse], None]
+"""Hears of each stage of a cascade, after each batch: the cascade's name, and what it was used
+for."""
+
+
+class Detectors(NamedTuple):
+    """The detectors that there are, by name."""
+
+    factories: Mapping[str, Factory] = FACTORIES
+    categories: Mapping[str, Collection[Category]] = CATEGORIES
+    """What they give scores for."""
+    shadows: Collection[str] = ()
+    """They are scored and recorded, and no point is held to them."""
+    stages: Collection[str] = ()
+    """They work within a cascade, not beside it."""
+
+    def scores(self, point: Point) -> bool:
+        """Say whether scores may be held to a point: they are given, and not by a shadow."""
+        scored = self.categories.get(point.detector, ())
+        return point.category in scored and point.detector not in self.shadows
+
+    def working(self) -> list[Detector]:
+        """Make those that score exchanges by themselves."""
+        return [make() for name, make in self.factories.items() if name not in self.stages]
+
+
+SHIPPED: Final = Detectors()
+
+
+def _say_nothing(_cascade: str, _use: StageUse) -> None:
+    """Nobody counts."""
+
+
+def stages_counted_by(metrics: Metrics) -> Told:
+    """Return what counts the use of stages."""
+
+    def told(cascade: str, use: StageUse) -> None:
+        outcomes = {"scored": use.scored, **{str(why): n for why, n in use.left_out.items()}}
+        for outcome, count in outcomes.items():
+            metrics.stage_texts.labels(cascade, use.stage, outcome).inc(count)
+        metrics.stage_chars.labels(cascade, use.stage).inc(use.chars)
+        metrics.stage_seconds.labels(cascade, use.stage).inc(use.seconds)
+
+    return told
+
+
+def detectors_of(settings: Settings, told: Told = _say_nothing) -> Detectors:
+    """Return the detectors of the settings; loads those whose categories cannot be known else.
+
+    Raises:
+        ConfigError: such a one cannot be loaded.
+    """
+    simple = [it for it in settings.detectors if not isinstance(it, sections.CascadeDetector)]
+    cascades = [it for it in settings.detectors if isinstance(it, sections.CascadeDetector)]
+    factories = {it.name: _factory(it) for it in simple}
+    categories = {it.name: _categories(it, factories[it.name]) for it in simple}
+    shadows = {it.name for it in simple if it.shadow}
+    for one in cascades:
+        stages = [stage.detector for stage in one.stages]
+        factories[one.name] = partial(_cascade, one, factories, shadows, partial(told, one.name))
+        counting = [categories[name] for name in stages if name not in shadows]
+        categories[one.name] = frozenset[Category]().union(*counting)
+    staged = {stage.detector for one in cascades for stage in one.stages}
+    return Detectors(factories, categories, shadows, staged)
+
+
+_Simple = sections.LexicalDetector | sections.RulesDetector | sections.PluginDetector
+
+
+def _factory(section: _Simple) -> Factory:
+    match section:
+        case sections.LexicalDetector():
+            return partial(lexical.load, section.model or lexical.MODEL_FOLDER, section.name)
+        case sections.RulesDetector():
+            shipped = (rules.SHIPPED,) if section.shipped else ()
+            return partial(rules.load, (*shipped, *section.files), section.name)
+        case sections.PluginDetector():
+            return partial(plugins.load, section.factory, section.name, section.options)
+
+
+def _categories(section: _Simple, make: Factory) -> Collection[Category]:
+    match section:
+        case sections.LexicalDetector(model=None):
+            return CATEGORIES[lexical.NAME]
+        case sections.RulesDetector(files=(), shipped=True):
+            return CATEGORIES[rules.NAME]
+    try:
+        detector = make()
+        [scores] = detector.score([Sample("", min(detector.parts))])
+    except DetectorError as error:
+        raise ConfigError(f"the detector {section.name!r} cannot be loaded: {error}") from None
+    return frozenset(scores)
+
+
+def _cascade(
+    section: sections.CascadeDetector,
+    factories: Mapping[str, Factory],
+    shadows: Collection[str],
+    told: Callable[[StageUse], None],
+) -> Cascade:
+    stages: Sequence[Stage] = [
+        Stage(
+            detector=factories[it.detector](),
+            combine=Combine.SHADOW if it.detector in shadows else Combine(it.combine),
+            weight=it.weight,
+            band=it.band,
+            budget=_budget(it),
+            required=it.required,
+        )
+        for it in section.stages
+    ]
+    return Cascade(section.name, stages, told)
+
+
+def _budget(section: sections.Stage) -> Budget | None:
+    if section.max_share is None and section.max_chars_per_s is None:
+        return None
+    return Budget(section.max_share, section.max_chars_per_s, clock=time.monotonic)

@@ -1,0 +1,50 @@
+"""What operating points are held to when they are set: detectors, models, the settings' own."""
+
+from collections.abc import Iterator, Mapping
+
+from detectors.api import InlineDetector
+from service.core.points import KnownDetector, PointFacts, PointModel
+from service.core.policies import HOLDING
+from service.settings import Settings
+from service.wiring.detectors import Detectors, detectors_of
+from service.wiring.points import fixed_points
+
+
+class _Known(Mapping[str, KnownDetector]):
+    """The detectors by name: each is loaded when it is looked up, and not again."""
+
+    def __init__(self, there_are: Detectors) -> None:
+        self._there_are = there_are
+        self._loaded: dict[str, KnownDetector] = {}
+
+    def __getitem__(self, name: str) -> KnownDetector:
+        if name not in self._loaded:
+            detector = self._there_are.factories[name]()
+            inline = isinstance(detector, InlineDetector)
+            scored = self._there_are.categories[name]
+            self._loaded[name] = KnownDetector(scored, detector.parts, inline)
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._there_are.factories)
+
+    def __len__(self) -> int:
+        return len(self._there_are.factories)
+
+
+def point_facts(settings: Settings, there_are: Detectors | None = None) -> PointFacts:
+    """Return what points are checked against; loads no detector yet."""
+    known = _Known(there_are or detectors_of(settings))
+    return PointFacts(known, _models(settings), fixed_points(settings))
+
+
+def _models(settings: Settings) -> list[PointModel]:
+    observed = settings.screening.observe_only
+    return [
+        PointModel(
+            model.name,
+            model.tier,
+            can_cut_off=observed or settings.policy(model).answer_mode in HOLDING,
+        )
+        for model in settings.models
+    ]

@@ -1,0 +1,124 @@
+"""A candidate for an operating point, held to the recorded stream by the screener itself.
+
+The same code scores the same records as when they came, and holds the scores to the points: what
+fires here is what would have been in the verdicts.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from detectors.api import Detector, Part
+from service.core.backtest import Backtest, Looked
+from service.core.screening import Point
+from service.errors import BadRecord
+from service.events.log import Position, Received, Record
+from service.events.schema import Verdict, made_at, to_event
+from service.telemetry.metrics import Metrics
+from service.workers.screener import Screener
+
+CANDIDATE: Final = "candidate"
+"""The name of a candidate that has none yet."""
+_AT_ONCE: Final = 256
+
+
+class _Kept:
+    """A journal that keeps nothing but the last verdicts."""
+
+    def __init__(self) -> None:
+        self.verdicts: list[Verdict] = []
+
+    def append_all(self, records: Sequence[Record]) -> Sequence[Position]:
+        events = [to_event(record) for record in records]
+        self.verdicts = [event for event in events if isinstance(event, Verdict)]
+        return [Position("", 0, number) for number, _ in enumerate(records)]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Replay:
+    """Today's detectors over the recorded stream, held to other points than when it came.
+
+    Records that cannot be read are passed over, as the screener puts them aside. What the gateway
+    itself crossed while an answer grew is not made anew: it is in no verdict of a detector.
+    """
+
+    def __init__(self, detectors: Sequence[Detector], points: Sequence[Point]) -> None:
+        """Take what scores, and what the scores are held to."""
+        self._kept = _Kept()
+        metrics = Metrics(CollectorRegistry())
+        self._screener = Screener(detectors, lambda: points, self._kept, metrics, clock=lambda: 0.0)
+
+    def verdicts(self, records: Iterable[Received]) -> Iterator[tuple[Verdict, float]]:
+        """Yield the verdicts, each with the time of the record that it is on, in Unix seconds.
+
+        Those on one part of an exchange follow one another.
+        """
+        for batch in _batches(records):
+            times = {(it.record.id, it.record.kind): made_at(it.record) for it in batch}
+            self._screener.handle(batch)
+            for verdict in self._kept.verdicts:
+                kind = "opened" if verdict.part == Part.PROMPT else "closed"
+                yield verdict, times[verdict.exchange_id, kind]
+
+
+def backtest(
+    records: Iterable[Received],
+    detectors: Sequence[Detector],
+    candidate: Point,
+    todays: Sequence[Point],
+    max_examples: int,
+) -> Backtest:
+    """Return what a candidate fires on in a stretch of the stream, beside today's points."""
+    candidate = replace(candidate, name=_name(candidate, todays))
+    points = (candidate, *todays)
+    known = {(point.name, point.version): point for point in points}
+    found = Backtest(candidate, max_examples)
+    verdicts = Replay(detectors, points).verdicts(records)
+    for (id_, _), these in groupby(verdicts, key=lambda it: (it[0].exchange_id, it[0].part)):
+        of_part = list(these)
+        first, at = of_part[0]
+        crossings = [(it.point, it.version) for verdict, _ in of_part for it in verdict.crossed]
+        crossed = [known[it] for it in crossings if it in known]
+        found.add(Looked(id_, at, first.model, first.project, crossed))
+    return found
+
+
+def scores_of(
+    records: Iterable[Received], detectors: Sequence[Detector], point: Point
+) -> tuple[Sequence[float], float]:
+    """Return all scores that a point is held to, and how many seconds the stretch has."""
+    everything, scores, times = replace(point, name=CANDIDATE, threshold=0.0), [], [math.inf, 0.0]
+    for verdict, at in Replay(detectors, [everything]).verdicts(records):
+        scores += [crossing.score for crossing in verdict.crossed]
+        times = [min(times[0], at), max(times[1], at)]
+    return scores, max(0.0, times[1] - times[0])
+
+
+def _name(candidate: Point, todays: Sequence[Point]) -> str:
+    """Keep the candidate's name apart from the version of it that is active."""
+    taken = {(point.name, point.version) for point in todays}
+    return candidate.name if (candidate.name, candidate.version) not in taken else CANDIDATE
+
+
+def _batches(records: Iterable[Received]) -> Iterable[list[Received]]:
+    batch: list[Received] = []
+    for received in records:
+        if _is_readable(received):
+            batch.append(received)
+        if len(batch) == _AT_ONCE:
+            yield batch
+            batch = []
+    yield batch
+
+
+def _is_readable(received: Received) -> bool:
+    try:
+        return not isinstance(to_event(received.record), Verdict)
+    except BadRecord:
+        return False
