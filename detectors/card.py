@@ -79,8 +79,8 @@ def source_table(
     total = Counter(row.source for row in rows)
     misuse = Counter(row.source for row in rows if row.label)
     return [
-        f"At most {rows_per_source:,} rows of each source are used, chosen by a hash of their ids;",
-        "long prose of some benign sources also teaches the answer head.\n",
+        f"At most {rows_per_source:,} prompts of each source are used, chosen by a hash of their",
+        "ids, and all answers; long prose of some benign sources also teaches the answer head.\n",
         "| source | rows | of them misuse | licence |",
         "|---|---|---|---|",
         *(f"| {it} | {total[it]} | {misuse[it]} | {licences[it].name} |" for it in sorted(total)),
@@ -107,7 +107,7 @@ def _selection(heads: Mapping[Part, Trained]) -> list[str]:
     return [
         "## How it was selected\n",
         "Scikit-learn's C was chosen by the mean AUROC over misuse sources, each scored by a model",
-        "that saw neither the source nor its relatives; for exchanges by the misuse of a source",
+        "that saw neither the source nor its relatives; for answers by the misuse of a source",
         "against its own refusals. Sources, stretches and all else were chosen by the same kind of",
         "cross-validation. The figures of the next sections decided nothing.\n",
         "| part | C | AUROC | recall at 1% | recall at 0.1% | |",

@@ -21,7 +21,7 @@ SHORT = 16
 """A text of more words than this is also as suspect as its worst stretch of so many, more or less:
 a request between pages of prose is short."""
 
-STEEPNESS = 2
+STEEPNESS = 3
 """Of short stretches a text has many, and the worst of many is high by chance: its margin counts
 this many times, less the head's `shift`."""
 

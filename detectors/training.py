@@ -16,8 +16,9 @@ from detectors.corpus import Corpus, combined, corpus
 from detectors.data import Row, cap_sources
 from detectors.errors import DataError
 from detectors.features import hashes
+from detectors.fitting import fit, source_weights
 from detectors.metrics import Scores, threshold_at
-from detectors.plain import ONE
+from detectors.plain import ONE, STEEPNESS
 from detectors.validation import (
     Labelled,
     Quality,
@@ -53,9 +54,9 @@ class Plan:
     answers_per_source: int = 10_000
     inverse_regularisations: Mapping[Part, tuple[float, ...]] = field(
         default_factory=lambda: {
-            Part.PROMPT: (5.0, 10.0),
-            Part.ANSWER: (0.3, 1.0, 3.0),
-            Part.EXCHANGE: (0.3, 1.0, 3.0),
+            Part.PROMPT: (10.0,),
+            Part.ANSWER: (3.0, 10.0, 30.0),
+            Part.EXCHANGE: (1.0, 3.0),
         }
     )
     source_power: float = 0.25
@@ -72,6 +73,7 @@ class Plan:
         }
     )
     prose_chars: int = 150
+    prose_per_source: int = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +144,18 @@ def answer_rows(rows: Sequence[Row], plan: Plan) -> list[Row]:
         for row in rows
         if row.source in plan.prose_sources and row.label == 0 and len(row.text) >= plan.prose_chars
     )
-    return [*exchange_rows(rows, plan), *cap_sources(prose, plan.rows_per_source)]
+    return [*exchange_rows(rows, plan), *cap_sources(prose, plan.prose_per_source)]
 
 
 def exchange_rows(rows: Sequence[Row], plan: Plan) -> list[Row]:
     """Return the labelled answers alone: each to a prompt that asks for misuse."""
     answers = (row for row in rows if row.sample.part is Part.ANSWER)
     return cap_sources(answers, plan.answers_per_source)
+
+
+def teachers(rows: Sequence[Row], plan: Plan) -> list[Row]:
+    """Return the rows that may teach some head."""
+    return [row for row in rows if row.source not in plan.unused_sources]
 
 
 _CHOOSERS = {
@@ -177,9 +184,9 @@ def problem(rows: Sequence[Row], part: Part, plan: Plan) -> Problem:
 def train_head(data: Problem, plan: Plan, progress: Progress) -> Trained:
     """Choose the regularisation, calibrate on left-out families, and fit on everything.
 
-    An exchange is compared with benign ones of its own source: refusals of the same requests.
+    An answer is compared with benign ones of its own source: refusals of the same requests.
     """
-    judge = mean_within_sources if data.part is Part.EXCHANGE else mean_over_sources
+    judge = mean_over_sources if data.part is Part.PROMPT else mean_within_sources
     margins, limits, quality = {}, {}, {}
     for value in plan.inverse_regularisations[data.part]:
         margins[value], limits[value] = left_out_margins(data, value, plan.source_power)
@@ -188,9 +195,8 @@ def train_head(data: Problem, plan: Plan, progress: Progress) -> Trained:
     best = max(quality, key=lambda value: quality[value].auroc)
     slope, offset = platt(margins[best], data.judged, plan.source_power)
     weights, intercept = fit(data.features, data.rows, best, plan.source_power)
-    return Trained(
-        in_16_bits(weights), limits[best] - intercept, intercept, slope, offset, best, quality
-    )
+    shift = limits[best] - (STEEPNESS - 1) * intercept
+    return Trained(in_16_bits(weights), shift, intercept, slope, offset, best, quality)
 
 
 def in_16_bits(weights: NDArray[np.float64]) -> NDArray[np.int16]:
@@ -199,44 +205,14 @@ def in_16_bits(weights: NDArray[np.float64]) -> NDArray[np.int16]:
     return np.where(np.abs(units) < LEAST_UNITS, 0, units).astype(np.int16)
 
 
-def fit(
-    matrix: sparse.csr_matrix, rows: Labelled, inverse_regularisation: float, power: float
-) -> tuple[NDArray[np.float64], float]:
-    """Fit a logistic regression with balanced labels and tempered sources: weights, intercept.
-
-    Dual coordinate descent takes a tenth of the time of what is usual, and its order is fixed.
-    """
-    model = LogisticRegression(
-        C=inverse_regularisation, solver="liblinear", dual=True, tol=0.1, random_state=0
-    )
-    model.fit(matrix, rows.label, sample_weight=source_weights(rows, power))
-    return model.coef_[0], float(model.intercept_[0])
-
-
-def source_weights(rows: Labelled, power: float) -> NDArray[np.float64]:
-    """Return row weights of mean 1 that balance labels and temper sources.
-
-    Benign and misuse weigh the same in all; within each label a source weighs in proportion to
-    its number of rows to the `power` (0: all sources the same; 1: all rows the same).
-    """
-    weights = np.zeros(len(rows.label))
-    for label in (0, 1):
-        for source in rows.sources_with(label):
-            chosen = (rows.label == label) & (rows.source == source)
-            weights[chosen] = float(chosen.sum()) ** (power - 1)
-        chosen = rows.label == label
-        weights[chosen] *= len(weights) / 2 / weights[chosen].sum()
-    return weights
-
-
 def left_out_margins(
     data: Problem, inverse_regularisation: float, power: float
 ) -> tuple[Scores, float]:
     """Return each text's margin under a model that saw nothing of its family, and a limit.
 
-    The limit is what makes a short stretch as suspect as a whole text: a little above the margin
-    that one in a hundred benign texts exceeds. Less the intercept it is the head's shift. Of
-    answers no short stretch is suspect: whether one complies shows in the whole.
+    The limit is the shift of margins that have an intercept: so that a short stretch is as suspect
+    as a whole text a little above the margin that one in a hundred benign texts exceeds, and below
+    that less. Of answers no short stretch is suspect: whether one complies shows in the whole.
     """
     long, short = np.zeros((2, len(data.judged.label)))
     for left_out in leave_families_out(data.judged.source):
@@ -249,7 +225,8 @@ def left_out_margins(
     long = np.maximum(long, UNWORDED)
     limit = NO_LIMIT
     if data.part is Part.PROMPT:
-        limit = threshold_at(long[data.judged.label == 0], 0.01) + HEADROOM
+        at_1pct = threshold_at(long[data.judged.label == 0], 0.01)
+        limit = (STEEPNESS - 1) * at_1pct + HEADROOM
     return combined(long, short, limit), limit
 
 

@@ -22,7 +22,7 @@
 
 #define LONG 256      /* plain.LONG */
 #define SHORT 16      /* plain.SHORT */
-#define STEEPNESS 2   /* plain.STEEPNESS */
+#define STEEPNESS 3   /* plain.STEEPNESS */
 #define ONE 1024      /* plain.ONE */
 #define SLOTS 512     /* plain.SLOTS */
 

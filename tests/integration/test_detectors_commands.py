@@ -49,7 +49,7 @@ def test_list_prints_one_json_array(capsys: pytest.CaptureFixture[str]) -> None:
 
     entry, rules = json.loads(capsys.readouterr().out)
     assert (entry["name"], rules["name"]) == ("lexical", "rules")
-    assert entry["parts"] == ["answer", "prompt"]
+    assert entry["parts"] == ["answer", "exchange", "prompt"]
     assert entry["version"] == lexical.load().version
 
 

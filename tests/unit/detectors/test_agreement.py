@@ -54,7 +54,7 @@ def test_scores_of_the_same_weights_agree_on_both_engines(
 
 
 def test_a_part_without_rows_has_nothing_to_disagree_on(
-    detector: Lexical, random_weights: list[float]
+    detector: Lexical, random_weights: list[int]
 ) -> None:
     assert disagreements(detector, content_of(random_weights), []) == []
 

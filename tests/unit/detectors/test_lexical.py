@@ -11,7 +11,7 @@ from detectors.api import Category, Part, Sample
 from detectors.errors import ArtefactError
 from detectors.features import BUCKETS, bucket, bucket_of_pair, hashes
 from detectors.lexical import WORDLESS, Head, Lexical
-from detectors.plain import LONG, ONE, SHORT, PlainWeights
+from detectors.plain import LONG, ONE, SHORT, STEEPNESS, PlainWeights
 from detectors.slices import MAX_CHARS, SPAN_CHARS, SPANS, spans
 
 MISUSE = [
@@ -96,7 +96,7 @@ def test_of_a_long_text_the_worst_stretch_counts() -> None:
 
 def test_a_short_stretch_counts_if_it_is_worse_by_more_than_the_shift() -> None:
     calm = " ".join(map(str, range(900_000, 900_000 + LONG)))
-    worst = 2 * (8 / sqrt(2 * SHORT)) - 1
+    worst = STEEPNESS * (8 / sqrt(2 * SHORT)) - 1
 
     assert head_of({"red": 8}, shift=1).margin(f"{calm} red {calm}") == pytest.approx(worst + 0.5)
 

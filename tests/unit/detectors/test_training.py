@@ -21,7 +21,6 @@ from detectors.training import (
     problem,
     prompt_rows,
     rot13,
-    source_weights,
     train,
 )
 from detectors.validation import Labelled
@@ -107,18 +106,6 @@ def test_long_benign_prose_teaches_the_answer_head_and_prompts_do_not() -> None:
     assert answer_rows([prose, short, answer], PLAN) == [answer, prose]
     assert exchange_rows([prose, short, answer], PLAN) == [answer]
     assert {row.id for row in prompt_rows([prose, short, answer], PLAN)} == {"1", "2"}
-
-
-def test_labels_weigh_the_same_and_sources_by_the_power_of_their_size() -> None:
-    rows = Labelled(
-        np.array([0] * 9 + [0] + [1] * 2), np.array(["big"] * 9 + ["one"] + ["bad"] * 2)
-    )
-
-    for power, ratio in ((0.0, 1), (0.5, 3), (1.0, 9)):
-        weights = source_weights(rows, power)
-        assert weights.sum() == pytest.approx(12)
-        assert weights[:10].sum() == pytest.approx(weights[10:].sum())
-        assert weights[:9].sum() / weights[9] == pytest.approx(ratio)
 
 
 def test_a_source_that_is_not_used_is_judged_and_teaches_nothing() -> None:
