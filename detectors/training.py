@@ -3,6 +3,7 @@
 import codecs
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from detectors.api import Part
 from detectors.corpus import Corpus, combined, corpus
 from detectors.data import Row, cap_sources
 from detectors.errors import DataError
-from detectors.features import hashes
+from detectors.features import bucket, bucket_of_pair, hashes
 from detectors.fitting import fit, source_weights
 from detectors.metrics import Scores, threshold_at
 from detectors.plain import ONE, STEEPNESS
@@ -124,7 +125,7 @@ def _train(rows: Sequence[Row], plan: Plan, progress: Progress) -> dict[Part, Tr
         chosen = choose(rows, plan)
         progress(f"{part}: {len(chosen)} rows of {len({row.source for row in chosen})} sources")
         head = train_head(problem(chosen, part, plan), plan, progress)
-        heads[part] = with_rot13(head, chosen) if part is Part.PROMPT else head
+        heads[part] = without_letters(with_rot13(head, chosen)) if part is Part.PROMPT else head
     return heads
 
 
@@ -259,6 +260,19 @@ def with_rot13(head: Trained, rows: Sequence[Row]) -> Trained:
     weights = head.weights.copy()
     chosen = is_free[target] & (np.abs(head.weights[source]) >= ROT13_UNITS)
     weights[target[chosen]] = head.weights[source[chosen]]
+    return replace(head, weights=weights)
+
+
+def without_letters(head: Trained) -> Trained:
+    """Let letters that are words, and pairs of them, weigh nothing.
+
+    A text that is written letter by letter is scored by what it hides; its letters, which hardly
+    come in training, would make it suspect whatever it says.
+    """
+    letters = hashes(" ".join(f"{ascii_lowercase}29_"))
+    weights = head.weights.copy()
+    weights[[bucket(it) for it in letters]] = 0
+    weights[[bucket_of_pair(one, other) for one in letters for other in letters]] = 0
     return replace(head, weights=weights)
 
 

@@ -9,7 +9,7 @@ import pytest
 from detectors.api import Part
 from detectors.data import Row
 from detectors.errors import DataError
-from detectors.features import BUCKETS, bucket, hashes
+from detectors.features import BUCKETS, bucket, bucket_of_pair, hashes
 from detectors.plain import ONE
 from detectors.training import (
     Plan,
@@ -22,6 +22,7 @@ from detectors.training import (
     prompt_rows,
     rot13,
     train,
+    without_letters,
 )
 from detectors.validation import Labelled
 
@@ -137,6 +138,16 @@ def test_what_was_learnt_weighs_the_same_in_rot13(
 
     assert weights[word] > 0
     assert weights[coded] == weights[word]
+
+
+def test_letters_that_are_words_weigh_nothing() -> None:
+    head = Trained(np.ones(BUCKETS, np.int16), 0, 0, 1, 0, 1)
+    one, two, word = hashes("x 2 word")
+
+    weights = without_letters(head).weights
+
+    assert weights[bucket(one)] == weights[bucket_of_pair(one, two)] == 0
+    assert weights[bucket(word)] == weights[bucket_of_pair(one, word)] == 1
 
 
 def test_weights_that_hardly_count_are_left_out() -> None:
