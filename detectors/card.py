@@ -30,8 +30,9 @@ a person or a stronger detector should look before anybody is suspended on its w
 ## What it cannot do
 - It sees words, not meaning: it flags benign security and trigger-word prompts far more often
   than small talk, and misses misuse in plain words. See the tables, worst first.
-- It takes off one layer of base64, of hexadecimal digits, or of letters spaced one by one, and
-  knows rot13 for the words that it has learnt. Other ciphers pass. A text without a word (signs
+- It takes off one layer of base64, of hexadecimal digits, or of letters spaced one by one. Most
+  of rot13 passes, as other ciphers do, and a request between pages of prose is found two times in
+  three that it is found alone (see the table on robustness). A text without a word (signs
   and emoji only) gets {WORDLESS}.
 - The probability is calibrated (Platt) on sources that the model had not seen, for a mixture of
   half benign and half misuse. Real traffic has far less misuse: take thresholds from benign
@@ -109,7 +110,9 @@ def _selection(heads: Mapping[Part, Trained]) -> list[str]:
         "Scikit-learn's C was chosen by the mean AUROC over misuse sources, each scored by a model",
         "that saw neither the source nor its relatives; for answers by the misuse of a source",
         "against its own refusals. Sources, stretches and all else were chosen by the same kind of",
-        "cross-validation. The figures of the next sections decided nothing.\n",
+        "cross-validation. The figures of the next sections chose nothing, but they were in view, and",
+        "showed one fault: letters that are words made any text suspect that is written letter by",
+        "letter.\n",
         "| part | C | AUROC | recall at 1% | recall at 0.1% | |",
         "|---|---|---|---|---|---|",
         *(

@@ -264,15 +264,16 @@ def with_rot13(head: Trained, rows: Sequence[Row]) -> Trained:
 
 
 def without_letters(head: Trained) -> Trained:
-    """Let letters that are words, and pairs of them, weigh nothing.
+    """Let pairs of letters weigh nothing, and letters that are no words of English.
 
     A text that is written letter by letter is scored by what it hides; its letters, which hardly
     come in training, would make it suspect whatever it says.
     """
-    letters = hashes(" ".join(f"{ascii_lowercase}29_"))
+    letters = {it: hashes(it)[0] for it in f"{ascii_lowercase}29_"}
     weights = head.weights.copy()
-    weights[[bucket(it) for it in letters]] = 0
-    weights[[bucket_of_pair(one, other) for one in letters for other in letters]] = 0
+    weights[[bucket(word) for it, word in letters.items() if it not in "ai"]] = 0
+    pairs = [bucket_of_pair(one, other) for one in letters.values() for other in letters.values()]
+    weights[pairs] = 0
     return replace(head, weights=weights)
 
 

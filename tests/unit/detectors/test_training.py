@@ -140,7 +140,7 @@ def test_what_was_learnt_weighs_the_same_in_rot13(
     assert weights[coded] == weights[word]
 
 
-def test_letters_that_are_words_weigh_nothing() -> None:
+def test_letters_that_are_no_words_weigh_nothing() -> None:
     head = Trained(np.ones(BUCKETS, np.int16), 0, 0, 1, 0, 1)
     one, two, word = hashes("x 2 word")
 
