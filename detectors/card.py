@@ -110,9 +110,9 @@ def _selection(heads: Mapping[Part, Trained]) -> list[str]:
         "Scikit-learn's C was chosen by the mean AUROC over misuse sources, each scored by a model",
         "that saw neither the source nor its relatives; for answers by the misuse of a source",
         "against its own refusals. Sources, stretches and all else were chosen by the same kind of",
-        "cross-validation. The figures of the next sections chose nothing, but they were in view, and",
-        "showed one fault: letters that are words made any text suspect that is written letter by",
-        "letter.\n",
+        "cross-validation. The figures of the next sections chose nothing, but they were in view,",
+        "and showed one fault: letters that are words made any text suspect that is written letter",
+        "by letter.\n",
         "| part | C | AUROC | recall at 1% | recall at 0.1% | |",
         "|---|---|---|---|---|---|",
         *(
