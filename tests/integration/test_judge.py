@@ -333,3 +333,15 @@ def test_tokens_are_counted_and_priced_whatever_the_answer_says(make: Make) -> N
     assert totals.cost == pytest.approx(240)
     assert totals.by_label_alone == 1
     assert totals.seconds > 0
+
+
+def test_a_proxy_of_the_environment_does_not_see_what_is_judged(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    _, judge = make(by_marker)
+    [scores] = judge.score(prompts("one"))
+    assert scores[Category.ANY] == 0.05
