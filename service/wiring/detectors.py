@@ -3,20 +3,22 @@
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from detectors import lexical, plugins, rules
 from detectors.api import Category, Detector, Sample
 from detectors.budgets import Budget
 from detectors.cascade import Cascade, Combine, Stage, StageUse
 from detectors.errors import DataError, DetectorError
-from detectors.judge import Judge, JudgeConfig
 from detectors.registry import CATEGORIES, FACTORIES
 from service.core.screening import Point
 from service.errors import ConfigError
 from service.settings import Settings
 from service.settings import detectors as sections
 from service.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from detectors.judge import Judge
 
 Factory = Callable[[], Detector]
 Told = Callable[[str, StageUse], None]
@@ -113,16 +115,20 @@ def _categories(section: _Simple, make: Factory) -> Collection[Category]:
         case sections.RulesDetector(files=(), shipped=True):
             return CATEGORIES[rules.NAME]
     try:
+        if isinstance(section, sections.JudgeDetector):  # whose guard need not be there yet
+            judge = _judge(section)
+            judge.close()
+            return judge.categories
         detector = make()
-        if isinstance(detector, Judge):  # whose guard need not be there yet
-            return detector.categories
         [scores] = detector.score([Sample("", min(detector.parts))])
     except DetectorError as error:
         raise ConfigError(f"the detector {section.name!r} cannot be loaded: {error}") from None
     return frozenset(scores)
 
 
-def _judge(section: sections.JudgeDetector) -> Judge:
+def _judge(section: sections.JudgeDetector) -> "Judge":
+    from detectors.judge import Judge, JudgeConfig  # noqa: PLC0415  (httpx is for judges alone)
+
     given = section.model_dump(exclude={"kind", "shadow", "api_key", "ca_file", "policy", "parts"})
     try:
         policy = "" if section.policy is None else section.policy.read_text(encoding="utf-8")
