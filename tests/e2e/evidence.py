@@ -82,9 +82,12 @@ def firsts(records: Iterable[Received], topic: Topic) -> Mapping[bytes, list[Ide
 
 def assert_shipped_whole_and_in_order(watchgate: Watchgate, kafka: KafkaContents) -> None:
     """Kafka holds what the journals hold: everything, first occurrences in order."""
-    for topic in (Topic.EXCHANGES, Topic.VERDICTS):
-        written = firsts(watchgate.topic(topic), topic)
-        assert firsts(kafka.records(), topic) == written
+    topics = (Topic.EXCHANGES, Topic.VERDICTS)
+
+    def shipped() -> bool:
+        return all(firsts(kafka.records(), it) == firsts(watchgate.topic(it), it) for it in topics)
+
+    wait_until(shipped, CATCH_UP_S, "Kafka holds what the journals hold, in order")
 
 
 def assert_counted_alike(watchgate: Watchgate, served: int) -> None:
