@@ -35,13 +35,18 @@ class Artefact:
     version: str
 
 
-def save(folder: Path, kind: str, content: Mapping[str, Any]) -> Artefact:
-    """Write model and manifest to `folder`; equal content gives equal bytes."""
+def save(
+    folder: Path, kind: str, content: Mapping[str, Any], about: Mapping[str, Any] | None = None
+) -> Artefact:
+    """Write model and manifest to `folder`; equal content gives equal bytes.
+
+    `about` stands in the manifest for people: nothing reads it.
+    """
     from skops import io as skops  # noqa: PLC0415 - imports all of scikit-learn: seconds
 
     blob = _reproducible(skops.dumps(dict(content)))
     digest = hashlib.sha256(blob).hexdigest()
-    manifest = {"schema": SCHEMA, "kind": kind, "file": MODEL, "sha256": digest}
+    manifest = {"schema": SCHEMA, "kind": kind, "file": MODEL, "sha256": digest, **(about or {})}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MODEL).write_bytes(blob)
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`watchgate detectors …`: list, train, evaluate, score.
+"""`watchgate detectors …`: list, train, calibrate, evaluate, score.
 
 JSON goes to stdout alone, words to stderr. Exit codes: 0 fine, 1 found a problem, 2 wrong usage.
 """
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from detectors import lexical, rules_command
 from detectors.api import Detector, InlineDetector, Part, Sample
+from detectors.choosing import choose
 from detectors.data import DEFAULT_FOLDER
 from detectors.errors import DataError, DetectorError
 from detectors.registry import FACTORIES
+from detectors.retraining import command as retraining
 
 if TYPE_CHECKING:
     from detectors import pipeline
@@ -29,11 +31,13 @@ def add_parser(subparsers: Subparsers) -> None:
     """Add `detectors` and its commands; each sets `run`, a handler that gives an exit code."""
     parser = subparsers.add_parser("detectors", help="list, train, evaluate and try detectors")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    leaf = partial(_leaf, commands)
     _add_list(commands)
-    _add_train(commands)
+    retraining.add_train(leaf, _answers_with_exit_code)
+    retraining.add_calibrate(leaf, _answers_with_exit_code)
     _add_evaluate(commands)
     _add_score(commands)
-    rules_command.add_check_rules(partial(_leaf, commands), _answers_with_exit_code)
+    rules_command.add_check_rules(leaf, _answers_with_exit_code)
 
 
 def _answers_with_exit_code(handler: Handler) -> Handler:
@@ -54,16 +58,6 @@ def _add_list(commands: Subparsers) -> None:
     parser = _leaf(commands, "list", "which detectors there are", "watchgate detectors list --json")
     parser.add_argument("--json", action="store_true", help="print a JSON array")
     parser.set_defaults(run=list_detectors)
-
-
-def _add_train(commands: Subparsers) -> None:
-    example = "watchgate detectors train --data ../shared/data --output /tmp/lexical"
-    parser = _leaf(commands, "train", "train `lexical` and write its card", example)
-    _add_data(parser)
-    parser.add_argument(
-        "--output", type=Path, default=lexical.MODEL_FOLDER, help="folder of the new model"
-    )
-    parser.set_defaults(run=train)
 
 
 def _add_evaluate(commands: Subparsers) -> None:
@@ -110,7 +104,12 @@ def _add_score(commands: Subparsers) -> None:
     parser.add_argument(
         "--output", type=Path, help="where a line {id, misuse, categories} for each row goes"
     )
-    parser.add_argument("--detector", choices=sorted(FACTORIES), default=lexical.NAME)
+    parser.add_argument(
+        "--detector",
+        default=lexical.NAME,
+        metavar="NAME",
+        help="a detector's name or the folder of a model (default: lexical)",
+    )
     parser.add_argument(
         "--part", type=Part, choices=[Part.PROMPT, Part.ANSWER], default=Part.PROMPT
     )
@@ -166,19 +165,9 @@ def _entry(detector: Detector) -> dict[str, Any]:
 
 
 @_answers_with_exit_code
-def train(args: argparse.Namespace) -> int:
-    """Train, save, and write the card from the dev rows."""
-    from detectors import pipeline  # noqa: PLC0415 - imports scikit-learn, which takes seconds
-
-    version = pipeline.train_and_describe(args.data, args.output, _say)
-    _say(f"wrote model {version} and its card to {args.output}")
-    return 0
-
-
-@_answers_with_exit_code
 def evaluate(args: argparse.Namespace) -> int:
     """Print the report; 1 when a figure misses its floor, or ways of scoring disagree."""
-    from detectors import comparison, html_report, pipeline  # noqa: PLC0415 - as above
+    from detectors import comparison, html_report, pipeline  # noqa: PLC0415 - imports scikit-learn, seconds
 
     if args.html:
         html_report.check()  # now, not after minutes of work
@@ -225,7 +214,7 @@ def score(args: argparse.Namespace) -> int:
     """Score one text, or with --input and --output the rows of a file."""
     if (args.input is None) != (args.output is None) or (args.input and args.file):
         raise DataError("rows need both --input and --output, and no file beside them")
-    detector = FACTORIES[args.detector]()
+    detector = choose(args.detector).detector
     if args.input:
         return _score_rows(detector, args.input, args.output)
     [scores] = detector.score([Sample(_text(args.file), args.part)])

@@ -37,13 +37,21 @@ def check() -> None:
         raise DetectorError("plots need matplotlib, which is not installed: pip install matplotlib")
 
 
-def render(evaluated: Sequence[Evaluated], title: str = "Detectors evaluated") -> str:
-    """Return the whole file; the same reports give the same text. Raises as `check`."""
+def render(
+    evaluated: Sequence[Evaluated],
+    title: str = "Detectors evaluated",
+    first: Sequence[Table] = (),
+) -> str:
+    """Return the whole file; the same reports give the same text. Raises as `check`.
+
+    Tables that are to stand `first` come before the comparison.
+    """
     check()
     several = comparison(evaluated)
     body = [
         f"<h1>{escape(title)}</h1>",
         _navigation(evaluated),
+        *(_table(table) for table in first),
         '<section id="comparison"><h2>Side by side</h2>',
         *(_table(table) for table in several),
         "</section>",

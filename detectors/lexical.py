@@ -14,6 +14,7 @@ from typing import Any
 
 from detectors import artefacts, native
 from detectors.api import Category, Part, Sample
+from detectors.curve import Curve
 from detectors.decoding import Revealing, reveal
 from detectors.plain import GrowingMargin, PlainWeights, WordWeights
 from detectors.slices import MAX_CHARS, spans
@@ -45,6 +46,8 @@ class Head:
     intercept: float
     slope: float
     offset: float
+    curve: Curve | None = None
+    """In place of slope and offset, where `watchgate detectors calibrate` had rows enough."""
 
     def margin(self, text: str) -> float:
         """Return the uncalibrated score of a text, or of what it hides; without words -inf."""
@@ -61,7 +64,7 @@ class Head:
         """Return the calibrated probability of a margin."""
         if margin == -inf:
             return WORDLESS
-        logit = self.slope * margin + self.offset
+        logit = self.curve.at(margin) if self.curve else self.slope * margin + self.offset
         if logit > 0:
             return 1 / (1 + exp(-logit))
         odds = exp(logit)
@@ -160,4 +163,6 @@ def _head(numbers: Mapping[str, Any], library: native.Library | None) -> Head:
     words = (
         native.NativeWeights(library, weights, shift) if library else PlainWeights(weights, shift)
     )
-    return Head(words, numbers["intercept"], numbers["slope"], numbers["offset"])
+    slope, curve = numbers["slope"], numbers.get("curve")
+    bent = None if curve is None else Curve(tuple(map(tuple, curve.tolist())), slope)
+    return Head(words, numbers["intercept"], slope, numbers["offset"], bent)

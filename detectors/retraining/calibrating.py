@@ -1,0 +1,169 @@
+"""From margins to probabilities, fitted on rows that a model has not learnt from.
+
+Detectors are calibrated for a mixture of half benign and half misuse, so both labels weigh the same
+in all here. How much is fitted depends on how many rows there are: isotonic regression, tilted
+a little, where they are many; slope and offset (Platt); or the offset alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from sklearn.isotonic import IsotonicRegression
+
+from detectors.metrics import Scores
+
+Labels = NDArray[np.int64]
+
+ENOUGH_FOR_ISOTONIC: Final = 500
+"""Misuse rows, and benign ones."""
+ENOUGH_FOR_PLATT: Final = 100
+ENOUGH_FOR_SHIFT: Final = 10
+TILT: Final = 0.02
+"""Of the slope: how much the flat stretches of an isotonic curve rise."""
+
+
+class Kind(StrEnum):
+    """What of the calibration is fitted."""
+
+    ISOTONIC = "isotonic"
+    PLATT = "slope and offset"
+    SHIFT = "offset alone"
+    KEPT = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """logit = slope * margin + offset; or the curve between `knots` (margin, logit), in order.
+
+    Beyond the first and the last knot the curve goes on with the slope.
+    """
+
+    kind: Kind
+    slope: float
+    offset: float
+    knots: tuple[tuple[float, float], ...] = ()
+
+    def logits(self, margins: Scores) -> Scores:
+        """Return the logits of margins."""
+        if not self.knots:
+            return self.slope * margins + self.offset
+        at, logit = np.array(self.knots).T
+        over = np.maximum(margins - at[-1], 0) + np.minimum(margins - at[0], 0)
+        found: Scores = np.interp(margins, at, logit) + self.slope * over
+        return found
+
+    def content(self) -> dict[str, Any]:
+        """Return what the artefact keeps of it."""
+        found: dict[str, Any] = {"slope": self.slope, "offset": self.offset}
+        return found | ({"curve": np.array(self.knots)} if self.knots else {})
+
+
+def of_content(numbers: Mapping[str, Any]) -> Calibration:
+    """Return the calibration of a head that an artefact keeps."""
+    knots = tuple((float(at), float(logit)) for at, logit in numbers.get("curve", ()))
+    return Calibration(Kind.KEPT, float(numbers["slope"]), float(numbers["offset"]), knots)
+
+
+def kind_for(label: Labels, *, isotonic: bool) -> Kind:
+    """Return what so many rows allow."""
+    fewer = int(min((label == 0).sum(), (label == 1).sum()))
+    if isotonic and fewer >= ENOUGH_FOR_ISOTONIC:
+        return Kind.ISOTONIC
+    if fewer >= ENOUGH_FOR_PLATT:
+        return Kind.PLATT
+    return Kind.SHIFT if fewer >= ENOUGH_FOR_SHIFT else Kind.KEPT
+
+
+def balanced(label: Labels, worth: Scores) -> Scores:
+    """Return row weights of mean 1 by which both labels weigh the same in all."""
+    weights = worth.astype(np.float64)
+    for value in (0, 1):
+        chosen = label == value
+        weights[chosen] *= len(label) / 2 / max(float(weights[chosen].sum()), 1e-12)
+    return weights
+
+
+def calibrate(
+    margins: Scores, label: Labels, worth: Scores, base: Calibration, kind: Kind
+) -> Calibration:
+    """Fit `kind` to margins (n,), labels and the rows' worth; what is not fitted is the base's.
+
+    A slope that would turn the order around is not taken: then the offset alone is fitted.
+    """
+    weights = balanced(label, worth)
+    match kind:
+        case Kind.KEPT:
+            return base
+        case Kind.SHIFT:
+            return _shifted(margins, label, weights, base)
+    slope, offset = _platt(margins, label, weights)
+    if slope <= 0:
+        return _shifted(margins, label, weights, base)
+    knots = _isotonic(margins, label, weights, slope) if kind is Kind.ISOTONIC else ()
+    if len(knots) < 2:  # noqa: PLR2004 - a curve has two ends
+        return Calibration(Kind.PLATT, slope, offset)
+    return Calibration(kind, slope, offset, knots)
+
+
+def _shifted(margins: Scores, label: Labels, weights: Scores, base: Calibration) -> Calibration:
+    logits = base.logits(margins)
+    _, shift = _platt(logits, label, weights, is_slope_fixed=True)
+    knots = tuple((at, logit + shift) for at, logit in base.knots)
+    return Calibration(Kind.SHIFT, base.slope, base.offset + shift, knots)
+
+
+def _platt(
+    values: Scores, label: Labels, weights: Scores, *, is_slope_fixed: bool = False
+) -> tuple[float, float]:
+    """Return slope and offset of the logistic curve: maximum likelihood, hardly regularised."""
+
+    def loss(found: Scores) -> tuple[float, Scores]:
+        slope = 1.0 if is_slope_fixed else found[1]
+        logits = slope * values + found[0]
+        gaps = weights * (sigmoid(logits) - label)
+        total = (weights * cross_entropy(logits, label)).sum() + 1e-6 * (found**2).sum()
+        by = np.array([gaps.sum(), 0.0 if is_slope_fixed else gaps @ values])
+        return float(total), by + 2e-6 * found
+
+    start = np.array([0.0, 1.0])
+    offset, slope = minimize(loss, start, jac=True, method="L-BFGS-B").x
+    return (1.0 if is_slope_fixed else float(slope)), float(offset)
+
+
+def _isotonic(
+    margins: Scores, label: Labels, weights: Scores, slope: float
+) -> tuple[tuple[float, float], ...]:
+    """Return a knot for either end of each block of the isotonic regression.
+
+    Within a block all would score the same, so everything is tilted a little: the order of texts
+    stays. Blocks of one label alone are held half a row away from certainty.
+    """
+    fitted = IsotonicRegression(out_of_bounds="clip").fit_transform(
+        margins, label, sample_weight=weights
+    )
+    least = 0.5 / len(label)
+    levels, block = np.unique(np.clip(fitted, least, 1 - least), return_inverse=True)
+    first, last = np.full(len(levels), np.inf), np.full(len(levels), -np.inf)
+    np.minimum.at(first, block, margins)
+    np.maximum.at(last, block, margins)
+    at = np.unique(np.concatenate([first, last]))
+    logits = np.log(levels / (1 - levels))[np.searchsorted(last, at)]
+    tilted = logits + TILT * slope * (at - np.average(margins, weights=weights))
+    return tuple(zip(at.tolist(), tilted.tolist(), strict=True))
+
+
+def sigmoid(logits: Scores) -> Scores:
+    """Return the probabilities of logits."""
+    found: Scores = 1 / (1 + np.exp(-np.clip(logits, -500, 500)))
+    return found
+
+
+def cross_entropy(logits: Scores, label: Labels) -> Scores:
+    """Return each row's -log of the probability of its label."""
+    found: Scores = np.logaddexp(0, np.where(label == 1, -logits, logits))
+    return found
