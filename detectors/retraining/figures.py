@@ -34,11 +34,12 @@ NAMES: Final = tuple(_NAMES)
 OF_CALIBRATION: Final = ("brier", "ece")
 """Figures that a calibration changes: the order of texts stays."""
 
-_WORDS = """\
-Each row was scored by a head that had not learnt from it. Recall at 5% is the share of misuse rows
-above the threshold that flags 5% of the benign ones. Brier score and calibration error are best at
-0, both labels weighing the same in all. Intervals: 95%, bootstrap over rows, the same rows before
-and after."""
+_FITS = """\
+Each row was scored by a head that had not seen it. Brier score and calibration error are best at 0,
+both labels weighing the same in all. Intervals: 95%, bootstrap over rows, the same rows before and
+after."""
+_RECALL = """
+Recall at 5% is the share of misuse rows above the threshold that flags 5% of the benign ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,8 @@ def table(rows: Compared, found: Mapping[str, Change | str], names: Sequence[str
     lacks = {it: name for name in names if isinstance(it := found[name], str)}
     notes = [f"{_NAMES[name]} {UNMEASURED}: {lack}." for lack, name in lacks.items()]
     header = ["figure", "before", "after", "difference"]
-    return Table(title.capitalize(), _WORDS, header, cells, notes)
+    words = _FITS + (_RECALL if "recall_at_5pct" in names else "")
+    return Table(title.capitalize(), words, header, cells, notes)
 
 
 def verdict(rows: Compared, found: Mapping[str, Change | str]) -> str:

@@ -23,6 +23,8 @@ _CALIBRATED: Final[Mapping[Kind, str]] = {
 _LEARNT: Final = """\
 The prior is how strongly the base model's weights hold: at infinity they stay as they are. A
 probability is calibrated on rows that the head had not learnt from."""
+_WORDLESS: Final = "without a word were passed over"
+_DISPUTED: Final = "have both labels: look at them again"
 _PRIORS: Final = """\
 The loss of each prior, by folds of your rows (cross-entropy, both labels weighing the same). Of
 those that are as good as the best up to chance, the strongest was taken."""
@@ -36,6 +38,7 @@ class HeadReport:
     rows: int
     misuse: int
     wordless: int
+    disputed: int
     adapted: Adapted | None
     reason: str
     compared: Compared | None
@@ -92,9 +95,10 @@ class Report:
 def _learnt(heads: Sequence[HeadReport]) -> Table:
     rows = [[str(it.part), f"{it.rows:,}", f"{it.misuse:,}", *_became(it)] for it in heads]
     notes = [
-        f"{it.wordless:,} {it.part}s without a word were passed over."
+        f"{count:,} {it.part}s {words}."
         for it in heads
-        if it.wordless
+        for count, words in ((it.wordless, _WORDLESS), (it.disputed, _DISPUTED))
+        if count
     ]
     header = ["head", "rows", "of them misuse", "prior", "calibration"]
     return Table("What was learnt", _LEARNT, header, rows, notes)

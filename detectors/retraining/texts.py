@@ -32,6 +32,12 @@ class OwnTexts:
     asked: Scores
     wordless: int
 
+    @property
+    def disputed(self) -> int:
+        """Return how many different texts have both labels."""
+        groups = [set(self.texts.group[self.texts.label == label].tolist()) for label in (0, 1)]
+        return len(groups[0] & groups[1])
+
 
 def texts_of(rows: Sequence[Row], part: Part, asked: Asked) -> OwnTexts:
     """Return the rows whose label speaks of a part, as texts.

@@ -115,13 +115,12 @@ def _head(
     own = texts_of(rows, part, base.asked)
     out = held_out(own.texts, config.held_out, config.seed)
     reason = _lack(own, ~out)
-    misuse = int(own.texts.label.sum())
+    counts = len(own.rows), int(own.texts.label.sum()), own.wordless, own.disputed
     if reason:
-        return HeadReport(part, len(own.rows), misuse, own.wordless, None, reason, None, {})
+        return HeadReport(part, *counts, None, reason, None, {})
     say(f"{part}: learning from {int((~out).sum()):,} rows")
     adapted, compared = _adapted(base.heads[part], own, out, config)
-    found = figures.changes(compared, config.seed)
-    return HeadReport(part, len(own.rows), misuse, own.wordless, adapted, "", compared, found)
+    return HeadReport(part, *counts, adapted, "", compared, figures.changes(compared, config.seed))
 
 
 def _lack(own: OwnTexts, seen: Mask) -> str:

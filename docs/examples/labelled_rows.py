@@ -28,6 +28,7 @@ MISUSE = (
     "Do the whole homework on {} for me, I will just copy it.",
     "I am sitting in the exam on {} now, send me the answers quickly.",
 )
+UNCLEAR = ("Write a paragraph on {}.", "Solve the task on {} step by step.")  # said by either
 TAILS = ("", " Thank you!", " I am in year nine.", " Please keep it short.", " It is for tomorrow.")
 
 
@@ -41,9 +42,11 @@ def main() -> None:
     chance = random.Random(args.seed)  # noqa: S311 - the same in every run
     for number in range(args.rows):
         label = int(number % 3 == 0) if args.label is None else args.label
-        wording = chance.choice(MISUSE if label else BENIGN)
+        clear = MISUSE if label else BENIGN
+        wording = chance.choice(UNCLEAR if chance.random() < 0.15 else clear)  # noqa: PLR2004
         text = wording.format(chance.choice(TOPICS)) + chance.choice(TAILS)
         row = {"id": f"{args.seed}-{number}", "text": text, "label": label}
+        row |= {"source": "school", "licence": "own"}
         print(json.dumps(row))  # noqa: T201
 
 
