@@ -51,7 +51,7 @@ def render(
     body = [
         f"<h1>{escape(title)}</h1>",
         _navigation(evaluated),
-        *(_table(table) for table in first),
+        *(["<section><h2>In short</h2>", *map(_table, first), "</section>"] if first else []),
         '<section id="comparison"><h2>Side by side</h2>',
         *(_table(table) for table in several),
         "</section>",

@@ -107,7 +107,7 @@ def _retrain(args: argparse.Namespace) -> int:
     _print(report.lines(), args.report)
     if args.html:
         title = f"{report.name}: before and after"
-        page = html_report.render(retrained.evaluated, title, report.tables())
+        page = html_report.render(retrained.evaluated, title, report.page())
         _write(args.html, page)
     _say(f"wrote model {report.version} and its card to {found.output}")
     return 0

@@ -78,13 +78,21 @@ class Report:
             "Thresholds that were chosen for the base model do not hold for this one.",
         ]
 
+    def _made_of(self) -> list[str]:
+        made_of = f"Version `{self.version}`, made of `lexical` {self.base}; seed {self.seed}."
+        return [made_of, self.judged]
+
+    def page(self) -> list[Table]:
+        """Return what stands on a page before the figures in full."""
+        summary = Table(self.name, " ".join(self._made_of()), [], [], self.sentences())
+        return [summary, *self.tables()]
+
     def lines(self) -> list[str]:
         """Return the report in markdown."""
         return [
             f"# Detector `{self.name}`, retrained",
             "",
-            f"Version `{self.version}`, made of `lexical` {self.base}; seed {self.seed}.",
-            self.judged,
+            *self._made_of(),
             "",
             *(f"- {it}" for it in self.sentences()),
             "",
