@@ -24,6 +24,7 @@ from detectors.metrics import Scores
 from detectors.plain import ONE
 from detectors.retraining.calibrating import (
     Calibration,
+    Scored,
     balanced,
     calibrate,
     cross_entropy,
@@ -47,15 +48,30 @@ LEAST_TEXTS: Final = 10
 class Texts:
     """n texts of one part.
 
-    `shown` are the texts as they stand and what they hide; `worth` is how much a row counts before
-    labels are balanced, and `group` what texts that are the same share.
+    `shown` are the texts as they stand and what they hide; `group` is what texts that are the same
+    share. A row's probability is its `ceiling` times the head's: of an exchange that of its prompt,
+    of other parts 1.
     """
 
     shown: tuple[Corpus, Corpus]
     features: sparse.csr_matrix
     label: NDArray[np.int64]
-    worth: Scores
+    ceiling: Scores
     group: NDArray[np.str_]
+
+    @property
+    def worth(self) -> Scores:
+        """Return how much rows count before labels are balanced: a benign one as its ceiling.
+
+        For p = q s, with q the ceiling and s the head's probability, -log(1 - q s) is at most
+        -q log(1 - s): an answer to what was harmless anyway hardly needs to be told from one that
+        complies.
+        """
+        return np.where(self.label == 0, self.ceiling, 1.0)
+
+    def scored(self, margins: Scores, seen: Mask) -> Scored:
+        """Return what the texts that are `seen` are calibrated by, with a margin for each."""
+        return Scored(margins, self.label[seen], self.ceiling[seen])
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +144,8 @@ def adapt(it: Lesson, seen: Mask) -> Adapted:
     for prior in it.priors:
         margins[prior], losses[prior] = _left_out(it, seen, prior)
     prior = _strongest(losses, it.texts.group[seen])
-    label, worth = it.texts.label[seen], it.texts.worth[seen]
-    kind = kind_for(label, isotonic=False)
-    fitted = calibrate(margins[prior], label, worth, it.base.calibration, kind)
+    kind = kind_for(it.texts.label[seen], isotonic=False)
+    fitted = calibrate(it.texts.scored(margins[prior], seen), it.base.calibration, kind)
     head, _ = _fit(it, seen, prior)
     means = {prior: float(loss.mean()) for prior, loss in losses.items()}
     return Adapted(replace(head, calibration=fitted), prior, means)

@@ -78,15 +78,13 @@ def _refit(base: Base, rows: Sequence[Row], part: Part, seed: int) -> Refitted:
         return Refitted(part, own, replace(head.calibration, kind=kind), None)
     margins = head.margins(texts)
     after = np.zeros(len(margins))
-    for left_out in folds(texts, np.ones(len(margins), np.bool_), seed):
-        seen = ~left_out
-        fitted = calibrate(
-            margins[seen], texts.label[seen], texts.worth[seen], head.calibration, kind
-        )
-        after[left_out] = fitted.logits(margins[left_out])
-    before = own.asked * sigmoid(head.logits(texts))
-    compared = Compared(part, texts.label, before, own.asked * sigmoid(after))
-    fitted = calibrate(margins, texts.label, texts.worth, head.calibration, kind)
+    everything = np.ones(len(margins), np.bool_)
+    for out in folds(texts, everything, seed):
+        fitted = calibrate(texts.scored(margins[~out], ~out), head.calibration, kind)
+        after[out] = fitted.logits(margins[out])
+    before = texts.ceiling * sigmoid(head.logits(texts))
+    compared = Compared(part, texts.label, before, texts.ceiling * sigmoid(after))
+    fitted = calibrate(texts.scored(margins, everything), head.calibration, kind)
     return Refitted(part, own, fitted, compared)
 
 

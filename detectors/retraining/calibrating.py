@@ -6,7 +6,7 @@ a little, where they are many; slope and offset (Platt); or the offset alone.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -88,65 +88,86 @@ def balanced(label: Labels, worth: Scores) -> Scores:
     return weights
 
 
-def calibrate(
-    margins: Scores, label: Labels, worth: Scores, base: Calibration, kind: Kind
-) -> Calibration:
-    """Fit `kind` to margins (n,), labels and the rows' worth; what is not fitted is the base's.
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The margins of n rows that a head has not learnt from, and their labels.
 
-    A slope that would turn the order around is not taken: then the offset alone is fitted.
+    A row's probability is its `ceiling` times the head's: of an exchange that of its prompt, of
+    other parts 1.
     """
-    weights = balanced(label, worth)
+
+    margins: Scores
+    label: Labels
+    ceiling: Scores
+
+    @property
+    def weights(self) -> Scores:
+        """Return row weights by which both labels weigh the same in all."""
+        return balanced(self.label, np.ones(len(self.label)))
+
+
+def calibrate(rows: Scored, base: Calibration, kind: Kind) -> Calibration:
+    """Fit `kind` to rows; what is not fitted is the base's.
+
+    A slope that would turn the order around is not taken: then the offset alone is fitted. Under
+    ceilings no isotonic regression is fitted, but slope and offset.
+    """
     match kind:
         case Kind.KEPT:
             return base
         case Kind.SHIFT:
-            return _shifted(margins, label, weights, base)
-    slope, offset = _platt(margins, label, weights)
+            return _shifted(rows, base)
+    slope, offset = _platt(rows)
     if slope <= 0:
-        return _shifted(margins, label, weights, base)
-    knots = _isotonic(margins, label, weights, slope) if kind is Kind.ISOTONIC else ()
+        return _shifted(rows, base)
+    has_curve = kind is Kind.ISOTONIC and bool((rows.ceiling == 1).all())
+    knots = _isotonic(rows, slope) if has_curve else ()
     if len(knots) < 2:  # noqa: PLR2004 - a curve has two ends
         return Calibration(Kind.PLATT, slope, offset)
     return Calibration(kind, slope, offset, knots)
 
 
-def _shifted(margins: Scores, label: Labels, weights: Scores, base: Calibration) -> Calibration:
-    logits = base.logits(margins)
-    _, shift = _platt(logits, label, weights, is_slope_fixed=True)
+def _shifted(rows: Scored, base: Calibration) -> Calibration:
+    logits = base.logits(rows.margins)
+    _, shift = _platt(replace(rows, margins=logits), is_slope_fixed=True)
     knots = tuple((at, logit + shift) for at, logit in base.knots)
     return Calibration(Kind.SHIFT, base.slope, base.offset + shift, knots)
 
 
-def _platt(
-    values: Scores, label: Labels, weights: Scores, *, is_slope_fixed: bool = False
-) -> tuple[float, float]:
+def _platt(rows: Scored, *, is_slope_fixed: bool = False) -> tuple[float, float]:
     """Return slope and offset of the logistic curve: maximum likelihood, hardly regularised."""
+    weights = rows.weights
 
     def loss(found: Scores) -> tuple[float, Scores]:
         slope = 1.0 if is_slope_fixed else found[1]
-        logits = slope * values + found[0]
-        gaps = weights * (sigmoid(logits) - label)
-        total = (weights * cross_entropy(logits, label)).sum() + 1e-6 * (found**2).sum()
-        by = np.array([gaps.sum(), 0.0 if is_slope_fixed else gaps @ values])
-        return float(total), by + 2e-6 * found
+        losses, gaps = _under_ceilings(slope * rows.margins + found[0], rows.label, rows.ceiling)
+        gaps = weights * gaps
+        by = np.array([gaps.sum(), 0.0 if is_slope_fixed else gaps @ rows.margins])
+        return float(weights @ losses + 1e-6 * (found @ found)), by + 2e-6 * found
 
-    start = np.array([0.0, 1.0])
-    offset, slope = minimize(loss, start, jac=True, method="L-BFGS-B").x
+    offset, slope = minimize(loss, np.array([0.0, 1.0]), jac=True, method="L-BFGS-B").x
     return (1.0 if is_slope_fixed else float(slope)), float(offset)
 
 
-def _isotonic(
-    margins: Scores, label: Labels, weights: Scores, slope: float
-) -> tuple[tuple[float, float], ...]:
+def _under_ceilings(logits: Scores, label: Labels, ceiling: Scores) -> tuple[Scores, Scores]:
+    """Return each row's -log of the probability of its label, but for a constant; and its slope."""
+    yes, no = sigmoid(logits), sigmoid(-logits)
+    left = 1 - ceiling + ceiling * no  # of benign rows the probability of their label
+    losses = np.where(label == 1, np.logaddexp(0, -logits), -np.log(left))
+    return losses, np.where(label == 1, -no, ceiling * yes * no / left)
+
+
+def _isotonic(rows: Scored, slope: float) -> tuple[tuple[float, float], ...]:
     """Return a knot for either end of each block of the isotonic regression.
 
     Within a block all would score the same, so everything is tilted a little: the order of texts
     stays. Blocks of one label alone are held half a row away from certainty.
     """
+    margins, weights = rows.margins, rows.weights
     fitted = IsotonicRegression(out_of_bounds="clip").fit_transform(
-        margins, label, sample_weight=weights
+        margins, rows.label, sample_weight=weights
     )
-    least = 0.5 / len(label)
+    least = 0.5 / len(margins)
     levels, block = np.unique(np.clip(fitted, least, 1 - least), return_inverse=True)
     first, last = np.full(len(levels), np.inf), np.full(len(levels), -np.inf)
     np.minimum.at(first, block, margins)

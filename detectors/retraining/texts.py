@@ -10,7 +10,6 @@ from detectors.api import Part
 from detectors.corpus import corpus
 from detectors.data import Row
 from detectors.lexical import revealed
-from detectors.metrics import Scores
 from detectors.retraining.adapting import Texts
 from detectors.training import TEXT_CHARS
 
@@ -22,14 +21,12 @@ Asked = Callable[[str], float]
 class OwnTexts:
     """The texts of one part, in an order that is not the files', and the rows that they are of.
 
-    A score is the head's probability times `asked`: for exchanges the probability of the prompt,
-    for other parts 1. `wordless` rows are left out: no word of theirs can be learnt from.
+    `wordless` rows are left out: no word of theirs can be learnt from.
     """
 
     part: Part
     rows: tuple[Row, ...]
     texts: Texts
-    asked: Scores
     wordless: int
 
     @property
@@ -40,12 +37,7 @@ class OwnTexts:
 
 
 def texts_of(rows: Sequence[Row], part: Part, asked: Asked) -> OwnTexts:
-    """Return the rows whose label speaks of a part, as texts.
-
-    A benign exchange counts as much as its prompt asked for misuse. For p = q s, with q the
-    prompt's probability and s the head's, -log(1 - q s) is at most -q log(1 - s): an answer to what
-    was harmless anyway hardly needs to be told from one that complies.
-    """
+    """Return the rows whose label speaks of a part, as texts."""
     chosen = sorted((row for row in rows if part in row.parts), key=_order)
     texts = [row.sample_of(part).text[:TEXT_CHARS] for row in chosen]
     plain = corpus(texts)
@@ -53,16 +45,15 @@ def texts_of(rows: Sequence[Row], part: Part, asked: Asked) -> OwnTexts:
     kept = [row for row, it in zip(chosen, has_words, strict=True) if it]
     texts = [text for text, it in zip(texts, has_words, strict=True) if it]
     plain = plain if all(has_words) else corpus(texts)
-    label = np.array([row.label for row in kept], np.int64)
-    ceiling = np.array([asked(row.text) if part is Part.EXCHANGE else 1.0 for row in kept])
+    ceiling = [asked(row.text) if part is Part.EXCHANGE else 1.0 for row in kept]
     found = Texts(
         shown=(plain, corpus([revealed(text) for text in texts])),
         features=plain.features(),
-        label=label,
-        worth=np.where(label == 0, ceiling, 1.0),
+        label=np.array([row.label for row in kept], np.int64),
+        ceiling=np.array(ceiling, np.float64),
         group=np.array([_digest(text) for text in texts], np.str_),
     )
-    return OwnTexts(part, tuple(kept), found, ceiling, len(chosen) - len(kept))
+    return OwnTexts(part, tuple(kept), found, len(chosen) - len(kept))
 
 
 def _order(row: Row) -> tuple[str, int, str]:

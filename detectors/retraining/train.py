@@ -146,8 +146,8 @@ def _adapted(
     else:
         judged, after = ~out, out_of_fold(to_learn, ~out)
     before = base.logits(texts)[judged]
-    asked = own.asked[judged]
-    scores = asked * sigmoid(before), asked * sigmoid(after)
+    ceiling = texts.ceiling[judged]
+    scores = ceiling * sigmoid(before), ceiling * sigmoid(after)
     compared = Compared(own.part, texts.label[judged], *scores)
     return adapted, compared
 

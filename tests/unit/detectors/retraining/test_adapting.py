@@ -134,7 +134,7 @@ def test_rows_without_a_word_are_passed_over_and_a_response_is_what_is_judged() 
 
     assert (len(found.rows), found.wordless) == (30, 1)
     assert not texts(rows, Part.PROMPT).rows
-    assert set(found.asked.tolist()) == {0.25}
+    assert set(found.texts.ceiling.tolist()) == {0.25}
 
 
 def test_a_benign_exchange_counts_as_much_as_its_prompt_asked_for_misuse() -> None:

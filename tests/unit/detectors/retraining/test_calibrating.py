@@ -9,6 +9,7 @@ from detectors.metrics import auroc
 from detectors.retraining.calibrating import (
     Calibration,
     Kind,
+    Scored,
     balanced,
     calibrate,
     kind_for,
@@ -19,12 +20,12 @@ from detectors.retraining.calibrating import (
 BASE = Calibration(Kind.KEPT, slope=1.0, offset=0.0)
 
 
-def drawn(count: int, slope: float = 2.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def drawn(count: int, slope: float = 2.0) -> Scored:
     """Margins whose logit is slope * margin - 1, with labels drawn accordingly."""
     chance = np.random.default_rng(0)
     margins = chance.normal(0, 1.5, count)
     label = (chance.random(count) < sigmoid(slope * margins - 1)).astype(np.int64)
-    return margins, label, np.ones(count)
+    return Scored(margins, label, np.ones(count))
 
 
 def test_how_much_is_fitted_depends_on_the_label_with_fewer_rows() -> None:
@@ -49,42 +50,42 @@ def test_both_labels_weigh_the_same_in_all() -> None:
 
 
 def test_slope_and_offset_are_scikit_learns() -> None:
-    margins, label, worth = drawn(600)
+    rows = drawn(600)
     model = LogisticRegression(C=1e6, tol=1e-8).fit(
-        margins.reshape(-1, 1), label, sample_weight=balanced(label, worth)
+        rows.margins.reshape(-1, 1), rows.label, sample_weight=rows.weights
     )
-    found = calibrate(margins, label, worth, BASE, Kind.PLATT)
+    found = calibrate(rows, BASE, Kind.PLATT)
 
     assert found.slope == pytest.approx(model.coef_[0, 0], rel=1e-3)
     assert found.offset == pytest.approx(model.intercept_[0], abs=1e-3)
 
 
 def test_a_shift_keeps_the_slope_and_meets_the_mean() -> None:
-    margins, label, worth = drawn(60)
-    found = calibrate(margins, label, worth, BASE, Kind.SHIFT)
-    weights = balanced(label, worth)
+    rows = drawn(60)
+    found = calibrate(rows, BASE, Kind.SHIFT)
+    said = rows.weights @ sigmoid(found.logits(rows.margins))
 
     assert found.slope == BASE.slope
-    assert weights @ sigmoid(found.logits(margins)) == pytest.approx(weights @ label, rel=1e-3)
+    assert said == pytest.approx(rows.weights @ rows.label, rel=1e-3)
 
 
 def test_a_margin_that_tells_the_wrong_way_round_is_not_believed() -> None:
-    margins, label, worth = drawn(600, slope=-2.0)
+    rows = drawn(600, slope=-2.0)
 
-    assert calibrate(margins, label, worth, BASE, Kind.PLATT).kind is Kind.SHIFT
+    assert calibrate(rows, BASE, Kind.PLATT).kind is Kind.SHIFT
 
 
 def test_isotonic_bends_and_keeps_the_order() -> None:
-    margins, label, worth = drawn(4_000)
+    rows = drawn(4_000)
+    margins, label = rows.margins, rows.label
     label[(margins > 1) & (margins < 1.5)] = 0  # no logistic curve goes through this
-    found = calibrate(margins, label, worth, BASE, Kind.ISOTONIC)
-    platt = calibrate(margins, label, worth, BASE, Kind.PLATT)
+    found = calibrate(rows, BASE, Kind.ISOTONIC)
+    platt = calibrate(rows, BASE, Kind.PLATT)
     logits = found.logits(margins)
 
     assert found.kind is Kind.ISOTONIC
-    weights = balanced(label, worth)
     error, of_platt = (
-        weights @ (sigmoid(it.logits(margins)) - label) ** 2 for it in (found, platt)
+        rows.weights @ (sigmoid(it.logits(margins)) - label) ** 2 for it in (found, platt)
     )
     assert error < of_platt
     assert (np.diff(logits[np.argsort(margins)]) >= 0).all()
@@ -92,12 +93,30 @@ def test_isotonic_bends_and_keeps_the_order() -> None:
     assert auroc(logits[label == 0], logits[label == 1]) == pytest.approx(before, abs=1e-9)
 
 
+def test_under_a_ceiling_the_product_is_what_is_calibrated() -> None:
+    rows = drawn(4_000)
+    chance = np.random.default_rng(1)
+    ceiling = chance.uniform(0.3, 1.0, 4_000)
+    label = rows.label * (chance.random(4_000) < ceiling)
+    weights = balanced(label, np.ones(4_000))
+    found = calibrate(Scored(rows.margins, label, ceiling), BASE, Kind.ISOTONIC)
+
+    def loss(slope: float, offset: float) -> float:
+        said = ceiling * sigmoid(slope * rows.margins + offset)
+        return float(weights @ -np.log(np.where(label == 1, said, 1 - said)))
+
+    assert found.kind is Kind.PLATT
+    least = loss(found.slope, found.offset)
+    assert least < min(loss(found.slope, found.offset + it) for it in (-0.05, 0.05))
+    assert least < min(loss(found.slope + it, found.offset) for it in (-0.05, 0.05))
+
+
 def test_what_an_artefact_keeps_gives_the_same_logits() -> None:
-    margins, label, worth = drawn(2_000)
+    rows = drawn(2_000)
     for kind in (Kind.ISOTONIC, Kind.PLATT):
-        found = calibrate(margins, label, worth, BASE, kind)
+        found = calibrate(rows, BASE, kind)
         again = of_content(found.content())
-        assert np.array_equal(again.logits(margins), found.logits(margins))
+        assert np.array_equal(again.logits(rows.margins), found.logits(rows.margins))
 
 
 @given(
