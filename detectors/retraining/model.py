@@ -12,10 +12,9 @@ from detectors.card import CARD
 from detectors.errors import ArtefactError, DataError
 from detectors.features import BUCKETS
 from detectors.retraining.adapting import Head, head_of
+from detectors.retraining.config import SHIPPED
 from detectors.retraining.rows import FileFacts
 from detectors.tables import Table
-
-SHIPPED = "shipped"
 
 
 @dataclass(frozen=True, slots=True)
