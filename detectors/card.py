@@ -9,7 +9,8 @@ from detectors.cost import Cost
 from detectors.data import Licence, Row
 from detectors.evaluation import Report
 from detectors.lexical import WORDLESS
-from detectors.slices import MAX_CHARS, OVERLAP_CHARS, SLICE_CHARS
+from detectors.plain import LONG, SHORT
+from detectors.slices import MAX_CHARS
 from detectors.training import Trained
 
 CARD = "card.md"
@@ -18,8 +19,9 @@ _INTRODUCTION = f"""\
 # Detector `lexical`
 
 A logistic regression over hashed words and pairs of neighbouring words of the normalised text
-(NFKC, invisible characters removed, casefolded), one head for prompts and one for answers. Each
-gives the category `any`: the probability that the text is misuse, of whatever kind.
+(NFKC, invisible characters removed, casefolded, look-alike letters and digits read as Latin
+letters), one head each for prompts, answers and exchanges. Each gives the category `any`: the
+probability that the text is misuse, of whatever kind.
 
 ## What it is for
 The cheap first look at every prompt and every answer. It ranks; an operating point decides, and
@@ -28,20 +30,24 @@ a person or a stronger detector should look before anybody is suspended on its w
 ## What it cannot do
 - It sees words, not meaning: it flags benign security and trigger-word prompts far more often
   than small talk, and misses misuse in plain words. See the tables, worst first.
-- It does not decode: base64, rot13, leetspeak and ciphers pass. A text without a word (signs and
-  emoji only) gets {WORDLESS}.
+- It takes off one layer of base64, of hexadecimal digits, or of letters spaced one by one. Most
+  of rot13 passes, as other ciphers do, and a request between pages of prose is found two times in
+  three that it is found alone (see the table on robustness). A text without a word (signs
+  and emoji only) gets {WORDLESS}.
 - The probability is calibrated (Platt) on sources that the model had not seen, for a mixture of
   half benign and half misuse. Real traffic has far less misuse: take thresholds from benign
   traffic of your own, not from the number itself.
 - The answer head learnt from two labelled sources, whose benign rows are refusals nearly all,
-  and from benign prose. On answers of a new source it is hardly better than chance (see below):
-  record its scores, but do not act on them.
+  and from benign prose. It knows refusals, not harm: record its scores, but do not act on them.
+- The exchange head learnt from the same answers without the prose: all of them answer requests for
+  misuse, and it tells those who comply from those who refuse. That is multiplied by the
+  probability of the prompt where that is known; without it, every helpful answer looks like misuse.
 - No head for single categories: the sources' category labels are mostly assigned by keyword,
   and a score trained on them would claim more than it knows. Biology in particular cannot be
   measured: public rows are too few.
-- Texts are scored in slices of {SLICE_CHARS:,} characters that overlap by {OVERLAP_CHARS}; the
-  highest slice counts, so long texts score higher. Above {MAX_CHARS:,} characters the slices no
-  longer cover the whole text: limit request bodies below that.
+- A text of more than {LONG} words is as suspect as its worst stretch of {LONG}, a prompt also as
+  its worst of {SHORT}, so long texts score higher. Above {MAX_CHARS:,} characters only spans of the
+  text are seen: limit request bodies below that.
 """
 
 
@@ -74,8 +80,8 @@ def source_table(
     total = Counter(row.source for row in rows)
     misuse = Counter(row.source for row in rows if row.label)
     return [
-        f"At most {rows_per_source:,} rows of each source are used, chosen by a hash of their ids;",
-        "long prose of some benign sources also teaches the answer head.\n",
+        f"At most {rows_per_source:,} prompts of each source are used, chosen by a hash of their",
+        "ids, and all answers; long prose of some benign sources also teaches the answer head.\n",
         "| source | rows | of them misuse | licence |",
         "|---|---|---|---|",
         *(f"| {it} | {total[it]} | {misuse[it]} | {licences[it].name} |" for it in sorted(total)),
@@ -102,9 +108,11 @@ def _selection(heads: Mapping[Part, Trained]) -> list[str]:
     return [
         "## How it was selected\n",
         "Scikit-learn's C was chosen by the mean AUROC over misuse sources, each scored by a model",
-        "that saw neither the source nor its relatives. Sources and rarity scaling were chosen by",
-        "the same kind of cross-validation, words against character n-grams for their cost. The",
-        "figures of the next sections decided nothing, but they were in view: they may flatter.\n",
+        "that saw neither the source nor its relatives; for answers by the misuse of a source",
+        "against its own refusals. Sources, stretches and all else were chosen by the same kind of",
+        "cross-validation. The figures of the next sections chose nothing, but they were in view,",
+        "and showed one fault: letters that are words made any text suspect that is written letter",
+        "by letter.\n",
         "| part | C | AUROC | recall at 1% | recall at 0.1% | |",
         "|---|---|---|---|---|---|",
         *(

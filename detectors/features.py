@@ -8,10 +8,9 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
-from itertools import pairwise
 from zlib import crc32
 
-BUCKETS = 1 << 18
+BUCKETS = 1 << 19
 """How many features there are; a power of two."""
 
 CHARACTERS = 0x40000
@@ -31,7 +30,7 @@ _ALONE = (
 )
 # Elsewhere a word may hold marks that `\w` leaves out (combining, Hebrew, Arabic, Indic).
 _MARKS = "\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0963\u0966-\u0dff"
-# A run of characters that may be marks: only so many are put in order together, see `normalise`.
+# A run of characters that may be marks: only so many are put in order together, see `_ordered`.
 _MANY_MARKS = re.compile(r"[^\x00-\x7f\w]{32}")
 _JOINER = "\u034f"  # CGJ: invisible, and normalisation moves nothing past it
 
@@ -56,25 +55,77 @@ _STEADY = (
 _WORD = re.compile(f"[{_ALONE}]|[^\\W{_ALONE}]+(?:[{_MARKS}]+[^\\W{_ALONE}]*)*")
 _ASCII_WORD = re.compile(rb"\w+")  # finds what _WORD finds in an ASCII text, twice as fast
 
-_MASK = BUCKETS - 1
-_PAIR = 0x9E3779B1  # odd and far from a power of two, so that "a b" and "b a" fall apart
+LONGEST_RUN = 2_000
+"""After so many characters without a break a word ends, so that a growing text is settled."""
+_LONG_RUN = re.compile(f"[^{_BREAKS}]{{{LONGEST_RUN}}}")
+
+# Digits that stand for letters. All of them, always: "15" may be "is", and a number that is read as
+# letters is as rare as before.
+_DIGITS = str.maketrans("01345678", "oieasgtb")
+_DIGIT = re.compile(r"[0-9]")
+_ASCII = bytes(range(0x80)).lower().translate(bytes.maketrans(b"01345678", b"oieasgtb"))
+_FOLD_ASCII = _ASCII + bytes(range(0x80, 0x100))
+
+# Cyrillic and Greek letters that look like a Latin one, small and capital; always folded, so that
+# a word is one word whatever alphabet its letters are borrowed from. Of Greek nu the capital looks
+# like another letter than the small one.
+_LOOK_ALIKES = {
+    ord(letter): latin
+    for latin, letters in {
+        "a": "\u0430\u0410\u03b1\u0391", "b": "\u0432\u0412\u03b2\u0392", "c": "\u0441\u0421",
+        "d": "\u0501", "e": "\u0435\u0415\u03b5\u0395", "g": "\u0261",
+        "h": "\u043d\u041d\u03b7\u0397\u04bb\u04ba", "i": "\u0456\u0406\u03b9\u0399",
+        "j": "\u0458\u0408", "k": "\u043a\u041a\u03ba\u039a", "m": "\u043c\u041c\u03bc\u039c",
+        "n": "\u039d", "o": "\u043e\u041e\u03bf\u039f", "p": "\u0440\u0420\u03c1\u03a1",
+        "q": "\u051b", "s": "\u0455\u0405", "t": "\u0442\u0422\u03c4\u03a4", "v": "\u03bd",
+        "w": "\u051d", "x": "\u0445\u0425\u03c7\u03a7", "y": "\u0443\u0423\u03c5\u03a5",
+        "z": "\u03b6\u0396",
+    }.items()
+    for letter in letters
+}  # fmt: skip
+_LOOK_ALIKE = re.compile(f"[{''.join(map(chr, _LOOK_ALIKES))}]")
+
+MASK = BUCKETS - 1
+PAIR = 0x9E3779B1  # odd and far from a power of two, so that "a b" and "b a" fall apart
 
 
 def normalise(text: str) -> str:
-    """Fold what looks the same into one form: NFKC, without invisible characters, casefolded.
+    """Fold what looks the same into one form: NFKC, no invisible characters, casefolded."""
+    return text.lower() if text.isascii() else _ordered(text).casefold()
+
+
+def fold(text: str) -> str:
+    """Normalise, and turn look-alike letters of other alphabets, and digits, into Latin letters.
+
+    Rules match what `normalise` gives; words are hashed as they are here.
+    """
+    if text.isascii():
+        return text.encode().translate(_FOLD_ASCII).decode()
+    ordered = _ordered(text)
+    if _LOOK_ALIKE.search(ordered):
+        ordered = ordered.translate(_LOOK_ALIKES)
+    folded = ordered.casefold()
+    return folded.translate(_DIGITS) if _DIGIT.search(folded) else folded
+
+
+def _ordered(text: str) -> str:
+    """Put a text into NFKC, without what is not seen.
 
     CPython's normalisation takes quadratic time in a run of combining marks, so such a run is
     put in order 32 by 32: no writing system stacks as many, and a text of nothing else would
     stop an event loop for seconds.
     """
-    if text.isascii():
-        return text.lower()
     visible = _MANY_MARKS.sub(rf"\g<0>{_JOINER}", _INVISIBLE.sub("", text))
-    return unicodedata.normalize("NFKC", visible).replace(_JOINER, "").casefold()
+    return unicodedata.normalize("NFKC", visible).replace(_JOINER, "")
+
+
+def with_cuts(text: str) -> str:
+    """Put a space after every `LONGEST_RUN` characters without a break."""
+    return _LONG_RUN.sub(r"\g<0> ", text) if len(text) >= LONGEST_RUN else text
 
 
 def words(text: str) -> list[bytes]:
-    """Return the words of a normalised text, in order, as UTF-8."""
+    """Return the words of a folded text, in order, as UTF-8."""
     if text.isascii():
         return _ASCII_WORD.findall(text.encode())
     return [word.encode() for word in _WORD.findall(text)]
@@ -82,17 +133,17 @@ def words(text: str) -> list[bytes]:
 
 def hashes(text: str) -> list[int]:
     """Return the hash of each word of `text`, in order."""
-    return list(map(crc32, words(normalise(text))))
+    return list(map(crc32, words(fold(with_cuts(text)))))
 
 
 def normalised_bytes(text: str) -> bytes:
-    """Return `text` for C, normalised; a surrogate becomes a sign like others."""
-    return normalise(text).encode(errors="replace")
+    """Return `text` for C, folded; a surrogate becomes a sign like others."""
+    return fold(text).encode(errors="replace")
 
 
 GAP, MARK, LETTER, ALONE, UNSEEN = range(5)
 """Kinds of characters: in no word; continues a word; also starts one; is a word by itself; is
-removed by `normalise`."""
+removed by `fold`."""
 CHANGES = 8
 """Added to the kind of a character that has to be normalised, or that may change its neighbours."""
 
@@ -118,7 +169,7 @@ def _with_changes(kinds: bytes | bytearray) -> bytes:
     found = bytearray(kind | CHANGES for kind in kinds)
     for start, end in _STEADY:
         numbers = range(start, end)
-        stay = normalise(text := "".join(map(chr, numbers))) == text  # a shortcut for many
+        stay = fold(text := "".join(map(chr, numbers))) == text  # a shortcut for many
         for number in numbers:
             found[number] = kinds[number] if stay else _kind_by_itself(chr(number), kinds)
     return bytes(found)
@@ -126,7 +177,7 @@ def _with_changes(kinds: bytes | bytearray) -> bytes:
 
 def _kind_by_itself(character: str, kinds: Sequence[int]) -> int:
     kind = kinds[ord(character)]
-    folded = normalise(character)
+    folded = fold(character)
     if folded == "":
         return UNSEEN
     is_sign = kind == GAP and all(kinds[ord(it)] == GAP for it in folded)
@@ -144,13 +195,11 @@ def last_break(text: str) -> int:
     return found.end() if found else 0
 
 
-def buckets(text: str) -> set[int]:
-    """Return the buckets, each in [0, BUCKETS), of the words and word pairs of `text`."""
-    return buckets_of(hashes(text))
+def bucket(word: int) -> int:
+    """Return the bucket, in [0, BUCKETS), of a word by its hash."""
+    return word & MASK
 
 
-def buckets_of(found: Sequence[int], before: Sequence[int] = ()) -> set[int]:
-    """Return the buckets of words by their hashes, paired with the one word `before`, if any."""
-    numbers = {value & _MASK for value in found}
-    numbers.update([(a * _PAIR + b) & _MASK for a, b in pairwise([*before, *found])])
-    return numbers
+def bucket_of_pair(first: int, second: int) -> int:
+    """Return the bucket, in [0, BUCKETS), of two neighbouring words by their hashes."""
+    return (first * PAIR + second) & MASK

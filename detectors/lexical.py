@@ -14,13 +14,14 @@ from typing import Any
 
 from detectors import artefacts, native
 from detectors.api import Category, Part, Sample
-from detectors.plain import GrowingSlice, PlainWeights, WordWeights
-from detectors.slices import MAX_CHARS, OVERLAP_CHARS, STEP_CHARS
+from detectors.decoding import Revealing, reveal
+from detectors.plain import GrowingMargin, PlainWeights, WordWeights
+from detectors.slices import MAX_CHARS, spans
 
 NAME = "lexical"
 MODEL_FOLDER = Path(__file__).parent / "models" / NAME
 
-SCORING = 2
+SCORING = 3
 """Counted up whenever the same model files would give other scores: part of `version`."""
 
 WORDLESS = 0.01
@@ -37,8 +38,7 @@ _log = logging.getLogger(__name__)
 class Head:
     """A linear model for one part: probability = logistic(slope * margin + offset).
 
-    A text's margin is the sum of the weights of its buckets over the square root of their number,
-    plus `intercept`.
+    A text's margin is that of its words, see `plain.WordWeights`, plus `intercept`.
     """
 
     words: WordWeights
@@ -47,12 +47,15 @@ class Head:
     offset: float
 
     def margin(self, text: str) -> float:
-        """Return the uncalibrated score of one slice; of a slice without words -inf."""
-        return self.words.margin(text) + self.intercept
+        """Return the uncalibrated score of a text, or of what it hides; without words -inf."""
+        margin = self.words.margin(text)
+        if self.words.may_hide(text):
+            margin = max(margin, self.words.margin(revealed(text)))
+        return margin + self.intercept
 
     def score(self, text: str) -> float:
-        """Return the calibrated probability of a text, which that of its highest slice is."""
-        return self.probability(self.words.highest(text) + self.intercept)
+        """Return the calibrated probability of a text."""
+        return self.probability(self.margin(text))
 
     def probability(self, margin: float) -> float:
         """Return the calibrated probability of a margin."""
@@ -65,9 +68,14 @@ class Head:
         return odds / (1 + odds)
 
 
+def revealed(text: str) -> str:
+    """Return what a text hides; of one that is sampled, what its spans hide."""
+    return "".join(map(reveal, spans(text)))
+
+
 @dataclass(frozen=True, slots=True)
 class Lexical:
-    """Scores `Category.ANY` for prompts and answers, each with a head of its own."""
+    """Scores `Category.ANY` of prompts, answers and exchanges, each with a head of its own."""
 
     heads: Mapping[Part, Head]
     version: str
@@ -86,10 +94,17 @@ class Lexical:
 
     def score(self, samples: Sequence[Sample]) -> list[dict[Category, float]]:
         """Return the probability of misuse of each sample, in order."""
-        return [self.score_text(sample.text, sample.part) for sample in samples]
+        return [self._score(sample) for sample in samples]
+
+    def _score(self, sample: Sample) -> dict[Category, float]:
+        scores = self.score_text(sample.text, sample.part)
+        if sample.part is not Part.EXCHANGE or not sample.prompt:
+            return scores
+        asked = self.heads[Part.PROMPT].score(sample.prompt)
+        return {_ANY: scores[_ANY] * asked}
 
     def score_text(self, text: str, part: Part) -> dict[Category, float]:
-        """Return the probability of misuse of one text."""
+        """Return the probability of misuse of one text; of an exchange, whose prompt is unknown."""
         return {_ANY: self.heads[part].score(text)}
 
     def growing(self, part: Part) -> "Growing":
@@ -98,55 +113,25 @@ class Lexical:
 
 
 class Growing:
-    """A text that grows, scored as `slices` would cut the whole: at most two slices are open.
+    """A text that grows, and what it hides, which grows as well."""
 
-    A slice is full just where the next one has text of its own, `OVERLAP_CHARS` after its start:
-    until then the next is filled, but does not count.
-    """
-
-    __slots__ = ("_best", "_following", "_head", "_left", "_margin", "_slice")
+    __slots__ = ("_head", "_hidden", "_margin_of_hidden", "_revealing", "_words")
 
     def __init__(self, head: Head) -> None:
         self._head = head
-        self._slice: GrowingSlice = head.words.growing()
-        self._following: GrowingSlice | None = None
-        self._margin = -inf  # of the slice that counts
-        self._best = -inf  # of those that are full
-        self._left = STEP_CHARS  # characters until the following slice opens, or counts
+        self._words: GrowingMargin = head.words.growing()
+        self._revealing = Revealing()
+        self._hidden: GrowingMargin | None = None  # few texts hide anything
+        self._margin_of_hidden = -inf
 
     def add(self, text: str) -> dict[Category, float]:
         """Append `text`, and return the scores of all text so far."""
-        if len(text) > self._left:
-            text = self._fill_slices(text)
-        margin, best = self._fill(text), self._best
-        highest = margin if margin > best else best  # noqa: FURB136  (a call for each token)
-        return {_ANY: self._head.probability(highest + self._head.intercept)}
-
-    def _fill_slices(self, text: str) -> str:
-        """Go on until no slice opens or becomes full; return the text that is left."""
-        start = 0
-        while len(text) - start > self._left:
-            end = start + self._left
-            self._fill(text[start:end])
-            self._turn()
-            start = end
-        return text[start:]
-
-    def _fill(self, text: str) -> float:
-        self._left -= len(text)
-        self._margin = margin = self._slice.add(text)
-        if self._following is not None:
-            self._following.add(text)
-        return margin
-
-    def _turn(self) -> None:
-        if self._following is None:
-            self._following = self._head.words.growing()
-            self._left = OVERLAP_CHARS
-        else:
-            self._best = max(self._best, self._margin)
-            self._slice, self._following = self._following, None
-            self._left = STEP_CHARS - OVERLAP_CHARS
+        margin = self._words.add(text)
+        if hidden := self._revealing.add(text):
+            self._hidden = self._hidden or self._head.words.growing()
+            self._margin_of_hidden = self._hidden.add(hidden)
+        margin = max(margin, self._margin_of_hidden)
+        return {_ANY: self._head.probability(margin + self._head.intercept)}
 
 
 def load(folder: Path = MODEL_FOLDER, name: str = NAME) -> Lexical:
@@ -171,6 +156,8 @@ def load_with(
 
 
 def _head(numbers: Mapping[str, Any], library: native.Library | None) -> Head:
-    weights = array("f", numbers["weights"].astype("float32").tobytes())  # exact: they have 16 bits
-    words = native.NativeWeights(library, weights) if library else PlainWeights(weights.tolist())
+    weights, shift = array("h", numbers["weights"].astype("int16").tobytes()), numbers["shift"]
+    words = (
+        native.NativeWeights(library, weights, shift) if library else PlainWeights(weights, shift)
+    )
     return Head(words, numbers["intercept"], numbers["slope"], numbers["offset"])

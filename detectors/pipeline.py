@@ -13,7 +13,7 @@ from detectors.errors import DataError
 from detectors.estimates import OPTIONS, Options
 from detectors.evaluation import evaluate
 from detectors.floors import breaches
-from detectors.training import Plan, train
+from detectors.training import Plan, teachers, train
 
 Say = Callable[[str], None]
 
@@ -28,7 +28,8 @@ def train_and_describe(data: Path, output: Path, say: Say) -> str:
     artefacts.save(output, lexical.NAME, content)
     detector = lexical.load(output)
     reports = evaluate(detector, dev, say)
-    sources = card.source_table(rows, read_licences(data / LICENCES), plan.rows_per_source)
+    taught = teachers(rows, plan)
+    sources = card.source_table(taught, read_licences(data / LICENCES), plan.rows_per_source)
     costs = [cost.measure(it) for it in _engines(output)]
     text = card.render(detector.version, heads, reports, costs, sources)
     (output / card.CARD).write_text(text, encoding="utf-8")
@@ -102,5 +103,5 @@ def _disagreements(chosen: Chosen, rows: Sequence[Row], say: Say) -> list[str]:
         return []
     content = artefacts.load(chosen.folder, lexical.NAME).content
     wrong = agreement.disagreements(detector, content, rows)
-    say(f"scored by: {detector.engine}, {'not ' if wrong else ''}as scikit-learn does")
+    say(f"scored by: {detector.engine}, {'not ' if wrong else ''}as in training")
     return wrong

@@ -80,3 +80,21 @@ def mean_over_sources(scores: Scores, rows: Labelled) -> Quality:
         ]
     ]
     return Quality(*(float(mean) for mean in np.mean(figures, axis=0)))
+
+
+def mean_within_sources(scores: Scores, rows: Labelled) -> Quality:
+    """Return the means, over sources of both labels, of their misuse against their own benign.
+
+    Where no source has both, misuse is compared with the others' benign rows.
+    """
+    figures = [
+        (auroc(benign, misuse), recall_at(benign, misuse, 0.01), recall_at(benign, misuse, 0.001))
+        for source in rows.sources_with(1)
+        if source in rows.sources_with(0)
+        for benign, misuse in [
+            (scores[(rows.label == 0) & (rows.source == source)], scores[rows.misuse_of(source)])
+        ]
+    ]
+    if not figures:
+        return mean_over_sources(scores, rows)
+    return Quality(*(float(mean) for mean in np.mean(figures, axis=0)))

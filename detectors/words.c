@@ -5,7 +5,7 @@
  * every index is held to its table.
  *
  * What takes time is the way to memory: a text looks up hundreds of weights, all over a table that
- * other work has pushed out of the caches. So a weight has 16 bits, and buckets wait in a queue,
+ * other work has pushed out of the caches. So a weight has 16 bits, and words wait in a queue,
  * their weights on the way (PREFETCH) while the next words are hashed.
  */
 #include <math.h>
@@ -13,13 +13,21 @@
 #include <stdint.h>
 #include <string.h>
 
-#define BUCKETS (1u << 18) /* features.BUCKETS */
-#define PAIR 0x9E3779B1u   /* features._PAIR */
+#define BUCKETS (1u << 19) /* features.BUCKETS */
+#define PAIR 0x9E3779B1u   /* features.PAIR */
 
 #define CHARACTERS 0x40000 /* features.CHARACTERS */
 
-#define SLICE_BYTES 2000 /* slices.SLICE_CHARS */
-#define STEP_BYTES 1800  /* slices.STEP_CHARS */
+#define LONGEST_RUN 2000 /* features.LONGEST_RUN */
+
+#define LONG 256      /* plain.LONG */
+#define SHORT 16      /* plain.SHORT */
+#define STEEPNESS 3   /* plain.STEEPNESS */
+#define ONE 1024      /* plain.ONE */
+#define SLOTS 512     /* plain.SLOTS */
+
+#define RUN 24    /* decoding.RUN */
+#define SINGLES 5 /* decoding.SINGLES */
 
 #ifdef __GNUC__
 #define PREFETCH(address) __builtin_prefetch(address)
@@ -30,135 +38,99 @@
 enum { GAP, MARK, LETTER, ALONE, UNSEEN, CHANGES = 8 }; /* features.kinds_of_characters */
 
 typedef struct {
-    uint16_t weights[BUCKETS]; /* half precision of IEEE 754, finite */
+    double shift; /* of short stretches */
+    int16_t weights[BUCKETS];
     uint8_t kinds[CHARACTERS]; /* of characters; of those above, GAP + CHANGES */
 } Model;
 
-/* A slice so far. `seen` holds the buckets seen: as a set of that many `places`, each of them 0 or a
- * bucket + 1, or, where that takes no more room, as a bitmap of them all: then `places` is BITMAP. */
+/* A text so far: plain.Stretches, and the word that may still grow. Sums have no bound but that of
+ * the text, of which 2^40 words would be needed. */
 typedef struct {
-    int64_t sum;       /* of the weights of the buckets seen, times 2^24: exact, in any order */
-    uint32_t count;    /* of the buckets seen */
-    uint32_t previous; /* hash of the last word that is closed, if there is one */
+    int64_t sum;
+    int64_t best_long, best_short;
+    uint64_t count;    /* of the words that are closed */
+    uint32_t previous; /* hash of the last of them, if there is one */
     uint32_t open;     /* CRC-32 register of the word that may still grow, if there is one */
-    uint8_t has_previous, has_open;
-    uint32_t places; /* a power of two */
-    uint32_t seen[];
-} Slice;
+    uint32_t letters;  /* of ASCII that it has, if it has no others */
+    uint32_t has_open;
+    uint32_t seen[SLOTS]; /* the bucket in each slot + 1, or 0 */
+    int64_t past[LONG];   /* the sum after word n, at n % LONG */
+} Text;
 
-enum { LEAST_PLACES = 128, BITMAP = BUCKETS / 32 };
+enum { QUEUE = 64 };
 
-/* The largest slice. */
-typedef union {
-    Slice slice;
-    uint8_t bytes[sizeof(Slice) + BITMAP * sizeof(uint32_t)];
-} AnySlice;
-
-enum { QUEUE = 128 };
-
-/* Buckets that are still to be seen. */
+/* The buckets of words that are still to be seen, each with that of its pair. */
 typedef struct {
     uint32_t count;
-    uint32_t buckets[QUEUE];
+    struct {
+        uint32_t word, pair;
+    } buckets[QUEUE];
 } Queue;
 
-/* Up to here a set is filled: the fuller it is, the longer is the way to a bucket's place. */
-static size_t most_in(uint32_t places)
+static void begin(Text *text)
 {
-    return places / 4 * 3;
+    memset(text, 0, sizeof *text);
+    text->best_long = text->best_short = INT64_MIN;
 }
 
-static uint32_t places_for(size_t buckets)
+static uint32_t bucket_of(uint32_t hash)
 {
-    uint32_t places = LEAST_PLACES;
-    while (places < BITMAP && buckets > most_in(places))
-        places *= 2;
-    return places;
+    return hash & (BUCKETS - 1);
 }
 
-/* Return how many buckets a text can add at most: of two words, each with its pair, there are four
- * bytes, a character that is a word by itself having three; and the first byte may close a word. */
-static size_t most_buckets(size_t bytes)
+/* Put a bucket into its slot; return its weight, or 0 if it was there. No processor guesses which,
+ * so nothing branches on that. */
+static int64_t see(Text *text, const Model *model, uint32_t bucket)
 {
-    return bytes + 1;
+    uint32_t *slot = &text->seen[bucket % SLOTS];
+    int64_t is_new = *slot != bucket + 1;
+    *slot = bucket + 1;
+    return model->weights[bucket] * is_new;
 }
 
-/* A weight, times 2^24. */
-static int64_t weight(const Model *model, uint32_t bucket)
+static int64_t higher(int64_t one, int64_t other)
 {
-    uint32_t half = model->weights[bucket];
-    uint32_t exponent = half >> 10 & 31;
-    uint32_t is_normal = exponent > 0;
-    int64_t size = (int64_t)((half & 1023) | is_normal << 10) << (exponent - is_normal);
-    return half >> 15 ? -size : size;
+    return one > other ? one : other;
 }
 
-/* Return the place of a bucket in the set, or the free one where it belongs. */
-static uint32_t place_of(const Slice *slice, uint32_t bucket)
+static void turn(Text *text)
 {
-    uint32_t last = slice->places - 1, place = bucket & last;
-    while (slice->seen[place] != 0 && slice->seen[place] != bucket + 1)
-        place = (place + 1) & last;
-    return place;
+    uint64_t count = ++text->count;
+    if (count >= SHORT)
+        text->best_short =
+            higher(text->best_short, text->sum - text->past[(count - SHORT) % LONG]);
+    if (count >= LONG)
+        text->best_long = higher(text->best_long, text->sum - text->past[count % LONG]);
+    text->past[count % LONG] = text->sum;
 }
 
-static uint32_t is_new(const Slice *slice, uint32_t bucket)
+static void see_queue(Text *text, const Model *model, Queue *queue)
 {
-    if (slice->places == BITMAP)
-        return ~slice->seen[bucket / 32] >> bucket % 32 & 1;
-    return slice->seen[place_of(slice, bucket)] == 0;
-}
-
-/* Put a bucket among those seen; return whether it is new. */
-static uint32_t put(Slice *slice, uint32_t bucket)
-{
-    uint32_t *entry, was;
-    if (slice->places == BITMAP) {
-        entry = &slice->seen[bucket / 32];
-        was = *entry;
-        *entry |= 1u << bucket % 32;
-        return was != *entry;
-    }
-    entry = &slice->seen[place_of(slice, bucket)];
-    was = *entry;
-    *entry = bucket + 1;
-    return was == 0;
-}
-
-/* No processor guesses whether a bucket is new, so nothing branches on that. */
-static void see_queue(Slice *slice, const Model *model, Queue *queue)
-{
-    int64_t sum = slice->sum;
-    uint32_t count = slice->count;
     for (uint32_t at = 0; at < queue->count; at++) {
-        uint32_t bucket = queue->buckets[at];
-        uint32_t new = put(slice, bucket);
-        sum += weight(model, bucket) * new;
-        count += new;
+        text->sum += see(text, model, queue->buckets[at].word);
+        if (text->count)
+            text->sum += see(text, model, queue->buckets[at].pair);
+        turn(text);
     }
-    slice->sum = sum;
-    slice->count = count;
     queue->count = 0;
 }
 
-static void enqueue(Queue *queue, const Model *model, uint32_t hash)
+/* `previous` runs ahead of `count`: that counts a word when it has left the queue. The pair of the
+ * first word is of no account. */
+static void close_word(Text *text, const Model *model, Queue *queue)
 {
-    uint32_t bucket = hash & (BUCKETS - 1);
-    PREFETCH(&model->weights[bucket]);
-    queue->buckets[queue->count++] = bucket;
-}
-
-static void close_word(Slice *slice, const Model *model, Queue *queue)
-{
-    uint32_t hash = ~slice->open;
-    if (queue->count > QUEUE - 2)
-        see_queue(slice, model, queue);
-    enqueue(queue, model, hash);
-    if (slice->has_previous)
-        enqueue(queue, model, slice->previous * PAIR + hash);
-    slice->previous = hash;
-    slice->has_previous = 1;
-    slice->has_open = 0;
+    uint32_t hash = ~text->open, at;
+    uint32_t word = bucket_of(hash), pair = bucket_of(text->previous * PAIR + hash);
+    if (queue->count == QUEUE)
+        see_queue(text, model, queue);
+    PREFETCH(&model->weights[word]);
+    PREFETCH(&model->weights[pair]);
+    at = queue->count++;
+    queue->buckets[at].word = word;
+    queue->buckets[at].pair = pair;
+    text->previous = hash;
+    text->has_open = 0;
+    text->letters = 0;
 }
 
 /* CRC-32 of IEEE 802.3, as zlib's: what a byte comes to is what each of its bits comes to. */
@@ -177,38 +149,38 @@ static uint32_t crc_of_byte(uint32_t crc, uint8_t byte)
     return table[(crc ^ byte) & 255] ^ crc >> 8;
 }
 
-/* The letters of ASCII in lower case, 0 for what is none. */
+/* The letters of ASCII folded as features._FOLD_ASCII does, 0 for what is none. */
 static const uint8_t LETTERS[256] = {
-    ['_'] = '_', ['0'] = '0', '1', '2', '3', '4', '5', '6', '7', '8', '9',
+    ['_'] = '_', ['0'] = 'o', 'i', '2', 'e', 'a', 's', 'g', 't', 'b', '9',
     ['A'] = 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm',
     ['N'] = 'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z',
     ['a'] = 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm',
     ['n'] = 'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z',
 };
 
-static uint32_t register_of(const Slice *slice)
+static uint32_t register_of(const Text *text)
 {
-    return slice->has_open ? slice->open : 0xffffffffu;
+    return text->has_open ? text->open : 0xffffffffu;
 }
 
-static void extend_word(Slice *slice, const uint8_t *text, size_t bytes)
+static void extend_word(Text *text, const uint8_t *bytes, size_t count)
 {
-    uint32_t crc = register_of(slice);
-    for (size_t at = 0; at < bytes; at++)
-        crc = crc_of_byte(crc, text[at]);
-    slice->open = crc;
-    slice->has_open = 1;
+    uint32_t crc = register_of(text);
+    for (size_t at = 0; at < count; at++)
+        crc = crc_of_byte(crc, bytes[at]);
+    text->open = crc;
+    text->has_open = 1;
 }
 
-/* Extend the word by the ASCII letters that a text begins with; return how many there are. */
-static size_t extend_by_ascii(Slice *slice, const uint8_t *text, size_t bytes)
+/* Extend the word by the ASCII letters that some bytes begin with; return how many there are. */
+static size_t extend_by_ascii(Text *text, const uint8_t *bytes, size_t count)
 {
-    uint32_t crc = register_of(slice);
+    uint32_t crc = register_of(text);
     size_t at = 0;
-    for (uint8_t letter; at < bytes && (letter = LETTERS[text[at]]); at++)
+    for (uint8_t letter; at < count && (letter = LETTERS[bytes[at]]); at++)
         crc = crc_of_byte(crc, letter);
-    slice->open = crc;
-    slice->has_open |= at > 0;
+    text->open = crc;
+    text->has_open |= at > 0;
     return at;
 }
 
@@ -230,77 +202,95 @@ static uint8_t kind_of(const Model *model, uint32_t character)
     return character < CHARACTERS ? model->kinds[character] : GAP | CHANGES;
 }
 
-/* Append the character, no letter of ASCII, that starts a text; return its length. */
-static size_t append_character(Slice *slice, const Model *model, Queue *queue,
-                               const uint8_t *text, size_t bytes)
+/* Append the character, no letter of ASCII, that some bytes begin with; return its length. */
+static size_t append_character(Text *text, const Model *model, Queue *queue, const uint8_t *bytes,
+                               size_t count)
 {
     uint32_t character;
-    size_t length = decode(text, bytes, &character);
+    size_t length = decode(bytes, count, &character);
     uint8_t kind = kind_of(model, character) & ~CHANGES;
-    if (kind == ALONE && length < 3)
-        kind = LETTER; /* there is none such, and `most_buckets` counts on it */
     if (kind == UNSEEN)
         return length;
-    if (slice->has_open && (kind == GAP || kind == ALONE))
-        close_word(slice, model, queue);
-    if (kind == LETTER || kind == ALONE || (kind == MARK && slice->has_open))
-        extend_word(slice, text, length);
+    if (text->has_open && (kind == GAP || kind == ALONE))
+        close_word(text, model, queue);
+    if (kind == LETTER || kind == ALONE || (kind == MARK && text->has_open))
+        extend_word(text, bytes, length);
     if (kind == ALONE)
-        close_word(slice, model, queue);
+        close_word(text, model, queue);
     return length;
 }
 
-/* Append a text for which the slice has room. */
-static void append(Slice *slice, const Model *model, const uint8_t *text, size_t bytes)
+static void append(Text *text, const Model *model, const uint8_t *bytes, size_t count)
 {
     Queue queue;
     queue.count = 0;
-    for (size_t at = 0; (at += extend_by_ascii(slice, text + at, bytes - at)) < bytes;) {
-        if (text[at] >= 0x80) {
-            at += append_character(slice, model, &queue, text + at, bytes - at);
+    for (size_t at = 0; (at += extend_by_ascii(text, bytes + at, count - at)) < count;) {
+        if (bytes[at] >= 0x80) {
+            at += append_character(text, model, &queue, bytes + at, count - at);
             continue;
         }
-        if (slice->has_open)
-            close_word(slice, model, &queue);
+        if (text->has_open)
+            close_word(text, model, &queue);
         at++;
     }
-    see_queue(slice, model, &queue);
+    see_queue(text, model, &queue);
 }
 
-/* Sum over root of count, the open word included as if it were closed; -inf without a word. */
-static double margin(const Slice *slice, const Model *model)
+/* Append ASCII; a word ends after LONGEST_RUN letters, as after features.with_cuts. */
+static void append_ascii(Text *text, const Model *model, const uint8_t *bytes, size_t count)
 {
-    int64_t sum = slice->sum;
-    uint32_t count = slice->count;
-    if (slice->has_open) {
-        uint32_t word = ~slice->open & (BUCKETS - 1);
-        uint32_t pair = (slice->previous * PAIR + ~slice->open) & (BUCKETS - 1);
-        if (is_new(slice, word)) {
-            sum += weight(model, word);
-            count += 1;
-        }
-        if (slice->has_previous && pair != word && is_new(slice, pair)) {
-            sum += weight(model, pair);
-            count += 1;
-        }
+    Queue queue;
+    queue.count = 0;
+    for (size_t at = 0; at < count;) {
+        size_t room = LONGEST_RUN - text->letters, rest = count - at;
+        size_t letters = extend_by_ascii(text, bytes + at, rest < room ? rest : room);
+        at += letters;
+        text->letters += (uint32_t)letters;
+        if (text->letters == LONGEST_RUN || (at < count && text->has_open))
+            close_word(text, model, &queue);
+        else if (at < count)
+            at++;
     }
-    return count ? (double)sum * 0x1p-24 / sqrt(count) : -INFINITY;
+    see_queue(text, model, &queue);
 }
 
-static size_t size_of(uint32_t places)
+/* Return the margin of a text of some words: plain.Stretches.margin. */
+static double margin_of(const Model *model, uint64_t count, int64_t sum, int64_t best_long,
+                        int64_t best_short)
 {
-    return sizeof(Slice) + places * sizeof(uint32_t);
+    double margin, worst;
+    if (!count)
+        return -INFINITY;
+    if (count <= LONG)
+        margin = (double)sum / (sqrt((double)(2 * count - 1)) * ONE);
+    else
+        margin = (double)best_long / (sqrt(2.0 * LONG) * ONE);
+    if (count <= SHORT)
+        return margin;
+    worst = STEEPNESS * ((double)best_short / (sqrt(2.0 * SHORT) * ONE)) - model->shift;
+    return worst > margin ? worst : margin;
 }
 
-/* The set has four times the places that it needs: looking for one seldom takes a second step. */
-static double margin_of(const Model *model, const uint8_t *text, size_t bytes)
+/* Return the margin, the open word included as if it were closed. */
+static double margin(const Text *text, const Model *model)
 {
-    AnySlice any;
-    uint32_t places = places_for(4 * most_buckets(bytes));
-    memset(&any, 0, size_of(places));
-    any.slice.places = places;
-    append(&any.slice, model, text, bytes);
-    return margin(&any.slice, model);
+    uint64_t count = text->count;
+    int64_t sum = text->sum, best_long = text->best_long, best_short = text->best_short;
+    if (text->has_open) {
+        uint32_t word = bucket_of(~text->open), slot = word % SLOTS;
+        uint32_t pair = bucket_of(text->previous * PAIR + ~text->open);
+        uint32_t in_slot_of_pair = pair % SLOTS == slot ? word + 1 : text->seen[pair % SLOTS];
+        if (text->seen[slot] != word + 1)
+            sum += model->weights[word];
+        if (count && in_slot_of_pair != pair + 1)
+            sum += model->weights[pair];
+        count++;
+        if (count >= SHORT)
+            best_short = higher(best_short, sum - text->past[(count - SHORT) % LONG]);
+        if (count >= LONG)
+            best_long = higher(best_long, sum - text->past[count % LONG]);
+    }
+    return margin_of(model, count, sum, best_long, best_short);
 }
 
 /* How many bytes a model is. */
@@ -309,84 +299,93 @@ int watchgate_model_bytes(void)
     return sizeof(Model);
 }
 
-/* Return whether a text has the words, as it stands, that it has when it is normalised. */
-int watchgate_is_normal(const Model *model, const uint8_t *text, uint32_t bytes)
+/* How many bytes a text is. */
+int watchgate_text_bytes(void)
 {
-    for (size_t at = 0; at < bytes;) {
-        uint32_t character = text[at];
-        at += character < 0x80 ? 1 : decode(text + at, bytes - at, &character);
+    return sizeof(Text);
+}
+
+/* Return whether a text has the words, as it stands, that it has when it is normalised. */
+int watchgate_is_normal(const Model *model, const uint8_t *bytes, uint32_t count)
+{
+    for (size_t at = 0; at < count;) {
+        uint32_t character = bytes[at];
+        at += character < 0x80 ? 1 : decode(bytes + at, count - at, &character);
         if (character >= 0x80 && kind_of(model, character) & CHANGES)
             return 0;
     }
     return 1;
 }
 
-/* Return the margin of a text. */
-double watchgate_margin(const Model *model, const uint8_t *text, uint32_t bytes)
+/* What decoding.may_hide says of ASCII: whether some words are long, or single letters in a row. */
+int watchgate_may_hide(const uint8_t *bytes, uint32_t count)
 {
-    return margin_of(model, text, bytes);
-}
-
-/* Return the highest margin of the slices of an ASCII text. */
-double watchgate_highest(const Model *model, const uint8_t *text, uint32_t bytes)
-{
-    double highest = -INFINITY;
-    size_t rest = bytes;
-    for (;; text += STEP_BYTES, rest -= STEP_BYTES) {
-        double here = margin_of(model, text, rest < SLICE_BYTES ? rest : SLICE_BYTES);
-        if (here > highest)
-            highest = here;
-        if (rest <= SLICE_BYTES)
-            return highest;
+    uint32_t letters = 0, singles = 0;
+    for (size_t at = 0; at <= count; at++) {
+        uint8_t byte = at < count ? bytes[at] : ' ';
+        if (byte != ' ' && (byte < '\t' || byte > '\r') && (byte < 0x1c || byte > 0x1f)) {
+            letters++;
+            continue;
+        }
+        if (letters >= RUN)
+            return 1;
+        if (letters)
+            singles = letters == 1 ? singles + 1 : 0;
+        if (singles == SINGLES)
+            return 1;
+        letters = 0;
     }
+    return 0;
 }
 
-/* How many bytes a slice is that has room for all of `old`, if that is one, and for more text. */
-int watchgate_slice_bytes(const Slice *old, uint32_t more_bytes)
+/* Return the margin of a text in ASCII. */
+double watchgate_ascii_margin(const Model *model, const uint8_t *bytes, uint32_t count)
 {
-    size_t seen = old ? old->count : 0;
-    return (int)size_of(places_for(seen + most_buckets(more_bytes)));
+    Text text;
+    begin(&text);
+    append_ascii(&text, model, bytes, count);
+    return margin(&text, model);
 }
 
-/* Make of zero bytes, aligned for an int64_t and as many as `watchgate_slice_bytes` said, a slice
- * that goes on where `old` stands, if that is one, which is no bitmap. */
-void watchgate_move(Slice *slice, uint32_t bytes, const Slice *old)
+/* Return the margin of any text. */
+double watchgate_margin(const Model *model, const uint8_t *bytes, uint32_t count)
 {
-    slice->places = (uint32_t)((bytes - sizeof(Slice)) / sizeof(uint32_t));
-    if (!old)
-        return;
-    slice->sum = old->sum;
-    slice->count = old->count;
-    slice->previous = old->previous;
-    slice->open = old->open;
-    slice->has_previous = old->has_previous;
-    slice->has_open = old->has_open;
-    for (uint32_t place = 0; place < old->places; place++)
-        if (old->seen[place])
-            put(slice, old->seen[place] - 1);
+    Text text;
+    begin(&text);
+    append(&text, model, bytes, count);
+    return margin(&text, model);
 }
 
-/* Append text, whose last word stays open, and return the margin of all text so far; or return
- * infinity, and leave the slice as it is, if it has no room: then it has to move. */
-double watchgate_add(Slice *slice, const Model *model, const uint8_t *text, uint32_t bytes)
+/* Make of as many bytes as `watchgate_text_bytes` says, aligned for an int64_t, an empty text. */
+void watchgate_begin(Text *text)
 {
-    size_t most = slice->count + most_buckets(bytes);
-    if (slice->places != BITMAP && most > most_in(slice->places))
-        return INFINITY;
-    append(slice, model, text, bytes);
-    return margin(slice, model);
+    begin(text);
 }
 
-/* Return what `watchgate_add` would, and leave the slice as it is. */
-double watchgate_try(const Slice *slice, const Model *model, const uint8_t *text, uint32_t bytes)
+/* Append ASCII, whose last word stays open, and return the margin of all text so far. */
+double watchgate_add_ascii(Text *text, const Model *model, const uint8_t *bytes, uint32_t count)
 {
-    AnySlice copy;
-    memcpy(&copy, slice, size_of(slice->places));
-    return watchgate_add(&copy.slice, model, text, bytes);
+    append_ascii(text, model, bytes, count);
+    return margin(text, model);
+}
+
+/* Append any text, whose last word stays open, and return the margin of all text so far. */
+double watchgate_add(Text *text, const Model *model, const uint8_t *bytes, uint32_t count)
+{
+    append(text, model, bytes, count);
+    return margin(text, model);
+}
+
+/* Return what `watchgate_add` would, and leave the text as it is. */
+double watchgate_try(const Text *text, const Model *model, const uint8_t *bytes, uint32_t count)
+{
+    Text copy = *text;
+    return watchgate_add(&copy, model, bytes, count);
 }
 
 /* Forget the open word. */
-void watchgate_forget(Slice *slice)
+void watchgate_forget(Text *text)
 {
-    slice->has_open = 0;
+    text->has_open = 0;
+    text->letters = 0;
 }

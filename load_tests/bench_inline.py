@@ -2,8 +2,8 @@
 
     python -m load_tests.bench_inline --rounds 9
 
-Each case is a text scored at once, or the next piece of an answer of 6,000 characters, slices that
-open and close included. No text comes twice. A call is timed alone: warm, right after others like
+Each case is a text scored at once, or the next piece of an answer of 6,000 characters, long
+stretches included. No text comes twice. A call is timed alone: warm, right after others like
 it, and cold, after other work has pushed it out of the caches, as between requests of a gateway.
 A reading is the median of many calls less what reading the clock takes. Rounds of all cases and
 engines are interleaved; CPU time is that of this thread.

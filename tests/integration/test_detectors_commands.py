@@ -49,7 +49,7 @@ def test_list_prints_one_json_array(capsys: pytest.CaptureFixture[str]) -> None:
 
     entry, rules = json.loads(capsys.readouterr().out)
     assert (entry["name"], rules["name"]) == ("lexical", "rules")
-    assert entry["parts"] == ["answer", "prompt"]
+    assert entry["parts"] == ["answer", "exchange", "prompt"]
     assert entry["version"] == lexical.load().version
 
 
@@ -113,7 +113,7 @@ def test_a_trained_model_is_carded_evaluated_and_held_to_its_floors(
     limits.write_text('[prompt.least]\n"misuse/mean over sources/auroc" = 0.9\n')
     assert run(*check) == 0
     [report] = json.loads(capsys.readouterr().out)["detectors"]
-    assert set(report["parts"]) == {"prompt", "answer"}
+    assert set(report["parts"]) == {"prompt", "answer", "exchange"}
     assert report["version"] == lexical.load(model).version
 
     limits.write_text('[prompt.least]\n"misuse/mean over sources/auroc" = 1.1\n')

@@ -25,7 +25,7 @@ def library(compiled: Path) -> Library:
 
 
 @pytest.fixture(scope="session")
-def random_weights() -> list[float]:
-    """Weights by which any word that is missed, or seen twice, shows; exact in 16 bits, as ours."""
+def random_weights() -> list[int]:
+    """Weights by which any word that is missed, or seen twice, shows."""
     generator = random.Random(0)  # noqa: S311 - the same in every run
-    return [generator.randint(-1_024, 1_024) / 1_024 for _ in range(BUCKETS)]
+    return [generator.randint(-1_024, 1_024) for _ in range(BUCKETS)]

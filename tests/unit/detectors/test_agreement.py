@@ -1,4 +1,4 @@
-"""What the evaluation says when production scores and scikit-learn's part."""
+"""What the evaluation says when production scores and training's part."""
 
 from typing import Any
 
@@ -12,16 +12,27 @@ from detectors.lexical import Head, Lexical
 from detectors.native import Library, NativeWeights
 from detectors.plain import PlainWeights
 
-TEXTS = ["", "...", "one two", "Où est la gare?", "one two three " * 400, "今天天气怎么样"]
+TEXTS = [
+    "",
+    "...",
+    "one two",
+    "Où est la gare?",
+    "one two three " * 400,
+    " ".join(map(str, range(700))),
+    "b25lIHR3byB0aHJlZSBmb3VyIGZpdmU=",
+    "今天天气怎么样",
+]
+
+SHIFT = 1.5
 
 
 @pytest.fixture(params=["python", "native"])
-def detector(request: pytest.FixtureRequest, random_weights: list[float]) -> Lexical:
+def detector(request: pytest.FixtureRequest, random_weights: list[int]) -> Lexical:
     library: Library = request.getfixturevalue("library")
     words = (
-        PlainWeights(random_weights)
+        PlainWeights(random_weights, SHIFT)
         if request.param == "python"
-        else NativeWeights(library, random_weights)
+        else NativeWeights(library, random_weights, SHIFT)
     )
     return Lexical({Part.PROMPT: Head(words, 0.5, slope=2, offset=-1)}, "1", request.param)
 
@@ -31,25 +42,25 @@ def rows() -> list[Row]:
     return [Row(str(n), text, 0, "stand-in", "MIT") for n, text in enumerate(TEXTS)]
 
 
-def content_of(weights: list[float]) -> dict[str, Any]:
-    return {"prompt": {"weights": np.array(weights, np.float16), "intercept": 0.5}}
+def content_of(weights: list[int]) -> dict[str, Any]:
+    return {"prompt": {"weights": np.array(weights, np.int16), "shift": SHIFT, "intercept": 0.5}}
 
 
 def test_scores_of_the_same_weights_agree_on_both_engines(
-    detector: Lexical, rows: list[Row], random_weights: list[float]
+    detector: Lexical, rows: list[Row], random_weights: list[int]
 ) -> None:
     assert rows[0].sample == Sample("", Part.PROMPT)
     assert disagreements(detector, content_of(random_weights), rows) == []
 
 
 def test_a_part_without_rows_has_nothing_to_disagree_on(
-    detector: Lexical, random_weights: list[float]
+    detector: Lexical, random_weights: list[int]
 ) -> None:
     assert disagreements(detector, content_of(random_weights), []) == []
 
 
 def test_each_way_of_scoring_that_disagrees_is_named(
-    detector: Lexical, rows: list[Row], random_weights: list[float]
+    detector: Lexical, rows: list[Row], random_weights: list[int]
 ) -> None:
     other = [-it for it in random_weights]
 

@@ -1,5 +1,6 @@
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -8,20 +9,29 @@ import pytest
 from detectors.api import Part
 from detectors.data import Row
 from detectors.errors import DataError
-from detectors.features import BUCKETS
+from detectors.features import BUCKETS, bucket, bucket_of_pair, hashes
+from detectors.plain import ONE
 from detectors.training import (
     Plan,
     Trained,
     answer_rows,
-    features,
+    exchange_rows,
+    in_16_bits,
     platt,
+    problem,
     prompt_rows,
-    source_weights,
+    rot13,
     train,
+    without_letters,
 )
 from detectors.validation import Labelled
 
-PLAN = Plan(rows_per_source=40, inverse_regularisations=(1.0, 10.0))
+PLAN = Plan(
+    rows_per_source=40,
+    answers_per_source=40,
+    inverse_regularisations=dict.fromkeys(Part, (1.0, 10.0)),
+    benign_stretches=(8, 2),
+)
 WORDS = {
     0: ["bake", "garden", "river", "novel", "sort", "violin", "recipe", "museum"],
     1: ["forbiddenword", "badthing", "standin", "violationx", "labelled"],
@@ -60,7 +70,7 @@ def test_training_learns_and_calibrates_a_head_for_each_part(
 ) -> None:
     heads, _ = trained
 
-    assert set(heads) == {Part.PROMPT, Part.ANSWER}
+    assert set(heads) == set(Part)
     for head in heads.values():
         assert head.weights.shape == (BUCKETS,)
         assert head.quality[head.inverse_regularisation].auroc > 0.95
@@ -94,28 +104,54 @@ def test_long_benign_prose_teaches_the_answer_head_and_prompts_do_not() -> None:
     short = Row("2", "x" * 149, 0, "c4_demo", "ODC-BY")
     answer = Row("3", "question", 1, "any", "MIT", response="answer")
 
-    assert answer_rows([prose, short, answer], PLAN) == [prose, answer]
-    assert prompt_rows([prose, short, answer]) == [prose, short]
+    assert answer_rows([prose, short, answer], PLAN) == [answer, prose]
+    assert exchange_rows([prose, short, answer], PLAN) == [answer]
+    assert {row.id for row in prompt_rows([prose, short, answer], PLAN)} == {"1", "2"}
 
 
-def test_labels_weigh_the_same_and_sources_by_the_power_of_their_size() -> None:
-    rows = Labelled(
-        np.array([0] * 9 + [0] + [1] * 2), np.array(["big"] * 9 + ["one"] + ["bad"] * 2)
-    )
+def test_a_source_that_is_not_used_is_judged_and_teaches_nothing() -> None:
+    some, none = replace(PLAN, unused_sources=frozenset({"calm"})), PLAN
+    rows = prompt_rows(ROWS, PLAN)
 
-    for power, ratio in ((0.0, 1), (0.5, 3), (1.0, 9)):
-        weights = source_weights(rows, power)
-        assert weights.sum() == pytest.approx(12)
-        assert weights[:10].sum() == pytest.approx(weights[10:].sum())
-        assert weights[:9].sum() / weights[9] == pytest.approx(ratio)
+    used, all_of_them = problem(rows, Part.PROMPT, some), problem(rows, Part.PROMPT, none)
+
+    assert "calm" in used.judged.source
+    assert "calm" not in used.rows.source
+    assert used.features.shape[0] == len(used.rows.label) < all_of_them.features.shape[0]
 
 
-def test_features_of_a_text_have_length_one_and_an_empty_text_has_none() -> None:
-    matrix = features(["one two three", "", "one"])
+def test_stretches_of_long_benign_prompts_are_benign_rows() -> None:
+    rows = prompt_rows(ROWS, PLAN)
+    data = problem(rows, Part.PROMPT, PLAN)
 
-    assert np.sqrt(matrix.multiply(matrix).sum(axis=1)).ravel().tolist()[0] == pytest.approx(
-        [1, 0, 1]
-    )
+    cut = len(data.rows.label) - len(rows)
+    assert cut == sum(row.label == 0 for row in rows)  # 12 words: one of 8 each
+    assert data.rows.label[-cut:].tolist() == [0] * cut
+    assert len(problem(rows, Part.ANSWER, PLAN).rows.label) == len(rows)
+
+
+def test_what_was_learnt_weighs_the_same_in_rot13(
+    trained: tuple[Mapping[Part, Trained], list[str]],
+) -> None:
+    weights = trained[0][Part.PROMPT].weights
+    word, coded = (bucket(it) for it in hashes(f"standin {rot13('standin')}"))
+
+    assert weights[word] > 0
+    assert weights[coded] == weights[word]
+
+
+def test_letters_that_are_no_words_weigh_nothing() -> None:
+    head = Trained(np.ones(BUCKETS, np.int16), 0, 0, 1, 0, 1)
+    one, two, word = hashes("x 2 word")
+
+    weights = without_letters(head).weights
+
+    assert weights[bucket(one)] == weights[bucket_of_pair(one, two)] == 0
+    assert weights[bucket(word)] == weights[bucket_of_pair(one, word)] == 1
+
+
+def test_weights_that_hardly_count_are_left_out() -> None:
+    assert in_16_bits(np.array([0.001, 1.0, -2.0, 1e9])).tolist() == [0, ONE, -2 * ONE, 32_767]
 
 
 def test_platt_finds_the_curve_that_made_the_labels() -> None:

@@ -7,6 +7,7 @@ from detectors.validation import (
     family,
     leave_families_out,
     mean_over_sources,
+    mean_within_sources,
 )
 
 
@@ -41,3 +42,16 @@ def test_a_misuse_source_is_not_compared_with_its_own_benign_rows() -> None:
     rows = Labelled(np.array([0, 0, 1]), np.array(["mixed", "calm", "mixed"]))
 
     assert mean_over_sources(np.array([0.9, 0.1, 0.5]), rows).auroc == 1
+
+
+def test_within_a_source_misuse_is_compared_with_its_own_benign_rows() -> None:
+    rows = Labelled(np.array([0, 0, 1]), np.array(["mixed", "calm", "mixed"]))
+
+    assert mean_within_sources(np.array([0.1, 0.9, 0.5]), rows).auroc == 1
+    assert mean_within_sources(np.array([0.9, 0.1, 0.5]), rows).auroc == 0
+
+
+def test_where_no_source_has_both_labels_those_of_others_serve() -> None:
+    rows = Labelled(np.array([0, 1]), np.array(["calm", "loud"]))
+
+    assert mean_within_sources(np.array([0.1, 0.5]), rows).auroc == 1
