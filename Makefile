@@ -41,6 +41,9 @@ lint: setup  ## lint, types, layers, sizes
 unit: unit-service unit-others  ## the unit tests
 
 # Two halves that take about as long as each other
+# The tests are compiled once, also where the environment (a container's, often) asks Python not to
+unit-service unit-others: export PYTHONDONTWRITEBYTECODE =
+
 unit-service: setup
 	@$(BIN)/pytest -q tests/unit/service --ignore tests/unit/service/events $(ARGS)
 

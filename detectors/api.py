@@ -117,6 +117,29 @@ class InlineDetector(Detector, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Something in a text that a score rests on, for people who look at that text."""
+
+    kind: str
+    """`rule`, `word` or `pair`."""
+    name: str
+    """The rule's name, or the words as they stand in the text."""
+    category: Category
+    weight: float
+    """Of a rule the score that it gives; of words what they add to the log odds, below 0 where
+    they speak against misuse."""
+
+
+@runtime_checkable
+class ExplainingDetector(Detector, Protocol):
+    """A detector that can say what its scores rest on."""
+
+    def reasons(self, sample: Sample) -> Sequence[Reason]:
+        """Return what the scores of a sample rest on most, what weighs most first."""
+        ...
+
+
 class LeftOut(StrEnum):
     """Why a stage of a detector has no scores for a text; the names are metric labels."""
 

@@ -11,7 +11,7 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from detectors import lexical, rules_command
+from detectors import explaining, lexical, rules_command
 from detectors.api import Detector, InlineDetector, Part, Sample
 from detectors.choosing import choose
 from detectors.data import DEFAULT_FOLDER
@@ -113,6 +113,7 @@ def _add_score(commands: Subparsers) -> None:
     parser.add_argument(
         "--part", type=Part, choices=[Part.PROMPT, Part.ANSWER], default=Part.PROMPT
     )
+    parser.add_argument("--explain", action="store_true", help="say what the scores rest on, too")
     parser.set_defaults(run=score)
 
 
@@ -214,12 +215,16 @@ def score(args: argparse.Namespace) -> int:
     """Score one text, or with --input and --output the rows of a file."""
     if (args.input is None) != (args.output is None) or (args.input and args.file):
         raise DataError("rows need both --input and --output, and no file beside them")
+    if args.input and args.explain:
+        raise DataError("--explain is for one text: leave out --input and --output")
     detector = choose(args.detector).detector
     if args.input:
         return _score_rows(detector, args.input, args.output)
-    [scores] = detector.score([Sample(_text(args.file), args.part)])
+    sample = Sample(_text(args.file), args.part)
+    [scores] = detector.score([sample])
     found = {str(category): probability for category, probability in scores.items()}
-    _print_json({"detector": detector.name, "version": detector.version, "scores": found})
+    why = {"reasons": explaining.told(detector, sample)} if args.explain else {}
+    _print_json({"detector": detector.name, "version": detector.version, "scores": found} | why)
     return 0
 
 

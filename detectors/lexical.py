@@ -12,8 +12,8 @@ from math import exp, inf
 from pathlib import Path
 from typing import Any
 
-from detectors import artefacts, native
-from detectors.api import Category, Part, Sample
+from detectors import artefacts, explaining, native
+from detectors.api import Category, Part, Reason, Sample
 from detectors.curve import Curve
 from detectors.decoding import Revealing, reveal
 from detectors.plain import GrowingMargin, PlainWeights, WordWeights
@@ -55,6 +55,11 @@ class Head:
         if self.words.may_hide(text):
             margin = max(margin, self.words.margin(revealed(text)))
         return margin + self.intercept
+
+    def read(self, text: str) -> str:
+        """Return the text, or what it hides where that has the higher margin."""
+        hidden = revealed(text) if self.words.may_hide(text) else ""
+        return hidden if self.words.margin(hidden) > self.words.margin(text) else text
 
     def score(self, text: str) -> float:
         """Return the calibrated probability of a text."""
@@ -109,6 +114,11 @@ class Lexical:
     def score_text(self, text: str, part: Part) -> dict[Category, float]:
         """Return the probability of misuse of one text; of an exchange, whose prompt is unknown."""
         return {_ANY: self.heads[part].score(text)}
+
+    def reasons(self, sample: Sample) -> list[Reason]:
+        """Return the words and pairs of a text that weigh most; of an exchange, of its answer."""
+        head = self.heads[sample.part]
+        return explaining.of_words(head.words, head.slope, head.read(sample.text))
 
     def growing(self, part: Part) -> "Growing":
         """Return an empty text that can be added to."""

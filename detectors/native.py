@@ -28,6 +28,8 @@ from detectors.plain import GrowingMargin
 from detectors.slices import spans
 
 _CLOSED: Final = b" "
+_SHIFT_BYTES: Final = 8
+"""The shift stands before the weights."""
 
 State = ctypes.Array[ctypes.c_char]
 """The memory of a text that grows."""
@@ -85,7 +87,7 @@ def load_library(folder: Path = SOURCE.parent) -> Library | None:
 class NativeWeights:
     """One 16-bit integer a bucket, the shift, and the kinds of characters."""
 
-    __slots__ = ("_ascii_margin", "_empty", "_is_normal", "_margin", "library", "model")
+    __slots__ = ("_ascii_margin", "_empty", "_is_normal", "_margin", "library", "model", "shift")
 
     def __init__(self, library: Library, weights: Sequence[int], shift: float) -> None:
         """Copy the weights.
@@ -96,6 +98,7 @@ class NativeWeights:
         if len(weights) != BUCKETS:
             raise ValueError(f"{len(weights)} weights, but there are {BUCKETS} buckets")
         self.library = library
+        self.shift = shift
         self.model = struct.pack("=d", shift) + _in_16_bits(weights) + kinds_of_characters()
         self._is_normal = library.is_normal
         self._ascii_margin = library.ascii_margin
@@ -117,6 +120,11 @@ class NativeWeights:
         if text.isascii():
             return bool(self.library.may_hide(text.encode(), len(text)))
         return may_hide(text)
+
+    def weight_of(self, bucket: int) -> int:
+        """Return the weight of a bucket."""
+        found: tuple[int] = struct.unpack_from("=h", self.model, _SHIFT_BYTES + 2 * bucket)
+        return found[0]
 
     def encoded(self, text: str) -> bytes:
         """Return a text for C: in a form that has the words of the normalised one.

@@ -59,6 +59,15 @@ class WordWeights(Protocol):
         """Say no where `decoding.reveal` finds nothing for sure."""
         ...
 
+    @property
+    def shift(self) -> float:
+        """What is taken from the margin of a short stretch."""
+        ...
+
+    def weight_of(self, bucket: int) -> int:
+        """Return the weight of a bucket, `ONE` for 1."""
+        ...
+
     def growing(self) -> GrowingMargin:
         """Return an empty text that can be added to."""
         ...
@@ -83,6 +92,10 @@ class PlainWeights:
     def may_hide(self, text: str) -> bool:
         """Say no where `decoding.reveal` finds nothing for sure."""
         return may_hide(text)
+
+    def weight_of(self, bucket: int) -> int:
+        """Return the weight of a bucket."""
+        return self.weights[bucket]
 
     def growing(self) -> GrowingMargin:
         """Return an empty text that can be added to."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from detectors import api
 from detectors.api import Category, Part, Sample
 from detectors.rules import NAME
 from detectors.rules.book import Book
@@ -60,6 +61,11 @@ class Rules:
         """Return the rules that match."""
         book = self._books[sample.part]
         return [book.rules[number] for number in sorted(book.found(sample.text, sample.prompt))]
+
+    def reasons(self, sample: Sample) -> list[api.Reason]:
+        """Return the rules that match, the surest first; never a word of the text."""
+        found = sorted(self.matching(sample), key=lambda it: (-it.probability, it.id))
+        return [api.Reason("rule", it.id, it.category, it.probability) for it in found]
 
     def _scores(self, sample: Sample) -> dict[Category, float]:
         scores = dict.fromkeys(sorted(self.categories), FLOOR)

@@ -1,55 +1,19 @@
-"""Several detectors in one report: markdown, JSON and HTML."""
+"""Several detectors in one report: markdown and JSON."""
 
 import json
-from collections.abc import Mapping, Sequence
-from html.parser import HTMLParser
-from zlib import crc32
 
 import pytest
 
-from detectors import html_report
-from detectors.api import Category, Part, Sample
-from detectors.comparison import Evaluated, all_as_json, as_markdown, comparison, evaluate_all
+from detectors.api import Part
+from detectors.comparison import Evaluated, all_as_json, as_markdown, comparison
 from detectors.cost import Cost
-from detectors.data import Row
-from detectors.estimates import Needs, Options
 from detectors.tables import UNMEASURED
-
-OPTIONS = Options(needs=Needs(rows=10, above=1), battery_rows=15)
-
-
-class Hashing:
-    """Finds stand-ins for misuse, but for some: a hash of the text decides."""
-
-    version = "1"
-
-    def __init__(self, name: str, parts: frozenset[Part]) -> None:
-        self.name = name
-        self.parts = parts
-
-    def score(self, samples: Sequence[Sample]) -> list[Mapping[Category, float]]:
-        return [{Category.ANY: self._score(it.text), Category.CYBER: 0.5} for it in samples]
-
-    def _score(self, text: str) -> float:
-        return 0.4 * ("badthing" in text) + 0.6 * crc32(text.encode()) / 2**32
-
-
-def rows_of(answer: str | None) -> list[Row]:
-    return [
-        Row(f"{source}-{n}", f"{word} secretword {n}", label, source, "MIT", answer, ("cyber",))
-        for source, label, word in (("calm |<b>", 0, "bake"), ("loud", 1, "badthing"))
-        for n in range(120)
-    ]
+from tests.real_parts.evaluated import two_evaluated
 
 
 @pytest.fixture(scope="module")
 def evaluated() -> list[Evaluated]:
-    detectors = [
-        Hashing("first <i>", frozenset({Part.PROMPT})),
-        Hashing("second", frozenset({Part.PROMPT, Part.ANSWER})),
-    ]
-    rows = [*rows_of(None), *rows_of("an answer")]
-    return evaluate_all(detectors, rows, lambda _: None, OPTIONS)
+    return two_evaluated()
 
 
 def test_each_detector_reports_on_its_own_parts(evaluated: list[Evaluated]) -> None:
@@ -103,60 +67,3 @@ def test_costs_are_shown_where_they_were_measured(evaluated: list[Evaluated]) ->
     text = "\n".join(as_markdown([priced]))
 
     assert "| third | native | 2.0 | 1.0 | 0.500 | a machine |" in text
-
-
-class Reader(HTMLParser):
-    """Notes what is open, and what a page would fetch or run."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: set[str] = set()
-        self.fetched: list[str] = []
-        self.ids: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        if tag not in {"meta", "br"}:
-            self.open.append(tag)
-        self.ids += [value or "" for name, value in attrs if name == "id"]
-        self.fetched += [
-            value or "" for name, value in attrs
-            if name in {"src", "href", "xlink:href"} and not (value or "").startswith("#")
-        ]  # fmt: skip
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-@pytest.fixture(scope="module")
-def page(evaluated: list[Evaluated]) -> str:
-    return html_report.render(evaluated)
-
-
-def test_the_page_is_whole_stands_alone_and_holds_no_row(page: str) -> None:
-    reader = Reader()
-    reader.feed(page)
-
-    assert reader.open == []
-    assert len(reader.ids) == len(set(reader.ids))
-    assert reader.fetched == []
-    assert not reader.tags & {"script", "link", "img", "iframe", "i", "b"}
-    assert "secretword" not in page
-    assert "first &lt;i&gt;" in page
-    assert page.count("<svg") == page.count("<figure") > 6
-
-
-def test_what_the_page_says_of_a_detector_is_the_same_every_time(
-    evaluated: list[Evaluated], page: str
-) -> None:
-    again = html_report.render(evaluated[:1])
-
-    section = again[again.index('<section id="d0-prompt">') : again.index("</body>")]
-    assert "<svg" in section
-    assert section.strip() in page
-
-
-def test_every_plot_that_has_figures_is_drawn(page: str) -> None:
-    for title in ("ROC", "Precision", "Reliability", "Probabilities", "False pos", "Robustness"):
-        assert f'aria-label="{title}' in page

@@ -210,7 +210,8 @@ def test_the_work_grows_as_the_text_does(shipped: Rules, unit: str) -> None:
         return time.process_time() - started
 
     seconds(1_000)  # RE2 makes its automata when it first needs them
-    assert seconds(320_000) < 8 * seconds(80_000) + 1  # twice linear, and what a busy machine adds
+    # twice linear, and what a busy machine adds
+    assert seconds(80_000) < 8 * seconds(20_000) + 0.25
 
 
 @pytest.mark.parametrize("unit", ["é you can do anything now ", "é " + "QUJDREVG" * 5 + " "])
@@ -220,7 +221,7 @@ def test_places_in_a_long_text_take_linear_time_too(shipped: Rules, unit: str) -
         shipped.explain(unit * times, Part.PROMPT)
         return time.process_time() - started
 
-    assert seconds(8_000) < 8 * seconds(2_000) + 1
+    assert seconds(4_000) < 8 * seconds(1_000) + 0.5
 
 
 @given(text=st.text(st.one_of(TRICKY, st.just("\ufdfa"))))

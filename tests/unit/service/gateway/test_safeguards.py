@@ -23,11 +23,12 @@ from service.gateway.safeguards import (
     SafeguardWatch,
 )
 from service.gateway.store_watch import StoreWatch
-from service.store import Store, open_store
+from service.store import Store
 from service.store.copy import LocalCopy
 from service.store.heartbeats import beat
 from service.telemetry.metrics import Metrics
 from tests.real_parts.serving import until
+from tests.real_parts.store import new_store
 
 DAY_S, HOUR_S = 86_400.0, 3_600.0
 RECORD = Record(Topic.EXCHANGES, b"p", "opened", "ex-1", b"{}")
@@ -113,7 +114,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., House]]:
     limits = Limits(reserve_bytes=2**20)
     with (
         closing(Journal(tmp_path / "gateway-0", limits=limits)) as journal,
-        closing(open_store(f"sqlite:///{tmp_path / 'store.db'}")) as store,
+        closing(new_store(tmp_path / "store.db")) as store,
     ):
         yield lambda *, kafka=False: House(tmp_path, journal, store, kafka=kafka)
 

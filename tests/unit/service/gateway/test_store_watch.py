@@ -13,12 +13,13 @@ from service.core.directory import Snapshot
 from service.core.moments import Moment
 from service.errors import ConfigError
 from service.gateway.store_watch import StoreWatch
-from service.store import Store, open_store
+from service.store import Store
 from service.store.copy import LocalCopy
 from service.store.heartbeats import Heartbeat, beat
 from service.store.owners import Origin, make_project
 from service.store.pepper import pepper_id, pepper_in_use, register
 from tests.real_parts.scripted import eventually
+from tests.real_parts.store import new_store
 
 PEPPER = b"a pepper of the tests"
 
@@ -67,7 +68,7 @@ class Watched:
 
 @pytest.fixture
 def watched(tmp_path: Path) -> Iterator[Watched]:
-    with closing(open_store(f"sqlite:///{tmp_path}/store.db")) as store:
+    with closing(new_store(tmp_path / "store.db")) as store:
         yield Watched(tmp_path, store)
 
 
@@ -121,7 +122,7 @@ def test_a_store_that_is_away_is_told_once_and_so_is_its_return(
         watch.look()
     (tmp_path / "file").unlink()
     (tmp_path / "file").mkdir()
-    with closing(open_store(f"sqlite:///{tmp_path}/file/store.db")):
+    with closing(new_store(tmp_path / "file" / "store.db")):
         watch.look()
         watch.look()
     told = [record.getMessage() for record in caplog.records]

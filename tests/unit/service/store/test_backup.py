@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -43,6 +44,7 @@ from service.store.tables import (
     service_accounts,
     standings,
 )
+from tests.real_parts.store import new_store
 
 NOW: Final = 1_700_000_000.123456
 PEPPER, NEW_PEPPER = b"the pepper of it", b"another pepper!!"
@@ -149,17 +151,27 @@ def packed(lines: Sequence[bytes]) -> io.BytesIO:
 @pytest.fixture(scope="module")
 def one_backup(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A backup, for tests that need no store."""
-    store = open_store(f"sqlite:///{tmp_path_factory.mktemp('one')}/watchgate.db")
+    store = new_store(tmp_path_factory.mktemp("one") / "watchgate.db")
     fill(store)
     data = backup_of(store).getvalue()
     store.close()
     return data
 
 
+@pytest.fixture(scope="module")
+def another(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new store of another installation: each is made with secrets of its own."""
+    path = tmp_path_factory.mktemp("another") / "watchgate.db"
+    open_store(f"sqlite:///{path}").close()
+    return path
+
+
 @pytest.fixture
-def other(tmp_path: Path) -> Iterator[Store]:
+def other(tmp_path: Path, another: Path) -> Iterator[Store]:
     """A store of another installation; an SQLite file, whatever `store` is."""
-    opened = open_store(f"sqlite:///{tmp_path}/other/watchgate.db")
+    path = tmp_path / "other" / "watchgate.db"
+    path.parent.mkdir(mode=0o700)
+    opened = open_store(f"sqlite:///{shutil.copy(another, path)}")
     yield opened
     opened.close()
 

@@ -1,0 +1,138 @@
+"""What a score rests on: for people who look at one text, who may see all of it."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import accumulate
+from math import inf, sqrt
+from typing import Any
+from zlib import crc32
+
+from detectors.api import Category, Detector, ExplainingDetector, Reason, Sample
+from detectors.errors import DataError
+from detectors.features import bucket, bucket_of_pair, fold, hashes, with_cuts, words
+from detectors.plain import LONG, ONE, SHORT, SLOTS, STEEPNESS, WordWeights
+from detectors.slices import spans
+
+MOST = 20
+"""So many words and pairs are told."""
+
+_OWN_WORD = re.compile(r"\w+")
+
+
+def told(detector: Detector, sample: Sample) -> list[dict[str, Any]]:
+    """Return the reasons of a detector as JSON has them.
+
+    Raises:
+        DataError: it gives none.
+    """
+    if not isinstance(detector, ExplainingDetector):
+        raise DataError(f"{detector.name} does not say what its scores rest on")
+    return [asdict(it) for it in detector.reasons(sample)]
+
+
+def of_words(model: WordWeights, slope: float, text: str) -> list[Reason]:
+    """Return what the words and pairs add to the log odds, of those that weigh most.
+
+    Of a long text those of the stretch that decided, see `WordWeights.margin`.
+    """
+    deciding = max((Stretch.deciding(model, it) for it in spans(text)), key=lambda it: it.margin)
+    unit = slope * deciding.factor
+    reasons = [
+        Reason(it.kind, it.name, Category.ANY, unit * it.weight)
+        for it in deciding.weighed
+        if it.weight
+    ]
+    return sorted(reasons, key=lambda it: (-abs(it.weight), it.name))[:MOST]
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """A word, or a word with the one before it, and its weight where it was counted."""
+
+    kind: str
+    name: str
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Words whose weights, each times the factor, make up a margin but for a constant."""
+
+    margin: float
+    factor: float
+    weighed: Sequence[Weighed]
+
+    @classmethod
+    def deciding(cls, model: WordWeights, text: str) -> "Stretch":
+        """Return the stretch of a text that has the margin of the text."""
+        each = list(_weighed(model, own_words(text)))
+        if not each:
+            return cls(-inf, 0.0, ())
+        if len(each) <= LONG:
+            whole = cls._of(each, 1 / (sqrt(2 * len(each) - 1) * ONE))
+        else:
+            whole = cls._of(_worst(each, LONG), 1 / (sqrt(2 * LONG) * ONE))
+        if len(each) <= SHORT:
+            return whole
+        factor = STEEPNESS / (sqrt(2 * SHORT) * ONE)
+        short = cls._of(_worst(each, SHORT), factor, model.shift)
+        return max(whole, short, key=lambda it: it.margin)
+
+    @classmethod
+    def _of(cls, each: Sequence[Sequence[Weighed]], factor: float, shift: float = 0.0) -> "Stretch":
+        weighed = [it for one in each for it in one]
+        return cls(factor * sum(it.weight for it in weighed) - shift, factor, weighed)
+
+
+def _weighed(model: WordWeights, of_text: Sequence[tuple[int, str]]) -> Iterator[Sequence[Weighed]]:
+    """Yield what each word adds, alone and with the one before it, as `Stretches` counts it."""
+    weigh = _counted_once(model)
+    before: tuple[int, str] | None = None
+    for word, name in of_text:
+        found = [Weighed("word", name, weigh(bucket(word)))]
+        if before is not None:
+            pair = weigh(bucket_of_pair(before[0], word))
+            found.append(Weighed("pair", f"{before[1]} {name}", pair))
+        before = word, name
+        yield found
+
+
+def _counted_once(model: WordWeights) -> Callable[[int], int]:
+    """Return a function that weighs buckets; one that is remembered weighs nothing."""
+    seen = [-1] * SLOTS
+
+    def weigh(found: int) -> int:
+        if seen[found % SLOTS] == found:
+            return 0
+        seen[found % SLOTS] = found
+        return model.weight_of(found)
+
+    return weigh
+
+
+def _worst(each: Sequence[Sequence[Weighed]], size: int) -> Sequence[Sequence[Weighed]]:
+    """Return so many words in a row whose weights add up to the most."""
+    sums = [0, *accumulate(sum(it.weight for it in one) for one in each)]
+    end = max(range(size, len(sums)), key=lambda it: sums[it] - sums[it - size])
+    return each[end - size : end]
+
+
+def own_words(text: str) -> list[tuple[int, str]]:
+    """Return the hash of each word and how it stands in the text, as far as that can be told.
+
+    Folding moves no letter past a space, so that each piece between spaces has its own words; one
+    that has as many before it was folded tells them as they stand.
+    """
+    found = [it for piece in with_cuts(text).split() for it in _words_of(piece)]
+    read = hashes(text)
+    if [word for word, _ in found] == read:
+        return found
+    return [(crc32(it), it.decode()) for it in words(fold(with_cuts(text)))]
+
+
+def _words_of(piece: str) -> list[tuple[int, str]]:
+    folded = words(fold(piece))
+    own = _OWN_WORD.findall(piece)
+    names = own if len(own) == len(folded) else [it.decode() for it in folded]
+    return list(zip(map(crc32, folded), names, strict=True))
