@@ -6,7 +6,7 @@ JSON goes to stdout alone, words to stderr. Exit codes: 0 fine, 1 found a proble
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -15,7 +15,7 @@ from detectors import explaining, lexical, rules_command
 from detectors.api import Detector, InlineDetector, Part, Sample
 from detectors.choosing import choose
 from detectors.data import DEFAULT_FOLDER
-from detectors.errors import DataError, DetectorError
+from detectors.errors import ArtefactError, DataError, DetectorError
 from detectors.registry import FACTORIES
 from detectors.retraining import command as retraining
 
@@ -146,17 +146,27 @@ def _leaf(commands: Subparsers, name: str, purpose: str, example: str) -> argpar
 @_answers_with_exit_code
 def list_detectors(args: argparse.Namespace) -> int:
     """Print name, version, parts and engine of each detector; only inline ones have an engine."""
-    entries = [_entry(FACTORIES[name]()) for name in sorted(FACTORIES)]
+    entries = [_entry(name) for name in sorted(FACTORIES)]
     if args.json:
         _print_json(entries)
     else:
         for it in entries:
-            engine = f"  inline: {it['engine']}" if it["engine"] else ""
-            print(f"{it['name']}  {it['version']}  {', '.join(it['parts'])}{engine}")  # noqa: T201
+            print("  ".join([it["name"], *_words(it)]))  # noqa: T201
     return 0
 
 
-def _entry(detector: Detector) -> dict[str, Any]:
+def _words(entry: Mapping[str, Any]) -> list[str]:
+    if "missing" in entry:
+        return [entry["missing"]]
+    engine = [f"inline: {entry['engine']}"] if entry["engine"] else []
+    return [entry["version"], ", ".join(entry["parts"]), *engine]
+
+
+def _entry(name: str) -> dict[str, Any]:
+    try:
+        detector = FACTORIES[name]()
+    except ArtefactError as error:  # what runs it is not installed on every machine
+        return {"name": name, "missing": str(error)}
     return {
         "name": detector.name,
         "version": detector.version,

@@ -3,29 +3,46 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from detectors import lexical, rules
+from detectors import lexical, rules, semantic, suite
 from detectors.api import Category, Detector
 
-FACTORIES: Mapping[str, Callable[[], Detector]] = MappingProxyType(
+Factory = Callable[[], Detector]
+
+WORKING: Mapping[str, Factory] = MappingProxyType(
     {
         lexical.NAME: lexical.load,
         rules.NAME: rules.load,
     }
 )
+"""Those that score exchanges where the settings do not say: they need nothing beside Watchgate."""
+
+FACTORIES: Mapping[str, Factory] = MappingProxyType(
+    {
+        **WORKING,
+        semantic.NAME: semantic.load,
+        suite.NAME: suite.load,
+    }
+)
 """Name → factory of a ready detector; a factory raises `ArtefactError`."""
+
+_LEXICAL = frozenset({Category.ANY})
+_RULES = frozenset(
+    {
+        Category.ANY,
+        Category.CYBER,
+        Category.JAILBREAK,
+        Category.PRIVACY,
+        Category.PROMPT_INJECTION,
+    }
+)
+_SEMANTIC = frozenset({Category.ANY})
 
 CATEGORIES: Mapping[str, frozenset[Category]] = MappingProxyType(
     {
-        lexical.NAME: frozenset({Category.ANY}),
-        rules.NAME: frozenset(
-            {
-                Category.ANY,
-                Category.CYBER,
-                Category.JAILBREAK,
-                Category.PRIVACY,
-                Category.PROMPT_INJECTION,
-            }
-        ),
+        lexical.NAME: _LEXICAL,
+        rules.NAME: _RULES,
+        semantic.NAME: _SEMANTIC,
+        suite.NAME: _LEXICAL | _RULES | _SEMANTIC,
     }
 )
 """Name → the categories that the detector gives scores for, known without loading it."""

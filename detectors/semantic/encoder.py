@@ -5,9 +5,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from detectors.semantic.gguf import Floats
 from detectors.semantic.graph import build
 from detectors.semantic.tokenizer import Tokenizer
-from detectors.semantic.weights import Floats, Weights, installed, wanted
+from detectors.semantic.weights import Weights, installed, wanted
 from detectors.semantic.windows import Tokens, tokens_of, windows
 
 LAYER: Final = 16
@@ -58,9 +59,7 @@ class Encoder:
         tokens = np.array([[*before, *text, *after]], np.int64)
         inside = range(len(before), len(before) + len(text))
         positions = np.array([*inside, tokens.size - 1], np.int64)
-        states: Sequence[Any] = self._session.run(
-            None, {"tokens": tokens, "positions": positions}
-        )
+        states: Sequence[Any] = self._session.run(None, {"tokens": tokens, "positions": positions})
         found: Floats = states[0][0]
         return np.concatenate([found[:-1].mean(axis=0), found[-1]])
 

@@ -18,7 +18,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.semantic.weights import Floats, Shape, Weights, wanted
+from detectors.semantic.gguf import Floats
+from detectors.semantic.weights import Shape, Weights, wanted
 
 CONTRIB: Final = "com.microsoft"
 OPSET: Final = 20

@@ -11,14 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from detectors.api import Category, Part
-from detectors.calibration import platt
+from detectors.api import Category, Part, Sample
 from detectors.data import Row, cap_sources
 from detectors.metrics import Scores
 from detectors.semantic import probes
 from detectors.semantic.detector import Head, Reader, vectors
 from detectors.semantic.probes import Matrix
-from detectors.validation import Labelled, Quality, mean_over_sources, mean_within_sources
+from detectors.training import platt
+from detectors.validation import (
+    Labelled,
+    Quality,
+    family,
+    mean_over_sources,
+    mean_within_sources,
+)
 
 Progress = Callable[[str], None]
 Measure = Callable[[Scores, Labelled], Quality]
@@ -79,9 +85,7 @@ def train(
     answers = cap_sources([it for it in rows if it.response], plan.answers_per_source)
     chosen = {Part.PROMPT: prompts, Part.ANSWER: answers, Part.EXCHANGE: answers}
     with threadpool_limits(1):
-        return {
-            part: train_part(part, chosen[part], encoder, plan, progress) for part in chosen
-        }
+        return {part: train_part(part, chosen[part], encoder, plan, progress) for part in chosen}
 
 
 def train_part(
@@ -112,12 +116,12 @@ def train_part(
 
 
 def _category_labels(rows: Sequence[Row], plan: Plan) -> dict[Category, NDArray[np.int64]]:
-    found = {}
+    found: dict[Category, NDArray[np.int64]] = {}
     for category in Category:
         if category in {Category.ANY, Category.OTHER, Category.BIO}:
             continue  # biology has too few public rows: no claim is made on it
         carry = [it.label == 1 and category in it.categories for it in rows]
-        families = {probes.family(it.source) for it, has in zip(rows, carry, strict=True) if has}
+        families = {family(it.source) for it, has in zip(rows, carry, strict=True) if has}
         if sum(carry) >= plan.category_rows and len(families) >= plan.category_families:
             found[category] = np.array(carry, np.int64)
     return found
@@ -132,7 +136,7 @@ def best_of(quality: Mapping[float, Quality]) -> Quality:
     return max(quality.values(), key=lambda it: it.auroc)
 
 
-def read(samples: Sequence, encoder: Reader, most: int) -> Texts:  # type: ignore[type-arg]
+def read(samples: Sequence[Sample], encoder: Reader, most: int) -> Texts:
     """Encode windows of samples; one without a token counts as a window of noughts."""
     found = [list(vectors(encoder, it, most)) for it in samples]
     width = next((len(it[0]) for it in found if it), 1)

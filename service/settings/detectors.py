@@ -40,6 +40,15 @@ class RulesDetector(Section):
     shadow: bool = False
 
 
+class SemanticDetector(Section):
+    """A small language model reads the text: for the screener, behind a band and a budget."""
+
+    kind: Literal["semantic"]
+    name: DetectorName = "semantic"
+    model: FilePath | None = None
+    shadow: bool = False
+
+
 class JudgeDetector(Section):
     """A guard model behind an address of vLLM, for what cheaper detectors escalate."""
 
@@ -102,7 +111,12 @@ class CascadeDetector(Section):
 
 
 Detector = Annotated[
-    LexicalDetector | RulesDetector | JudgeDetector | PluginDetector | CascadeDetector,
+    LexicalDetector
+    | RulesDetector
+    | SemanticDetector
+    | JudgeDetector
+    | PluginDetector
+    | CascadeDetector,
     Field(discriminator="kind"),
 ]
 

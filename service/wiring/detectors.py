@@ -5,12 +5,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from detectors import lexical, plugins, rules
+from detectors import lexical, plugins, rules, semantic
 from detectors.api import Category, Detector, Sample
 from detectors.budgets import Budget
 from detectors.cascade import Cascade, Combine, Stage, StageUse
 from detectors.errors import DataError, DetectorError
-from detectors.registry import CATEGORIES, FACTORIES
+from detectors.registry import CATEGORIES, WORKING
 from service.core.screening import Point
 from service.errors import ConfigError
 from service.settings import Settings
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from detectors.judge import Judge
 
 Factory = Callable[[], Detector]
+_CATEGORIES: Final = {name: CATEGORIES[name] for name in WORKING}
 Told = Callable[[str, StageUse], None]
 """Hears of each stage of a cascade, after each batch: the cascade's name, and what it was used
 for."""
@@ -29,8 +30,8 @@ for."""
 class Detectors(NamedTuple):
     """The detectors that there are, by name."""
 
-    factories: Mapping[str, Factory] = FACTORIES
-    categories: Mapping[str, Collection[Category]] = CATEGORIES
+    factories: Mapping[str, Factory] = WORKING
+    categories: Mapping[str, Collection[Category]] = _CATEGORIES
     """What they give scores for."""
     shadows: Collection[str] = ()
     """They are scored and recorded, and no point is held to them."""
@@ -90,6 +91,7 @@ def detectors_of(settings: Settings, told: Told = _say_nothing) -> Detectors:
 _Simple = (
     sections.LexicalDetector
     | sections.RulesDetector
+    | sections.SemanticDetector
     | sections.JudgeDetector
     | sections.PluginDetector
 )
@@ -102,6 +104,8 @@ def _factory(section: _Simple) -> Factory:
         case sections.RulesDetector():
             shipped = (rules.SHIPPED,) if section.shipped else ()
             return partial(rules.load, (*shipped, *section.files), section.name)
+        case sections.SemanticDetector():
+            return partial(semantic.load, section.model or semantic.MODEL_FOLDER, section.name)
         case sections.JudgeDetector():
             return partial(_judge, section)
         case sections.PluginDetector():
@@ -114,6 +118,8 @@ def _categories(section: _Simple, make: Factory) -> Collection[Category]:
             return CATEGORIES[lexical.NAME]
         case sections.RulesDetector(files=(), shipped=True):
             return CATEGORIES[rules.NAME]
+        case sections.SemanticDetector(model=None):
+            return CATEGORIES[semantic.NAME]
     try:
         if isinstance(section, sections.JudgeDetector):  # whose guard need not be there yet
             judge = _judge(section)

@@ -14,7 +14,7 @@ from zlib import crc32
 
 import pytest
 
-from detectors import lexical
+from detectors import lexical, semantic
 from detectors.api import Category, Detector
 from detectors.registry import CATEGORIES, FACTORIES
 from service.settings import Settings
@@ -28,7 +28,8 @@ KINDS: Final[Mapping[str, str]] = {
     "rules-house": "rules",
     "judge": "judge",
     "length": "plugin",
-    "suite": "cascade",
+    "house-suite": "cascade",
+    "semantic-house": "semantic",
 }
 """Detectors of the settings below, and the kind of each."""
 REFUSING: Final = frozenset({"judge"})
@@ -117,11 +118,12 @@ def _settings(rules: Path, guard: str) -> Settings:
         {"kind": "rules"},
         {"kind": "lexical", "name": "lexical-house", "model": str(lexical.MODEL_FOLDER)},
         {"kind": "rules", "name": "rules-house", "files": [str(rules)], "shipped": False},
+        {"kind": "semantic", "name": "semantic-house", "model": str(semantic.MODEL_FOLDER)},
         judge | {"name": "judge"},
         judge | {"name": "judge-of-suite"},
         plugin | {"name": "length", "options": {"doubtful_ratio": 5.0}},
         plugin | {"name": "length-of-suite"},
-        {"kind": "cascade", "name": "suite", "stages": stages},
+        {"kind": "cascade", "name": "house-suite", "stages": stages},
     ]
     return Settings.model_validate(
         {

@@ -1,0 +1,123 @@
+"""Probes on vectors: what they learn, and that they are judged on families they have not seen."""
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+import pytest
+
+from detectors.api import Category, Part
+from detectors.data import Row
+from detectors.semantic import probes, training
+from detectors.semantic.detector import Semantic
+from detectors.semantic.gguf import Floats
+from detectors.semantic.training import Plan
+from detectors.validation import Labelled
+
+RNG_SEED = 3
+PLAN = Plan(category_rows=20, category_families=2)
+
+
+class Scripted:
+    """Reads "harm" and "hack" off a text, and adds what tells the sources apart, and noise."""
+
+    def message(self, text: str, most: int) -> Sequence[Floats]:
+        rng = np.random.default_rng(len(text) + sum(map(ord, text)))
+        vector = rng.standard_normal(8)
+        vector[0] += 3 * ("harm" in text)
+        vector[4] += 3 * ("hack" in text)
+        vector[1] += 2 * (hash_of(text.split(maxsplit=1)[0]) % 3)
+        return [vector.astype(np.float32)] * min(most, 1)
+
+    def answer(self, prompt: str, text: str, most: int) -> Sequence[Floats]:
+        return self.message(f"{text} {prompt}", most)
+
+
+def hash_of(word: str) -> int:
+    return sum(map(ord, word))
+
+
+def rows(count: int = 40) -> list[Row]:
+    found = []
+    for source in ("alpha", "beta", "gamma", "delta"):
+        for number in range(count):
+            label = number % 2
+            words = f"{source} {'harm ' * label}{'hack ' * (number % 4 == 1)}{number}"
+            categories = ("cyber",) if number % 4 == 1 else ("fraud",) if label else ()
+            for response in (None, f"{source} {'harm' * label} {number}"):
+                found.append(
+                    Row(
+                        id=f"{source}-{number}-{response is None}",
+                        text=words,
+                        response=response,
+                        label=label,
+                        source=source,
+                        licence="MIT",
+                        categories=categories,
+                    )
+                )
+    return found
+
+
+def test_each_part_has_a_head_that_tells_the_labels_apart() -> None:
+    trained = training.train(rows(), Scripted(), PLAN, lambda _words: None)
+    detector = Semantic(Scripted(), {part: it.head for part, it in trained.items()}, "1")
+
+    assert detector.parts == set(Part)
+    for part in Part:
+        chosen = [it for it in rows() if (it.response is None) is (part is Part.PROMPT)]
+        scored = detector.score([it.sample_of(part) for it in chosen])
+        right = [
+            (s[Category.ANY] > 0.5) == (row.label == 1)
+            for s, row in zip(scored, chosen, strict=True)
+        ]
+        assert np.mean(right) > 0.85
+
+
+def test_categories_that_rank_have_heads_of_their_own_and_others_are_told() -> None:
+    [prompt] = [
+        it
+        for part, it in training.train(rows(), Scripted(), PLAN, lambda _words: None).items()
+        if part is Part.PROMPT
+    ]
+
+    assert Category.ANY in prompt.head.categories
+    assert Category.CYBER in prompt.head.categories
+    assert set(prompt.quality) == set(map(str, prompt.head.categories))
+
+
+def test_biology_never_has_a_head() -> None:
+    bio = [msgspec.structs.replace(it, categories=("bio",) * it.label) for it in rows()]
+    prompt = training.train(bio, Scripted(), PLAN, lambda _words: None)[Part.PROMPT]
+
+    assert Category.BIO not in prompt.head.categories
+
+
+def test_the_same_rows_give_the_same_numbers() -> None:
+    one, other = (training.train(rows(), Scripted(), PLAN, lambda _w: None) for _ in range(2))
+
+    for part in Part:
+        assert one[part].head.weights.tobytes() == other[part].head.weights.tobytes()
+
+
+def test_a_probe_turns_from_what_tells_sources_apart() -> None:
+    rng = np.random.default_rng(RNG_SEED)
+    label, source = np.tile([0, 1], 200), np.repeat(["a", "b", "c", "d"], 100)
+    vectors = rng.standard_normal((400, 3))
+    vectors[:, 0] += label
+    vectors[:, 1] += label + 6 * rng.standard_normal(4)[np.repeat(range(4), 100)]
+    probe = probes.fit_all(probes.moments(vectors, Labelled(label, source)), 0.1)
+
+    assert abs(probe.weights[0]) > 3 * abs(probe.weights[1])
+
+
+def test_left_out_margins_are_of_probes_that_saw_nothing_of_the_family() -> None:
+    rng = np.random.default_rng(RNG_SEED)
+    label, source = np.tile([0, 1], 100), np.repeat(["a", "b"], 100)
+    vectors = rng.standard_normal((200, 2))
+    rows_ = Labelled(label, source)
+    found = probes.moments(vectors, rows_)
+    margins = probes.left_out_margins(vectors, rows_, found, 1.0)
+    alone = probes.fit_all(probes.moments(vectors[:100], Labelled(label[:100], source[:100])), 1.0)
+
+    assert margins[100:] == pytest.approx(alone.margins(vectors[100:]))
