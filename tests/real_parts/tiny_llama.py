@@ -26,7 +26,8 @@ def weights(seed: int = 0) -> dict[str, Floats]:
     rng = np.random.default_rng(seed)
 
     def random(*shape: int) -> Floats:
-        return (rng.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
+        found: Floats = (rng.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
+        return found
 
     found = {"token_embd.weight": random(len(TOKENS), WIDTH) * 8}
     kv = KV_HEADS * HEAD

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
+import onnxruntime  # type: ignore[import-untyped]
 import pytest
 
 from detectors.errors import ArtefactError

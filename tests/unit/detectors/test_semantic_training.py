@@ -38,25 +38,22 @@ def hash_of(word: str) -> int:
 
 
 def rows(count: int = 40) -> list[Row]:
-    found = []
-    for source in ("alpha", "beta", "gamma", "delta"):
-        for number in range(count):
-            label = number % 2
-            words = f"{source} {'harm ' * label}{'hack ' * (number % 4 == 1)}{number}"
-            categories = ("cyber",) if number % 4 == 1 else ("fraud",) if label else ()
-            for response in (None, f"{source} {'harm' * label} {number}"):
-                found.append(
-                    Row(
-                        id=f"{source}-{number}-{response is None}",
-                        text=words,
-                        response=response,
-                        label=label,
-                        source=source,
-                        licence="MIT",
-                        categories=categories,
-                    )
-                )
-    return found
+    return [
+        row
+        for source in ("alpha", "beta", "gamma", "delta")
+        for number in range(count)
+        for row in pair(source, number)
+    ]
+
+
+def pair(source: str, number: int) -> tuple[Row, Row]:
+    """Return a prompt, and an answer: half of them harmful, half of these on hacking."""
+    label, hacks = number % 2, number % 4 == 1
+    words = f"{source} {'harm ' * label}{'hack ' * hacks}{number}"
+    categories = ("cyber",) if hacks else ("fraud",) if label else ()
+    prompt = Row(f"{source}-{number}", words, label, source, "MIT", None, categories)
+    response = f"{source} {'harm' * label} {number}"
+    return prompt, msgspec.structs.replace(prompt, id=f"{prompt.id}-answered", response=response)
 
 
 def test_each_part_has_a_head_that_tells_the_labels_apart() -> None:

@@ -58,12 +58,12 @@ def test_neighbours_overlap() -> None:
 
 
 def test_beyond_the_limit_windows_lie_evenly_from_the_first_token_to_the_last() -> None:
-    found = cut(counted(2 * MAX_TOKENS))
+    found = cut(counted(MAX_CHARS // 10))
 
     starts = [window[0] for window in found]
     steps = {after - before for before, after in pairwise(starts[:-1])}  # the last is moved
     assert len(found) == MAX_WINDOWS
-    assert (found[0][0], found[-1][-1]) == (0, 2 * MAX_TOKENS - 1)
+    assert (found[0][0], found[-1][-1]) == (0, MAX_CHARS // 10 - 1)
     assert max(steps) - min(steps) <= WINDOW_TOKENS - OVERLAP_TOKENS
 
 
