@@ -71,6 +71,12 @@ def _add_evaluate(commands: Subparsers) -> None:
         "--floors", type=Path, help="TOML file of floors (default: those shipped with a detector)"
     )
     parser.add_argument(
+        "--per-source",
+        type=_count,
+        metavar="N",
+        help="at most so many rows of each source of the data folder (default: all)",
+    )
+    parser.add_argument(
         "--battery-rows",
         type=_count,
         default=150,
@@ -207,6 +213,7 @@ def _request(args: argparse.Namespace) -> "pipeline.Request":
         floors=args.floors,
         vetted=args.vetted,
         battery_rows=args.battery_rows,
+        per_source=args.per_source,
         with_baselines=args.baselines,
         with_cost=args.cost,
     )

@@ -46,8 +46,7 @@ def measure(detector: Detector) -> Cost:
         batched = _best_us(lambda: detector.score(samples)) / BATCH
         exchange = sum(_exchange_us(detector, part) for part in detector.parts)
     engine = detector.engine if isinstance(detector, InlineDetector) else ""
-    machine = f"{_processor()}, Python {platform.python_version()}"
-    return Cost(engine, single, batched, machine, exchange * 1_000 / 1e6)
+    return Cost(engine, single, batched, machine(), exchange * 1_000 / 1e6)
 
 
 def _one_by_one(detector: Detector, samples: Sequence[Sample]) -> Callable[[], object]:
@@ -71,7 +70,17 @@ def _sample(part: Part, number: int, *, exchange: bool = False) -> Sample:
 
 
 def _text(number: int, chars: int) -> str:
-    return f"{number} {_SENTENCES * (chars // len(_SENTENCES) + 1)}"[:chars]
+    return f"{number} {text_of(chars)}"[:chars]
+
+
+def text_of(chars: int) -> str:
+    """Return so many characters of English."""
+    return (_SENTENCES * (chars // len(_SENTENCES) + 1))[:chars]
+
+
+def machine() -> str:
+    """Return the processor and the Python that figures were measured with."""
+    return f"{_processor()}, Python {platform.python_version()}"
 
 
 def _best_us(work: Callable[[], object], rounds: int = 15, enough_s: float = 3.0) -> float:

@@ -8,7 +8,15 @@ from detectors import agreement, artefacts, card, cost, floors, lexical
 from detectors.api import Detector
 from detectors.choosing import Chosen, choose
 from detectors.comparison import Evaluated, evaluate_all
-from detectors.data import LICENCES, Row, dev_rows, read_licences, read_rows, training_rows
+from detectors.data import (
+    LICENCES,
+    Row,
+    cap_sources,
+    dev_rows,
+    read_licences,
+    read_rows,
+    training_rows,
+)
 from detectors.errors import DataError
 from detectors.estimates import OPTIONS, Options
 from detectors.evaluation import evaluate
@@ -56,6 +64,8 @@ class Request:
     """The floors of all detectors; without, those that are shipped with each."""
     vetted: Sequence[str] = ()
     battery_rows: int = OPTIONS.battery_rows
+    per_source: int | None = None
+    """At most so many rows of each source of the data folder; None: all."""
     with_baselines: bool = False
     with_cost: bool = False
 
@@ -69,7 +79,7 @@ def evaluate_against_floors(request: Request, say: Say) -> tuple[list[Evaluated]
     chosen = [choose(name) for name in request.names]
     limits = [_floors(it, request) for it in chosen]  # read now: before the work
     own = [row for path in request.rows for row in read_rows(path)]
-    rows = [*(dev_rows(request.data) if request.data else []), *own]
+    rows = [*_dev(request), *own]
     wrong = [it for one in chosen for it in _disagreements(one, rows, say)]
     others = _baselines(request, say)
     vetted = frozenset([*request.vetted, *(row.source for row in own)])
@@ -79,6 +89,11 @@ def evaluate_against_floors(request: Request, say: Say) -> tuple[list[Evaluated]
     for it, wanted in zip(evaluated, limits, strict=False):
         wrong += [f"misses its floor: {it.name}, {one}" for one in breaches(it.reports, wanted)]
     return evaluated, wrong
+
+
+def _dev(request: Request) -> list[Row]:
+    rows = dev_rows(request.data) if request.data else []
+    return rows if request.per_source is None else cap_sources(rows, request.per_source)
 
 
 def _floors(chosen: Chosen, request: Request) -> floors.Floors:

@@ -35,7 +35,17 @@ _RULES = frozenset(
         Category.PROMPT_INJECTION,
     }
 )
-_SEMANTIC = frozenset({Category.ANY})
+_SEMANTIC = frozenset(
+    {
+        Category.ANY,
+        Category.CYBER,
+        Category.FRAUD,
+        Category.HATE,
+        Category.JAILBREAK,
+        Category.SEXUAL,
+        Category.VIOLENCE,
+    }
+)
 
 CATEGORIES: Mapping[str, frozenset[Category]] = MappingProxyType(
     {
@@ -45,4 +55,5 @@ CATEGORIES: Mapping[str, frozenset[Category]] = MappingProxyType(
         suite.NAME: _LEXICAL | _RULES | _SEMANTIC,
     }
 )
-"""Name → the categories that the detector gives scores for, known without loading it."""
+"""Name → the categories that the detector gives scores for, of whichever part: known without
+loading it."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from detectors import lexical
+from detectors import lexical, semantic
 from detectors.data import DEFAULT_FOLDER
 from detectors.errors import DataError
 
@@ -17,7 +17,7 @@ Answers = Callable[[Handler], Handler]
 """Turns what a handler raises into an exit code."""
 
 _OF_CONFIG = ("check_rows", "report", "html")
-_OF_POOL = ("data", "output")
+_OF_POOL = ("data", "output", "detector")
 
 
 def add_train(leaf: Leaf, answers: Answers) -> None:
@@ -48,6 +48,11 @@ def add_train(leaf: Leaf, answers: Answers) -> None:
     )
     parser.add_argument(
         "--output", type=Path, help="without --config: folder of the new model (default: shipped)"
+    )
+    parser.add_argument(
+        "--detector",
+        choices=[lexical.NAME, semantic.NAME],
+        help="without --config: what is trained (default: lexical)",
     )
     parser.set_defaults(run=answers(train))
 
@@ -86,12 +91,19 @@ def train(args: argparse.Namespace) -> int:
 
 
 def _train_on_pool(args: argparse.Namespace) -> int:
-    from detectors import pipeline  # noqa: PLC0415 - imports scikit-learn, which takes seconds
-
-    output = args.output or lexical.MODEL_FOLDER
-    version = pipeline.train_and_describe(args.data or DEFAULT_FOLDER, output, _say)
+    chosen = semantic if args.detector == semantic.NAME else lexical
+    output = args.output or chosen.MODEL_FOLDER
+    version = _pipeline(chosen.NAME)(args.data or DEFAULT_FOLDER, output, _say)
     _say(f"wrote model {version} and its card to {output}")
     return 0
+
+
+def _pipeline(name: str) -> Callable[[Path, Path, Callable[[str], None]], str]:
+    if name == semantic.NAME:
+        from detectors.semantic.pipeline import train_and_describe  # noqa: PLC0415 - as below
+    else:
+        from detectors.pipeline import train_and_describe  # noqa: PLC0415 - imports scikit-learn, which takes seconds
+    return train_and_describe
 
 
 def _retrain(args: argparse.Namespace) -> int:

@@ -86,11 +86,11 @@ class Semantic:
 def vectors(encoder: Reader, sample: Sample, most: int = MAX_WINDOWS) -> Sequence[Floats]:
     """Return the vectors of at most `most` windows of a sample.
 
-    An answer by itself is read as an answer to nothing.
+    An answer by itself is read as a message, too: what asked for it is not there.
     """
-    if sample.part is Part.PROMPT:
-        return encoder.message(sample.text, most)
-    return encoder.answer(sample.prompt, sample.text, most)
+    if sample.part is Part.EXCHANGE:
+        return encoder.answer(sample.prompt, sample.text, most)
+    return encoder.message(sample.text, most)
 
 
 def logistic(margin: float) -> float:

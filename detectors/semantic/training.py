@@ -34,7 +34,7 @@ Measure = Callable[[Scores, Labelled], Quality]
 class Plan:
     """What is tried and what is fixed."""
 
-    prompts_per_source: int = 350
+    prompts_per_source: int = 250
     answers_per_source: int = 900
     windows_per_text: int = 2
     ridges: tuple[float, ...] = (0.3, 1.0, 3.0, 10.0)
@@ -73,7 +73,7 @@ class Trained:
 
     head: Head
     quality: Mapping[str, Mapping[float, Quality]]
-    left_out_of_suite: Mapping[str, Quality] = field(default_factory=dict)
+    too_weak: Mapping[str, Quality] = field(default_factory=dict)
     """Categories that ranked too badly for a head of their own."""
 
 

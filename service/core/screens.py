@@ -24,7 +24,7 @@ class Screen:
         scores = self.detector.score_text(text, part)
         found: tuple[Found, ...] = ()
         for point in self.points:
-            if (score := scores[point.category]) >= point.threshold:
+            if (score := scores.get(point.category, -1.0)) >= point.threshold:
                 found += ((point, score),)
         return found
 
@@ -43,8 +43,8 @@ class GrowingScreen:
         """Add text; return the first point that all text so far crosses."""
         scores = self._text.add(text)
         for point in self._points:
-            if scores[point.category] >= point.threshold:
-                return point, scores[point.category]
+            if (score := scores.get(point.category, -1.0)) >= point.threshold:
+                return point, score
         return None
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from detectors.api import Category, Detector, Part, Sample, score_whole
+from detectors.api import Category, Detector, Part, Sample, Scores, score_whole
 from service.core.error_rates import crossing
 from service.core.unreadable import UNREADABLE
 from service.errors import ConfigError
@@ -45,10 +45,16 @@ class Judge:
         samples = _samples(path, self.part)
         found: list[float] = []
         while batch := list(islice(samples, _BATCH)):
-            found += [scores[self.category] for scores in score_whole(self.detector, batch)]
+            found += [self._score_of(scores) for scores in score_whole(self.detector, batch)]
         if not found:
             raise ConfigError(f"{path}: expected rows as JSON lines, and there are none")
         return found
+
+    def _score_of(self, scores: Scores) -> float:
+        if self.category not in scores:
+            name = self.detector.name
+            raise ConfigError(f"{name} gives no score for {self.category!r} to the {self.part}")
+        return scores[self.category]
 
 
 def judge_of(name: str, category: str, part: str, there_are: Detectors) -> Judge:

@@ -1,4 +1,4 @@
-"""A file of weights as llama.cpp lays it out, small and random, and what it computes in plain numpy."""
+"""Random weights of a small Llama, laid out as llama.cpp does, and what they compute in numpy."""
 
 import struct
 from collections.abc import Mapping
