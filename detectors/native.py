@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Final
 
 from detectors.compiling import SOURCE, library_name
-from detectors.decoding import may_hide
 from detectors.features import (
     BUCKETS,
     LONGEST_RUN,
@@ -24,7 +23,7 @@ from detectors.features import (
     normalised_bytes,
     with_cuts,
 )
-from detectors.plain import GrowingMargin
+from detectors.plain import GrowingMargin, may_hide
 from detectors.slices import spans
 
 _CLOSED: Final = b" "
@@ -87,7 +86,9 @@ class NativeWeights:
 
     __slots__ = ("_ascii_margin", "_empty", "_is_normal", "_margin", "library", "model")
 
-    def __init__(self, library: Library, weights: Sequence[int], shift: float) -> None:
+    def __init__(
+        self, library: Library, weights: Sequence[int], shift: float, *, mean: bool = False
+    ) -> None:
         """Copy the weights.
 
         Raises:
@@ -96,7 +97,7 @@ class NativeWeights:
         if len(weights) != BUCKETS:
             raise ValueError(f"{len(weights)} weights, but there are {BUCKETS} buckets")
         self.library = library
-        self.model = struct.pack("=d", shift) + _in_16_bits(weights) + kinds_of_characters()
+        self.model = struct.pack("=dd", shift, mean) + _in_16_bits(weights) + kinds_of_characters()
         self._is_normal = library.is_normal
         self._ascii_margin = library.ascii_margin
         self._margin = library.margin
@@ -113,7 +114,7 @@ class NativeWeights:
         return self._margin(self.model, data, len(data))
 
     def may_hide(self, text: str) -> bool:
-        """Say no where `decoding.reveal` finds nothing for sure."""
+        """Say no where nothing is hidden for sure."""
         if text.isascii():
             return bool(self.library.may_hide(text.encode(), len(text)))
         return may_hide(text)
