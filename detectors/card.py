@@ -39,8 +39,8 @@ a person or a stronger detector should look before anybody is suspended on its w
   benign and half misuse. Real traffic has far less misuse: take thresholds from benign traffic of
   your own, not from the number itself.
 - The answer head learnt from two labelled sources, whose benign rows are refusals nearly all, and
-  a little from benign prose. It knows refusals better than harm: record its scores, but do not act
-  on them.
+  a little from benign prose. It knows refusals better than harm, and takes an answer as a whole:
+  what stands in a few lines of a long one counts little. Record its scores, but do not act on them.
 - The exchange head learnt from the same answers without the prose: all of them answer requests for
   misuse, and it tells those who comply from those who refuse. Where the prompt is known and its
   probability is under {LIKELY}, the score is less in proportion; without the prompt, every helpful
