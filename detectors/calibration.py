@@ -15,6 +15,10 @@ from detectors.validation import Labelled
 ENOUGH_ROWS = 500
 """So many rows of either label it takes to bend the line."""
 
+LEAST_SLOPE = 0.01
+"""Of a model that ranks left-out rows no better than chance: its probabilities hardly differ from
+one half, but a higher margin is never less suspect."""
+
 BENDS = 15
 STRAIGHT = 0.1
 """The share of the straight line in one that bends, so that it rises everywhere."""
@@ -24,7 +28,9 @@ _OUTSIDE = 10.0
 def calibrate(margins: Scores, rows: Labelled, of_rows: Scores) -> Curve:
     """Return the curve for a mixture of half benign and half misuse, as rows weigh."""
     slope, offset = platt(margins, rows, of_rows)
-    if np.bincount(rows.label, minlength=2).min() < ENOUGH_ROWS or slope <= 0:
+    if slope < LEAST_SLOPE:
+        return straight(LEAST_SLOPE, 0.0)
+    if np.bincount(rows.label, minlength=2).min() < ENOUGH_ROWS:
         return straight(slope, offset)
     shares = IsotonicRegression(y_min=0.002, y_max=0.998, out_of_bounds="clip")
     shares.fit(margins, rows.label, sample_weight=of_rows)

@@ -53,6 +53,13 @@ def test_every_higher_margin_has_a_higher_probability() -> None:
     assert all(one < other for one, other in pairwise(found))
 
 
+def test_a_model_that_ranks_the_wrong_way_round_is_not_turned_round() -> None:
+    margins = np.array([-1.0, 1.0])
+    curve = calibrate(margins, rows_of(np.array([1, 0])), np.ones(2))
+
+    assert 0.4 < curve.probability(-1) < curve.probability(1) < 0.6
+
+
 def test_a_curve_goes_on_beyond_its_ends() -> None:
     curve = Curve((-1.0, 0.0, 1.0), (-1.0, 0.0, 3.0))
 
