@@ -216,7 +216,10 @@ def score_whole(detector: Detector, samples: Sequence[Sample]) -> Sequence[Score
 
 
 def _highest(scored: Sequence[Scores]) -> Scores:
-    return {category: max(one[category] for one in scored) for category in scored[0]}
+    highest: dict[Category, float] = {}
+    for scores in scored:  # a category may be told where there is something of it, and nowhere else
+        highest |= {it: max(score, highest.get(it, 0.0)) for it, score in scores.items()}
+    return highest
 
 
 def check_scores(scored: Sequence[Scores], count: int) -> None:

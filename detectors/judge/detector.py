@@ -168,7 +168,7 @@ class Judge:
             except JudgeError as error:
                 failed = failed or error
                 continue
-            highest = {it: max(score, highest.get(it, 0.0)) for it, score in scores.items()}
+            highest |= {it: max(score, highest.get(it, 0.0)) for it, score in scores.items()}
         return failed or highest
 
     def _judge(self, window: Sample) -> Scores:

@@ -345,3 +345,14 @@ def test_a_proxy_of_the_environment_does_not_see_what_is_judged(
     _, judge = make(by_marker)
     [scores] = judge.score(prompts("one"))
     assert scores[Category.ANY] == 0.05
+
+
+def test_a_category_that_one_window_alone_names_keeps_its_score(make: Make) -> None:
+    def first_alone(asked: Asked) -> Answer:
+        if MARKER in asked.said:
+            return said("Safety: Unsafe\nCategories: Jailbreak\nRefusal: No")
+        return said("Safety: Safe\nCategories: None\nRefusal: No")
+
+    _, judge = make(first_alone, max_chars=100, overlap_chars=0)
+    [scores] = judge.score([Sample(MARKER + " " * 300, Part.ANSWER)])
+    assert scores[Category.JAILBREAK] == scores[Category.ANY] == 0.95
