@@ -90,7 +90,7 @@ class Cascade:
     def version(self) -> str:
         """Names the version of each stage, and how they are put together."""
         return "+".join(
-            f"{it.detector.name}/{it.detector.version}/{it.combine}/{it.weight:g}"
+            f"{it.detector.name}/{it.detector.version}/{it.combine}/{it.weight:g}{_band(it)}"
             for it in self.stages
         )
 
@@ -229,6 +229,12 @@ def _scored(detector: Detector, samples: Sequence[Sample]) -> Sequence[Scores | 
         if len(samples) == 1:
             return [None]
     return [scores for sample in samples for scores in _scored(detector, [sample])]
+
+
+def _band(stage: Stage) -> str:
+    """Tell the band in a version; without one nothing."""
+    low, high = stage.band
+    return "" if stage.band == (0.0, 1.0) else f"/{low!r}-{high!r}"
 
 
 def _check(name: str, stages: Sequence[Stage]) -> None:

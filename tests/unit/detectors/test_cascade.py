@@ -165,6 +165,7 @@ def test_a_version_tells_how_the_stages_are_put_together() -> None:
     assert version(first, second) != version(first, replace(second, weight=2))
     assert version(first, second) != version(first, replace(second, combine=Combine.MAX))
     assert version(first, second) != version(first)
+    assert version(first, second) != version(first, replace(second, band=(0.2, 0.8)))
 
 
 @pytest.mark.parametrize(
