@@ -17,7 +17,7 @@ from service.core.backtest import Backtest, Looked
 from service.core.screening import Point
 from service.errors import BadRecord
 from service.events.log import Position, Received, Record
-from service.events.schema import Verdict, made_at, to_event
+from service.events.schema import Crossing, Verdict, made_at, to_event
 from service.telemetry.metrics import Metrics
 from service.workers.screener import Screener
 
@@ -83,7 +83,7 @@ def backtest(
     for (id_, _), these in groupby(verdicts, key=lambda it: (it[0].exchange_id, it[0].part)):
         of_part = list(these)
         first, at = of_part[0]
-        crossings = [(it.point, it.version) for verdict, _ in of_part for it in verdict.crossed]
+        crossings = [(it.point, it.version) for verdict, _ in of_part for it in _todays(verdict)]
         crossed = [known[it] for it in crossings if it in known]
         found.add(Looked(id_, at, first.model, first.project, crossed))
     return found
@@ -95,9 +95,14 @@ def scores_of(
     """Return all scores that a point is held to, and how many seconds the stretch has."""
     everything, scores, times = replace(point, name=CANDIDATE, threshold=0.0), [], [math.inf, 0.0]
     for verdict, at in Replay(detectors, [everything]).verdicts(records):
-        scores += [crossing.score for crossing in verdict.crossed]
+        scores += [crossing.score for crossing in _todays(verdict)]
         times = [min(times[0], at), max(times[1], at)]
     return scores, max(0.0, times[1] - times[0])
+
+
+def _todays(verdict: Verdict) -> Iterable[Crossing]:
+    """Leave out what the gateway recorded when the text came: it alone names a detector."""
+    return (it for it in verdict.crossed if not it.detector)
 
 
 def _name(candidate: Point, todays: Sequence[Point]) -> str:

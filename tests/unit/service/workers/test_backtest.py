@@ -10,6 +10,7 @@ from detectors.api import Category, Part
 from detectors.cascade import Cascade, Stage
 from service.core.screening import Point
 from service.events.log import Position, Received, Record
+from service.events.schema import Crossing, Screening
 from service.store.alerts import list_alerts
 from service.telemetry.metrics import Metrics
 from service.workers.backtest import CANDIDATE, backtest, scores_of
@@ -111,3 +112,13 @@ def test_what_a_backtest_says_is_what_alerts_once_the_point_is_promoted(
 
 def _read(records: Sequence[Record]) -> list[Received]:
     return [Received(it, Position("screener-0", 1, n)) for n, it in enumerate(records, 1)]
+
+
+def test_what_the_gateway_crossed_when_it_came_is_no_score_of_today() -> None:
+    then = Crossing("old", "any", 0.99, 0.2, "page", detector="words")
+    screening = Screening("block", ("words/2",), (then,))
+    record = received(structs.replace(opened(), screening=screening), chat_body("fine"))
+    today = replace(PAGE, name="old", version=0, threshold=0.5)
+
+    assert scores_of([record], [WordDetector()], PAGE)[0] == [0.1]
+    assert backtest([record], [WordDetector()], PAGE, [today], 10).report()["todays"] == 0
