@@ -19,3 +19,10 @@ def test_the_oldest_make_room_and_what_is_noted_again_counts_once() -> None:
     assert [prompts.get(it) for it in ("b", "c", "huge")] == [None, None, None]
     prompts.note("d", "1234567890")
     assert prompts.get("d") == "1234567890"
+
+
+def test_of_very_many_short_prompts_the_latest_are_remembered() -> None:
+    prompts = OpenPrompts(max_chars=1_000_000, max_texts=10)
+    for number in range(100):
+        prompts.note(f"ex-{number}", "")
+    assert [n for n in range(100) if prompts.get(f"ex-{n}") is not None] == [*range(90, 100)]
