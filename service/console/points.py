@@ -113,6 +113,8 @@ class Points:
             if old is None:
                 raise Conflict(f"{id} is not active: there is nothing to take back.")
             _check_version(old, body.version)
+            if old.replaces is not None:
+                self._check_alone(change, versions.numbered(old.replaces))
             now = stored.roll_back(change.connection, versions, _done(change))
             after = facts(now) if now.state is PointState.ACTIVE else None
             change.record("point.rollback", f"point/{id}", facts(old), after)
@@ -139,9 +141,13 @@ class Points:
         return view(made, change.now)
 
     def _check_promotion(self, change: Change, new: OperatingPoint) -> None:
-        """See that a point can do now what it could when it was proposed, and is the only one."""
+        """See that a point can do now what it could when it was proposed, and is alone."""
         for flaw in flaws(new, self._office.points, change.now):
             raise Conflict(f"{new.id} cannot be promoted as things stand now. {flaw.words}")
+        self._check_alone(change, new)
+
+    def _check_alone(self, change: Change, new: OperatingPoint) -> None:
+        """See that no other active point differs in nothing but the threshold."""
         active = [*self._office.points.fixed, *stored.active_points(change.connection)]
         other = conflict(new, active, change.now)
         if other is not None:

@@ -137,6 +137,8 @@ class KnownDetector:
     parts: Collection[Part]
     is_inline: bool
     """It is fast enough to score what is on its way."""
+    is_shadow: bool = False
+    """Its scores are recorded, and nothing depends on them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,8 @@ def flaws(point: OperatingPoint, facts: PointFacts, now: float) -> Iterator[Flaw
 
 
 def _flaws_for(point: OperatingPoint, detector: KnownDetector) -> Iterator[Flaw]:
+    if detector.is_shadow:
+        yield Flaw("detector", f"{point.detector} is a shadow, scored and recorded alone.")
     if point.category not in detector.categories:
         scored = ", ".join(sorted(detector.categories))
         words = f"{point.detector} gives no score for {point.category}; it does for: {scored}."

@@ -1,10 +1,11 @@
 """What operating points are held to when they are set: detectors, models, the settings' own."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from detectors.api import InlineDetector
+from detectors.api import Detector, InlineDetector
 from service.core.points import KnownDetector, PointFacts, PointModel
 from service.core.policies import HOLDING
+from service.errors import Unacceptable
 from service.settings import Settings
 from service.wiring.detectors import Detectors, detectors_of
 from service.wiring.points import fixed_points
@@ -19,11 +20,17 @@ class _Known(Mapping[str, KnownDetector]):
 
     def __getitem__(self, name: str) -> KnownDetector:
         if name not in self._loaded:
-            detector = self._there_are.factories[name]()
-            inline = isinstance(detector, InlineDetector)
-            scored = self._there_are.categories[name]
-            self._loaded[name] = KnownDetector(scored, detector.parts, inline)
+            self._loaded[name] = self._load(name, self._there_are.factories[name])
         return self._loaded[name]
+
+    def _load(self, name: str, make: Callable[[], Detector]) -> KnownDetector:
+        try:
+            detector = make()
+        except Exception as error:  # whatever it was: the administrator is told
+            raise Unacceptable("detector", f"{name} cannot be loaded here: {error}") from error
+        scored, is_shadow = self._there_are.categories[name], name in self._there_are.shadows
+        inline = isinstance(detector, InlineDetector)
+        return KnownDetector(scored, detector.parts, inline, is_shadow)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._there_are.factories)

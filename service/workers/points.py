@@ -93,7 +93,7 @@ class PointWatch:
         with self._renewing:  # else one that began with older points might end last
             now = self._clock()
             points = [*self._fixed, *self._of_store]
-            self._now = unexpired(points, now)
+            self._now = unexpired(filter(self._can_apply, points), now)
             for counted in tally(points, now, self._can_apply):
                 self._count(*counted)
             return self._now[0]

@@ -1,10 +1,15 @@
 """The life of an operating point over the admin API."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from service.core.roles import Role
+from service.console.point_bodies import Decision
+from service.console.points import Points
+from service.core.roles import Admin, Role
+from service.errors import Conflict
 from service.store import load_snapshot, revision
 from tests.real_parts.admin import AdminApi
 
@@ -225,3 +230,35 @@ def test_what_has_expired_meanwhile_is_not_promoted_and_does_not_apply(api: Admi
     (told,) = api.good("GET", f"/points/{ends}")["versions"]
     assert (told["state"], told["applies"]) == ("active", False)
     promoted(api)
+
+
+def test_a_rollback_makes_no_two_points_of_one_place(api: AdminApi) -> None:
+    first = promoted(api)
+    another(api, first, action="case")
+    second = promoted(api, threshold=0.5)
+    answer = api.ask("POST", f"/points/{first}/rollback", WHY)
+    assert answer.status_code == 409
+    assert f"{second!r}, which is active, has the same" in answer.text
+    assert applied(api) == {first: (2, 0.9), second: (1, 0.5)}
+    api.good("POST", f"/points/{second}/retire", WHY)
+    assert api.good("POST", f"/points/{first}/rollback", WHY)["version"] == 1
+
+
+def test_of_points_of_one_place_that_are_promoted_at_the_same_time_one_is(api: AdminApi) -> None:
+    ids = [proposed(api, threshold=threshold) for threshold in (0.5, 0.6, 0.7, 0.8)]
+    at_once = threading.Barrier(len(ids))
+    who = Admin("cli:tests", Role.OPERATOR)
+
+    def promote(id_: str) -> bool:
+        at_once.wait()
+        try:
+            Points(api.office).promote(id_, Decision(**WHY), who)
+        except Conflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(len(ids)) as threads:
+        done = list(threads.map(promote, ids))
+
+    assert sorted(done) == [False, False, False, True]
+    assert list(applied(api)) == [ids[done.index(True)]]

@@ -171,3 +171,12 @@ def test_a_screener_that_knows_no_points_waits_and_writes_no_verdict(tmp_path: P
         waiting.handle([prompt("a bad question")])
     assert StoreUnavailable in waiting.transient
     assert writer.verdicts == []
+
+
+def test_no_score_is_held_to_a_point_that_is_told_as_ignored(
+    store: Store, watched: Watched
+) -> None:
+    set_point(store)
+    set_point(store, id="op_2", detector="a-shadow")
+    assert watched.look() == ["of/settings:0", "op_1:1"]
+    assert watched.counted[PointSource.STORE, "ignored"] == 1
