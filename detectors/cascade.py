@@ -29,6 +29,8 @@ from detectors.errors import DetectorError
 _LEAST: Final = 1e-6
 """Probabilities are kept this far from 0 and 1 when they are combined: no stage is that sure."""
 
+MOST_WEIGHT: Final = 1_000.0
+
 
 class Combine(StrEnum):
     """How a stage's scores go into those of the cascade."""
@@ -48,7 +50,7 @@ class Stage:
     detector: Detector
     combine: Combine = Combine.MEAN
     weight: float = 1.0
-    """Over 0."""
+    """Over 0, and no more than `MOST_WEIGHT`."""
     band: tuple[float, float] = (0.0, 1.0)
     """It is asked where `any` so far is from the first to the second, both included."""
     budget: Budget | None = None
@@ -79,7 +81,8 @@ class Cascade:
         """Put the stages together; after each batch `told` hears of each of them.
 
         Raises:
-            DetectorError: there is none, two are of one name, or the first may not be asked always.
+            DetectorError: there is none, two are of one name, a weight is no number that one can
+                multiply by, or the first may not be asked always.
         """
         _check(name, stages)
         self.name = name
@@ -243,6 +246,8 @@ def _check(name: str, stages: Sequence[Stage]) -> None:
     names = [stage.detector.name for stage in stages]
     if len(set(names)) < len(names) or name in names:
         raise DetectorError(f"the cascade {name!r} needs a name of its own for each stage")
+    if not all(0 < stage.weight <= MOST_WEIGHT for stage in stages):  # infinite: no mean
+        raise DetectorError(f"the weights of {name!r} must be over 0, and at most {MOST_WEIGHT:g}")
     first = stages[0]
     if first.band != (0.0, 1.0) or first.budget is not None or first.combine is Combine.SHADOW:
         raise DetectorError(

@@ -18,6 +18,7 @@ from service.settings.mistakes import Mistake
 
 DetectorName = Annotated[str, Field(pattern=DETECTOR_NAME)]
 Share = Annotated[float, Field(gt=0, le=1)]
+Weight = Annotated[float, Field(gt=0, le=1000)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -86,7 +87,7 @@ class Stage(Section):
 
     detector: DetectorName
     combine: Literal["mean", "max"] = "mean"
-    weight: PositiveFloat = 1.0
+    weight: Weight = 1.0
     band: tuple[Probability, Probability] = (0.0, 1.0)
     max_share: Share | None = None
     max_chars_per_s: PositiveFloat | None = None

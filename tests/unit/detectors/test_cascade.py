@@ -175,6 +175,9 @@ def test_a_version_tells_how_the_stages_are_put_together() -> None:
         ([Stage(constant("a", 0.5)), Stage(constant("a", 0.5))], "a name of its own"),
         ([Stage(constant("suite", 0.5))], "a name of its own"),
         ([Stage(constant("a", 0.5), band=(0.1, 1.0))], "sees everything"),
+        ([Stage(constant("a", 0.5), weight=float("inf"))], "over 0, and at most 1000"),
+        ([Stage(constant("a", 0.5), weight=float("nan"))], "over 0, and at most 1000"),
+        ([Stage(constant("a", 0.5), weight=0.0)], "over 0, and at most 1000"),
         ([Stage(constant("a", 0.5), Combine.SHADOW)], "sees everything"),
     ],
 )

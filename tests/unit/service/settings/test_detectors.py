@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from service.settings.detectors import SHIPPED, Detector, check_detectors
 
@@ -83,3 +83,9 @@ def test_what_cannot_work_is_told_with_its_place(given: list[dict[str, Any]], wo
 def test_sections_of_another_shape_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="validation error"):
         ADAPTER.validate_python([wrong])
+
+
+@pytest.mark.parametrize("weight", [0, -1, float("inf"), float("nan"), 1e308])
+def test_a_weight_that_makes_no_mean_is_refused(weight: float) -> None:
+    with pytest.raises(ValidationError, match="weight"):
+        ADAPTER.validate_python([LEXICAL, cascade(FIRST | {"weight": weight})])
