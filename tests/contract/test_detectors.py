@@ -1,6 +1,7 @@
 """What every detector owes its callers: those of the registry, and each kind of the settings."""
 
 import json
+import math
 import os
 import random
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from detectors.api import Category, Detector, Part, Sample, Scores
+from detectors.api import Category, Detector, ExplainingDetector, Part, Sample, Scores
 from detectors.errors import DetectorError
 from detectors.judge import Judge, JudgeConfig
 from detectors.registry import FACTORIES
@@ -225,6 +226,15 @@ def test_the_work_grows_as_the_text_does(detector: Detector, unit: str) -> None:
     once = seconds(LONG_CHARS)
 
     assert seconds(8 * LONG_CHARS) < 24 * once + 0.1  # three times linear, and a busy machine's due
+
+
+def test_who_explains_does_so_for_any_text(entry: Entry, detector: Detector) -> None:
+    if isinstance(detector, ExplainingDetector):
+        for sample in samples_for(detector, *TEXTS, *PROBES, "word " * 200_000):
+            for reason in detector.reasons(sample):
+                assert reason.category in entry.categories
+                assert math.isfinite(reason.weight)
+                assert reason.kind in {"rule", "word", "pair"}
 
 
 def told_of(detector: Detector, sample: Sample) -> str:
