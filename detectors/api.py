@@ -127,8 +127,8 @@ class Reason:
     """The rule's name, or the words as they stand in the text."""
     category: Category
     weight: float
-    """Of a rule the score that it gives; of words what they add to the log odds, below 0 where
-    they speak against misuse."""
+    """Of a rule the score that it gives; of words what they add to the margin that is turned into
+    a score, below 0 where they speak against misuse."""
 
 
 @runtime_checkable
