@@ -1,17 +1,26 @@
 """The long way of `semantic`: data → vectors → heads → report → card."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from detectors import artefacts, card, cost
 from detectors.api import Part, Sample
-from detectors.data import LICENCES, cap_sources, dev_rows, read_licences, training_rows
+from detectors.data import (
+    LICENCES,
+    Licence,
+    Row,
+    cap_sources,
+    dev_rows,
+    read_licences,
+    training_rows,
+)
 from detectors.estimates import Options
 from detectors.evaluation import Report, evaluate
 from detectors.semantic import encoder
 from detectors.semantic.detector import NAME, SCORING, Head, Reader, Semantic
-from detectors.semantic.training import Plan, Trained, best_of, train
+from detectors.semantic.training import Plan, Trained, best_of, chosen, train
 from detectors.validation import Quality
 
 Say = Callable[[str], None]
@@ -32,8 +41,7 @@ def train_and_describe(data: Path, output: Path, say: Say) -> str:
     trained = train(rows, reader, plan, say)
     detector = save({part: it.head for part, it in trained.items()}, reader, output)
     reports = evaluate(detector, dev, say, options=OPTIONS)
-    sources = card.source_table(rows, read_licences(data / LICENCES), plan.prompts_per_source)
-    text = render(detector, trained, reports, sources)
+    text = render(detector, trained, reports, sources(rows, read_licences(data / LICENCES), plan))
     (output / card.CARD).write_text(text, encoding="utf-8")
     return detector.version
 
@@ -73,7 +81,7 @@ def render(
     detector: Semantic,
     trained: Mapping[Part, Trained],
     reports: Mapping[Part, Report],
-    sources: Sequence[str],
+    learnt_from: Sequence[str],
 ) -> str:
     """Return the card."""
     return "\n".join(
@@ -84,10 +92,26 @@ def render(
             *_selection(trained),
             *card.quality(reports),
             "## Sources and licences\n",
-            *sources,
+            *learnt_from,
             "",
         ]
     )
+
+
+def sources(rows: Sequence[Row], licences: Mapping[str, Licence], plan: Plan) -> list[str]:
+    """Return what the heads learnt from, a line an item."""
+    prompts, answers = chosen(rows, plan)
+    count = Counter((it.source, it.label) for it in (*prompts, *answers))
+    lines = [
+        f"At most {plan.prompts_per_source:,} prompts or {plan.answers_per_source:,} answers of",
+        "each source are used, chosen by a hash of their ids.\n",
+        "| source | rows | of them misuse | licence |",
+        "|---|---|---|---|",
+    ]
+    for name in sorted({source for source, _ in count}):
+        total = count[name, 0] + count[name, 1]
+        lines.append(f"| {name} | {total} | {count[name, 1]} | {licences[name].name} |")
+    return lines
 
 
 def _cost(detector: Semantic) -> list[str]:

@@ -81,11 +81,16 @@ def train(
     rows: Sequence[Row], encoder: Reader, plan: Plan, progress: Progress
 ) -> dict[Part, Trained]:
     """Train one head a part, on one thread: threads add up in another order, and so differ."""
-    prompts = cap_sources([it for it in rows if it.response is None], plan.prompts_per_source)
-    answers = cap_sources([it for it in rows if it.response], plan.answers_per_source)
-    chosen = {Part.PROMPT: prompts, Part.ANSWER: answers, Part.EXCHANGE: answers}
+    prompts, answers = chosen(rows, plan)
+    of_part = {Part.PROMPT: prompts, Part.ANSWER: answers, Part.EXCHANGE: answers}
     with threadpool_limits(1):
-        return {part: train_part(part, chosen[part], encoder, plan, progress) for part in chosen}
+        return {part: train_part(part, of_part[part], encoder, plan, progress) for part in of_part}
+
+
+def chosen(rows: Sequence[Row], plan: Plan) -> tuple[list[Row], list[Row]]:
+    """Return the prompts and the answers that are learnt from."""
+    prompts = cap_sources([it for it in rows if it.response is None], plan.prompts_per_source)
+    return prompts, cap_sources([it for it in rows if it.response], plan.answers_per_source)
 
 
 def train_part(

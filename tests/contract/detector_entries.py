@@ -35,6 +35,9 @@ KINDS: Final[Mapping[str, str]] = {
 REFUSING: Final = frozenset({"judge"})
 """They may refuse a huge text by a `DetectorError`, rather than score a part of it."""
 
+SLOW: Final = frozenset({"semantic", "semantic-house", "suite"})
+"""They read with a language model: what takes hundreds of texts is asked of fewer."""
+
 TEXTS: Final = (
     "",
     " \n\t\u00a0\u2003\u3000",
@@ -73,6 +76,11 @@ class Entry:
     name: str
     make: Callable[[], Detector]
     categories: Collection[Category]
+
+    @property
+    def is_slow(self) -> bool:
+        """Say whether a text takes milliseconds, not microseconds."""
+        return self.name in SLOW
 
     @property
     def may_refuse(self) -> bool:
