@@ -11,6 +11,6 @@ def test_every_exchange_is_scored_and_the_dear_stage_has_its_share(
 ) -> None:
     assert main(["--exchanges", "40", "--chars", "60", "--folder", str(tmp_path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["stages"]["lexical"]["texts"] == 80
+    assert found["stages"]["lexical"]["texts"] == 120, "prompts, answers and exchanges"
     assert found["exchanges_per_s"] > 0
     assert list(tmp_path.iterdir()) == []

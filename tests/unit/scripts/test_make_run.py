@@ -15,13 +15,15 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def a_finished_setup(root: Path) -> Path:
     """Return an environment that bears the stamps of a set-up; nothing in it works."""
-    for file in (*setup.LOCKS, *setup.BUILT_FROM):
+    for file in (*setup.LOCKS, setup.WEIGHTS, *setup.BUILT_FROM):
         (root / file).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / file, root / file)
     venv = root / ".venv"
     (venv / "bin").mkdir(parents=True)
     (venv / "bin" / "python").touch()
-    packages = digest_of(*(root / lock for lock in setup.LOCKS), sys.version, str(venv))
+    packages = digest_of(
+        *(root / it for it in (*setup.LOCKS, setup.WEIGHTS)), sys.version, str(venv)
+    )
     (venv / "packages-stamp").write_text(packages)
     (venv / "itself-stamp").write_text(setup.digest_of_itself(root, packages))
     return venv

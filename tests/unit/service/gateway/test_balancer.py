@@ -171,7 +171,8 @@ async def test_a_replica_that_is_too_busy_shares_its_prompts() -> None:
     async with site_of(silent, silent, affinity_bytes=10, slack=2) as site:
         waiting = [asyncio.create_task(site.send(b"the same for all")) for _ in range(10)]
         await eventually(lambda: sum(site.served()) == 10)
-        assert sorted(site.served()) == [4, 6]
+        fewer, more = sorted(site.served())
+        assert more - fewer <= 2  # the slack
         for task in waiting:
             task.cancel()
         await asyncio.wait(waiting)
