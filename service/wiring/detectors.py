@@ -126,10 +126,10 @@ def _categories(section: _Simple, make: Factory) -> Collection[Category]:
             judge.close()
             return judge.categories
         detector = make()
-        [scores] = detector.score([Sample("", min(detector.parts))])
+        scored = detector.score([Sample("", part) for part in sorted(detector.parts)])
     except DetectorError as error:
         raise ConfigError(f"the detector {section.name!r} cannot be loaded: {error}") from None
-    return frozenset(scores)
+    return frozenset[Category]().union(*scored)
 
 
 def _judge(section: sections.JudgeDetector) -> "Judge":
