@@ -1,8 +1,9 @@
 """Detectors whose files change while a process works: looked at now and then by a thread."""
 
+import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from detectors.api import Detector, StagedDetector
@@ -12,6 +13,7 @@ from service.telemetry.metrics import Metrics
 
 _LOOK_S: Final = 2.0
 """Between two looks at the files, each a `stat` of a few of them."""
+_STOP_S: Final = 5.0
 LOADED, REFUSED = "loaded", "refused"
 _log = logging.getLogger(__name__)
 
@@ -43,8 +45,8 @@ class DetectorWatch:
                 metrics.detector_reloads.labels(one.name, outcome)
 
     def run(self, stop: threading.Event) -> None:
-        """Look until told to stop."""
-        while not stop.wait(_LOOK_S):
+        """Look until told to stop, if there is anything to look at."""
+        while self._reloadable and not stop.wait(_LOOK_S):
             self.look()
 
     def look(self) -> None:
@@ -72,3 +74,16 @@ class DetectorWatch:
         why = "; ".join(str(error).splitlines()) if known else type(error).__name__
         in_use = one.detector.version
         _log.error("%s: the changed files are refused, %s stays: %s", one.name, in_use, why)
+
+
+@contextlib.contextmanager
+def watching(watch: DetectorWatch) -> Iterator[None]:
+    """Let a thread of its own look meanwhile."""
+    stop = threading.Event()
+    thread = threading.Thread(target=watch.run, args=(stop,), name="detectors", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(_STOP_S)
