@@ -45,7 +45,7 @@ def test_a_receipt_shows_both_records_and_the_verdicts_without_what_was_said(
     one: Installation,
 ) -> None:
     exchange_id = one.chat("a sentence that no receipt shows")
-    verdicts = 5  # of two detectors on prompt and answer, of one on the exchange
+    verdicts = 6  # of two detectors on prompt, answer and exchange
     until(lambda: sum(v.exchange_id == exchange_id for v in one.verdicts()) == verdicts)
     shown = one.command("receipts", "show", exchange_id)
     assert shown.returncode == 0
