@@ -15,6 +15,7 @@ from detectors.decoding import reveal
 from detectors.lexical import Head, Lexical
 from detectors.metrics import Scores
 from detectors.plain import ONE
+from detectors.rotation import unrotate
 
 TOLERANCE = 1e-6
 PIECE_CHARS = 7
@@ -53,11 +54,16 @@ def _ways(detector: Lexical, part: Part) -> Mapping[str, Callable[[str], float]]
 
 def as_in_training(head: Head, numbers: Mapping[str, Any], texts: Sequence[str]) -> Scores:
     """Return the probability of each text, or of what it hides where that is higher."""
-    margins = np.maximum(_margins(numbers, texts), _margins(numbers, list(map(reveal, texts))))
+    hidden = (list(map(read, texts)) for read in (reveal, unrotate))
+    margins = np.max([_margins(numbers, it) for it in (texts, *hidden)], axis=0)
     return np.array([head.probability(margin) for margin in margins.tolist()])
 
 
 def _margins(numbers: Mapping[str, Any], texts: Sequence[str]) -> Scores:
-    long, short = corpus(texts).margins(numbers["weights"] / ONE)
-    margins: Scores = combined(long, short, numbers["shift"]) + numbers["intercept"]
-    return margins
+    words, weights = corpus(texts), numbers["weights"] / ONE
+    if numbers["mean"]:
+        margins = words.means(weights)
+    else:
+        margins = combined(*words.margins(weights), numbers["shift"])
+    found: Scores = margins + numbers["intercept"]
+    return found

@@ -178,6 +178,10 @@ class StagedDetector(Detector, Protocol):
         """Return what came of each sample, in order; fails on none of them."""
         ...
 
+    def with_detector(self, new: Detector) -> "StagedDetector":
+        """Return the same with another detector in the stage of its name, if there is one."""
+        ...
+
 
 OVERLAP_CHARS: Final = 400
 """Neighbouring chunks of a long text share this much, so that nothing hides on a border."""

@@ -8,7 +8,8 @@ from detectors.api import Part
 from detectors.cost import Cost
 from detectors.data import Licence, Row
 from detectors.evaluation import Report
-from detectors.lexical import WORDLESS
+from detectors.features import STEM
+from detectors.lexical import LIKELY, WORDLESS
 from detectors.plain import LONG, SHORT
 from detectors.slices import MAX_CHARS
 from detectors.training import Trained
@@ -18,10 +19,10 @@ CARD = "card.md"
 _INTRODUCTION = f"""\
 # Detector `lexical`
 
-A logistic regression over hashed words and pairs of neighbouring words of the normalised text
-(NFKC, invisible characters removed, casefolded, look-alike letters and digits read as Latin
-letters), one head each for prompts, answers and exchanges. Each gives the category `any`: the
-probability that the text is misuse, of whatever kind.
+Logistic regressions, averaged, over hashed words and pairs of neighbouring words of the normalised
+text (NFKC, invisible characters removed, casefolded, look-alike letters and digits read as Latin
+letters; the first {STEM} characters of a word count), one head each for prompts, answers and
+exchanges. Each gives the category `any`: the probability that the text is misuse, of whatever kind.
 
 ## What it is for
 The cheap first look at every prompt and every answer. It ranks; an operating point decides, and
@@ -30,24 +31,26 @@ a person or a stronger detector should look before anybody is suspended on its w
 ## What it cannot do
 - It sees words, not meaning: it flags benign security and trigger-word prompts far more often
   than small talk, and misses misuse in plain words. See the tables, worst first.
-- It takes off one layer of base64, of hexadecimal digits, or of letters spaced one by one. Most
-  of rot13 passes, as other ciphers do, and a request between pages of prose is found two times in
-  three that it is found alone (see the table on robustness). A text without a word (signs
+- It takes off one layer of base64, of hexadecimal digits, of letters spaced one by one, or of
+  rot13 in English. Other ciphers pass, as does what is encoded twice. A request between pages of
+  prose is found less often than alone (see the table on robustness). A text without a word (signs
   and emoji only) gets {WORDLESS}.
-- The probability is calibrated (Platt) on sources that the model had not seen, for a mixture of
-  half benign and half misuse. Real traffic has far less misuse: take thresholds from benign
-  traffic of your own, not from the number itself.
-- The answer head learnt from two labelled sources, whose benign rows are refusals nearly all,
-  and from benign prose. It knows refusals, not harm: record its scores, but do not act on them.
+- The probability is calibrated on sources that the model had not seen, for a mixture of half
+  benign and half misuse. Real traffic has far less misuse: take thresholds from benign traffic of
+  your own, not from the number itself.
+- The answer head learnt from two labelled sources, whose benign rows are refusals nearly all, and
+  a little from benign prose. It knows refusals better than harm, and takes an answer as a whole:
+  what stands in a few lines of a long one counts little. Record its scores, but do not act on them.
 - The exchange head learnt from the same answers without the prose: all of them answer requests for
-  misuse, and it tells those who comply from those who refuse. That is multiplied by the
-  probability of the prompt where that is known; without it, every helpful answer looks like misuse.
+  misuse, and it tells those who comply from those who refuse. Where the prompt is known and its
+  probability is under {LIKELY}, the score is less in proportion; without the prompt, every helpful
+  answer looks like misuse.
 - No head for single categories: the sources' category labels are mostly assigned by keyword,
   and a score trained on them would claim more than it knows. Biology in particular cannot be
   measured: public rows are too few.
-- A text of more than {LONG} words is as suspect as its worst stretch of {LONG}, a prompt also as
-  its worst of {SHORT}, so long texts score higher. Above {MAX_CHARS:,} characters only spans of the
-  text are seen: limit request bodies below that.
+- A prompt of more than {LONG} words is as suspect as its worst stretch of {LONG}, and as its worst
+  of {SHORT} where that is very suspect, so long prompts score higher. Above {MAX_CHARS:,}
+  characters only spans of the text are seen: limit request bodies below that.
 """
 
 
@@ -110,9 +113,8 @@ def _selection(heads: Mapping[Part, Trained]) -> list[str]:
         "Scikit-learn's C was chosen by the mean AUROC over misuse sources, each scored by a model",
         "that saw neither the source nor its relatives; for answers by the misuse of a source",
         "against its own refusals. Sources, stretches and all else were chosen by the same kind of",
-        "cross-validation. The figures of the next sections chose nothing, but they were in view,",
-        "and showed one fault: letters that are words made any text suspect that is written letter",
-        "by letter.\n",
+        "cross-validation. The figures of the next sections chose nothing; those of an earlier",
+        "model showed that letters, which are words, made suspect what is written so.\n",
         "| part | C | AUROC | recall at 1% | recall at 0.1% | |",
         "|---|---|---|---|---|---|",
         *(

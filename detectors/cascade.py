@@ -9,7 +9,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -88,6 +88,13 @@ class Cascade:
         self.name = name
         self.stages = tuple(stages)
         self._told = told
+
+    def with_detector(self, new: Detector) -> "Cascade":
+        """Return the cascade with another detector in the stage of its name; budgets go on."""
+        stages = [
+            replace(it, detector=new) if it.detector.name == new.name else it for it in self.stages
+        ]
+        return Cascade(self.name, stages, self._told)
 
     @property
     def version(self) -> str:

@@ -4,7 +4,7 @@ An implementation of its own of what `plain.Stretches` does, with numpy, so that
 other (`agreement`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from detectors.features import BUCKETS, bucket, bucket_of_pair, hashes
-from detectors.plain import LONG, SHORT, SLOTS, STEEPNESS
+from detectors.plain import LONG, MEAN, SHORT, SLOTS, STEEPNESS
 
 Numbers = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -40,8 +40,11 @@ class Corpus:
         """Return how many words each text has, shape (m,)."""
         return np.diff(self.starts)
 
-    def features(self) -> sparse.csr_matrix:
-        """Return a matrix (m, BUCKETS): of its first words and pairs each has 1 over their root."""
+    def features(self, *, mean: bool = False) -> sparse.csr_matrix:
+        """Return a matrix (m, BUCKETS): of its first words and pairs each has 1 over their root.
+
+        Or `MEAN` over their number, for heads that are `mean`.
+        """
         rows = np.repeat(np.arange(len(self.starts) - 1), self.sizes())
         is_seen = np.arange(len(rows)) - self.starts[rows] < FIRST_WORDS
         is_pair = is_seen & (self.pairs >= 0)
@@ -51,20 +54,30 @@ class Corpus:
         matrix = sparse.csr_matrix((np.ones(len(row)), (row, column)), shape=shape)
         matrix.sum_duplicates()
         matrix.data[:] = 1
-        return (sparse.diags(1 / _root(np.minimum(self.sizes(), FIRST_WORDS))) @ matrix).tocsr()
+        sizes = np.minimum(self.sizes(), FIRST_WORDS)
+        unit = _number(sizes) / MEAN if mean else _root(sizes)
+        return (sparse.diags(1 / unit) @ matrix).tocsr()
 
     def margins(self, weights: Numbers) -> tuple[Numbers, Numbers]:
         """Return the margins of the long and of the short stretches, each of shape (m,).
 
         They are -inf where there is none: in a text without words, or without more than `SHORT`.
         """
-        gains = np.where(self.new_words, weights[self.words], 0.0)
-        gains += np.where(self.new_pairs, weights[self.pairs], 0.0)
-        sums = np.concatenate([[0.0], np.cumsum(gains)])
-        sizes = self.sizes()
+        sums, sizes = self._sums(weights), self.sizes()
         whole = (sums[self.starts[1:]] - sums[self.starts[:-1]]) / _root(sizes)
         long = np.where((sizes > 0) & (sizes <= LONG), whole, self._highest(sums, LONG))
         return long, self._highest(sums, SHORT)
+
+    def means(self, weights: Numbers) -> Numbers:
+        """Return the margins of heads that are `mean`, of shape (m,); without words -inf."""
+        sums, sizes = self._sums(weights), self.sizes()
+        whole = (sums[self.starts[1:]] - sums[self.starts[:-1]]) * MEAN / _number(sizes)
+        return np.where(sizes > 0, whole, -np.inf)
+
+    def _sums(self, weights: Numbers) -> Numbers:
+        gains = np.where(self.new_words, weights[self.words], 0.0)
+        gains += np.where(self.new_pairs, weights[self.pairs], 0.0)
+        return np.concatenate([[0.0], np.cumsum(gains)])
 
     def _highest(self, sums: Numbers, words: int) -> Numbers:
         """Return the highest margin of stretches of so many words; -inf in a text of no more."""
@@ -97,8 +110,14 @@ class Corpus:
 _NONE = np.zeros(0, np.int64)
 
 
+def _number(words: Places) -> Places:
+    """Return how many words and pairs there are; 1 where there are none."""
+    number: Places = np.maximum(2 * words - 1, 1)
+    return number
+
+
 def _root(words: Places) -> Numbers:
-    root: Numbers = np.sqrt(np.maximum(2 * words - 1, 1))
+    root: Numbers = np.sqrt(_number(words))
     return root
 
 
@@ -110,7 +129,7 @@ def _evenly(start: int, end: int, words: int, most: int) -> list[int]:
     return [int(start + last * n // max(count - 1, 1)) for n in range(count)]
 
 
-def corpus(texts: Sequence[str], hashes_of: Callable[[str], list[int]] = hashes) -> Corpus:
+def corpus(texts: Sequence[str]) -> Corpus:
     """Find the words of texts."""
     words: list[int] = []
     pairs: list[int] = []
@@ -118,7 +137,7 @@ def corpus(texts: Sequence[str], hashes_of: Callable[[str], list[int]] = hashes)
     new_pairs: list[bool] = []
     starts = [0]
     for text in texts:
-        found = hashes_of(text)
+        found = hashes(text)
         here = [bucket(it) for it in found]
         before = [-1, *map(bucket_of_pair, found, found[1:])][: len(here)]
         seen: dict[int, int] = {}

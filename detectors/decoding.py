@@ -8,6 +8,7 @@ is less to read than there was, in linear time.
 import re
 from base64 import b64decode
 from codecs import getincrementaldecoder
+from collections.abc import Sequence
 from typing import Final
 
 RUN: Final = 24
@@ -40,9 +41,9 @@ def reveal(text: str) -> str:
     return Revealing().add(text)
 
 
-def may_hide(text: str) -> bool:
-    """Say no where no run can be, six times as fast as a search for one."""
-    sizes = list(map(len, text.split()))
+def may_encode(words: Sequence[str]) -> bool:
+    """Say no of a text, split at spaces, where no run can be: six times as fast as a search."""
+    sizes = list(map(len, words))
     if sizes.count(1) >= SINGLES and _SINGLES in bytes(map(_ONE.__eq__, sizes)):
         return True
     return max(sizes, default=0) >= RUN
@@ -77,7 +78,7 @@ class Revealing:
 
     def _look(self, data: str, at: int) -> int:
         """Open the first run from `at` on, and return where it begins."""
-        match = _MAYBE.search(data, at) if may_hide(data) else None
+        match = _MAYBE.search(data, at) if may_encode(data.split()) else None
         if match is None:
             keep = max(at, len(data) - _REACH)
             start = max(keep - 1, 0)

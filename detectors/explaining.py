@@ -10,8 +10,8 @@ from zlib import crc32
 
 from detectors.api import Category, Detector, ExplainingDetector, Reason, Sample
 from detectors.errors import DataError
-from detectors.features import bucket, bucket_of_pair, fold, hashes, with_cuts, words
-from detectors.plain import LONG, ONE, SHORT, SLOTS, STEEPNESS, WordWeights
+from detectors.features import bucket, bucket_of_pair, fold, hashes, stems, with_cuts, words
+from detectors.plain import LONG, MEAN, ONE, SHORT, SLOTS, STEEPNESS, WordWeights
 from detectors.slices import spans
 
 MOST = 20
@@ -31,15 +31,14 @@ def told(detector: Detector, sample: Sample) -> list[dict[str, Any]]:
     return [asdict(it) for it in detector.reasons(sample)]
 
 
-def of_words(model: WordWeights, slope: float, text: str) -> list[Reason]:
-    """Return what the words and pairs add to the log odds, of those that weigh most.
+def of_words(model: WordWeights, text: str) -> list[Reason]:
+    """Return what the words and pairs add to the margin, of those that weigh most.
 
     Of a long text those of the stretch that decided, see `WordWeights.margin`.
     """
     deciding = max((Stretch.deciding(model, it) for it in spans(text)), key=lambda it: it.margin)
-    unit = slope * deciding.factor
     reasons = [
-        Reason(it.kind, it.name, Category.ANY, unit * it.weight)
+        Reason(it.kind, it.name, Category.ANY, deciding.factor * it.weight)
         for it in deciding.weighed
         if it.weight
     ]
@@ -69,6 +68,8 @@ class Stretch:
         each = list(_weighed(model, own_words(text)))
         if not each:
             return cls(-inf, 0.0, ())
+        if model.mean:
+            return cls._of(each, MEAN / ((2 * len(each) - 1) * ONE))
         if len(each) <= LONG:
             whole = cls._of(each, 1 / (sqrt(2 * len(each) - 1) * ONE))
         else:
@@ -128,11 +129,12 @@ def own_words(text: str) -> list[tuple[int, str]]:
     read = hashes(text)
     if [word for word, _ in found] == read:
         return found
-    return [(crc32(it), it.decode()) for it in words(fold(with_cuts(text)))]
+    names = [it.decode() for it in words(fold(with_cuts(text)))]
+    return list(zip(read, names, strict=True))
 
 
 def _words_of(piece: str) -> list[tuple[int, str]]:
-    folded = words(fold(piece))
-    own = _OWN_WORD.findall(piece)
-    names = own if len(own) == len(folded) else [it.decode() for it in folded]
-    return list(zip(map(crc32, folded), names, strict=True))
+    folded = fold(piece)
+    found, own = stems(folded), _OWN_WORD.findall(piece)
+    names = own if len(own) == len(found) else [it.decode() for it in words(folded)]
+    return list(zip(map(crc32, found), names, strict=True))

@@ -1,4 +1,4 @@
-"""Words and pairs of neighbouring words of a text, hashed: what the lexical detector looks at.
+"""Stems and pairs of neighbouring stems of a text, hashed: what the lexical detector looks at.
 
 Plain Python on purpose: training and scoring share this one function, so they cannot drift
 apart, and it costs about as much for one text as for one text of a batch.
@@ -53,7 +53,12 @@ _STEADY = (
 )  # fmt: skip
 
 _WORD = re.compile(f"[{_ALONE}]|[^\\W{_ALONE}]+(?:[{_MARKS}]+[^\\W{_ALONE}]*)*")
-_ASCII_WORD = re.compile(rb"\w+")  # finds what _WORD finds in an ASCII text, twice as fast
+# Splitting where these are finds what _WORD finds in an ASCII text, six times as fast.
+_WORDS_APART = bytes(it if chr(it).isalnum() or it == ord("_") else 32 for it in range(0x80))
+_WORDS_APART += bytes(range(0x80, 0x100))
+
+STEM = 6
+"""So many characters of a word count, so that most forms of a word are one."""
 
 LONGEST_RUN = 2_000
 """After so many characters without a break a word ends, so that a growing text is settled."""
@@ -127,13 +132,24 @@ def with_cuts(text: str) -> str:
 def words(text: str) -> list[bytes]:
     """Return the words of a folded text, in order, as UTF-8."""
     if text.isascii():
-        return _ASCII_WORD.findall(text.encode())
+        return _ascii_words(text)
     return [word.encode() for word in _WORD.findall(text)]
 
 
+def _ascii_words(text: str) -> list[bytes]:
+    return text.encode().translate(_WORDS_APART).split()
+
+
+def stems(text: str) -> list[bytes]:
+    """Return what counts of the words of a folded text, in order, as UTF-8."""
+    if text.isascii():
+        return [word[:STEM] for word in _ascii_words(text)]
+    return [word[:STEM].encode() for word in _WORD.findall(text)]
+
+
 def hashes(text: str) -> list[int]:
-    """Return the hash of each word of `text`, in order."""
-    return list(map(crc32, words(fold(with_cuts(text)))))
+    """Return the hash of each word of `text`, in order: that of its stem."""
+    return list(map(crc32, stems(fold(with_cuts(text)))))
 
 
 def normalised_bytes(text: str) -> bytes:

@@ -8,25 +8,29 @@ import logging
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, inf
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from detectors import artefacts, explaining, native
 from detectors.api import Category, Part, Reason, Sample
-from detectors.curve import Curve
 from detectors.decoding import Revealing, reveal
+from detectors.log_odds import Curve
 from detectors.plain import GrowingMargin, PlainWeights, WordWeights
+from detectors.rotation import Unrotating, unrotate
 from detectors.slices import MAX_CHARS, spans
 
 NAME = "lexical"
 MODEL_FOLDER = Path(__file__).parent / "models" / NAME
 
-SCORING = 3
+SCORING = 4
 """Counted up whenever the same model files would give other scores: part of `version`."""
 
 WORDLESS = 0.01
 """The probability given to a text without a word, such as the empty one: nothing speaks for it."""
+
+LIKELY = 0.5
+"""From this probability of its prompt on, an exchange is as suspect as its answer."""
 
 PYTHON, NATIVE = "python", "native"
 """The engines: plain Python, and what was compiled when the package was installed."""
@@ -37,29 +41,26 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A linear model for one part: probability = logistic(slope * margin + offset).
+    """A linear model for one part, and the curve from its margin to a probability.
 
     A text's margin is that of its words, see `plain.WordWeights`, plus `intercept`.
     """
 
     words: WordWeights
     intercept: float
-    slope: float
-    offset: float
-    curve: Curve | None = None
-    """In place of slope and offset, where `watchgate detectors calibrate` had rows enough."""
+    curve: Curve
 
     def margin(self, text: str) -> float:
         """Return the uncalibrated score of a text, or of what it hides; without words -inf."""
         margin = self.words.margin(text)
         if self.words.may_hide(text):
-            margin = max(margin, self.words.margin(revealed(text)))
+            margin = max(margin, *map(self.words.margin, revealed(text)))
         return margin + self.intercept
 
     def read(self, text: str) -> str:
-        """Return the text, or what it hides where that has the higher margin."""
-        hidden = revealed(text) if self.words.may_hide(text) else ""
-        return hidden if self.words.margin(hidden) > self.words.margin(text) else text
+        """Return the text, or what it hides where that has the highest margin."""
+        texts = [text, *revealed(text)] if self.words.may_hide(text) else [text]
+        return max(texts, key=self.words.margin)
 
     def score(self, text: str) -> float:
         """Return the calibrated probability of a text."""
@@ -67,18 +68,12 @@ class Head:
 
     def probability(self, margin: float) -> float:
         """Return the calibrated probability of a margin."""
-        if margin == -inf:
-            return WORDLESS
-        logit = self.curve.at(margin) if self.curve else self.slope * margin + self.offset
-        if logit > 0:
-            return 1 / (1 + exp(-logit))
-        odds = exp(logit)
-        return odds / (1 + odds)
+        return WORDLESS if margin == -inf else self.curve.probability(margin)
 
 
-def revealed(text: str) -> str:
-    """Return what a text hides; of one that is sampled, what its spans hide."""
-    return "".join(map(reveal, spans(text)))
+def revealed(text: str) -> tuple[str, str]:
+    """Return what a text hides in encodings and in rot13; of a sampled one, what its spans hide."""
+    return "".join(map(reveal, spans(text))), "".join(map(unrotate, spans(text)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +104,7 @@ class Lexical:
         if sample.part is not Part.EXCHANGE or not sample.prompt:
             return scores
         asked = self.heads[Part.PROMPT].score(sample.prompt)
-        return {_ANY: scores[_ANY] * asked}
+        return {_ANY: scores[_ANY] * min(asked / LIKELY, 1.0)}
 
     def score_text(self, text: str, part: Part) -> dict[Category, float]:
         """Return the probability of misuse of one text; of an exchange, whose prompt is unknown."""
@@ -118,7 +113,7 @@ class Lexical:
     def reasons(self, sample: Sample) -> list[Reason]:
         """Return the words and pairs of a text that weigh most; of an exchange, of its answer."""
         head = self.heads[sample.part]
-        return explaining.of_words(head.words, head.slope, head.read(sample.text))
+        return explaining.of_words(head.words, head.read(sample.text))
 
     def growing(self, part: Part) -> "Growing":
         """Return an empty text that can be added to."""
@@ -128,23 +123,38 @@ class Lexical:
 class Growing:
     """A text that grows, and what it hides, which grows as well."""
 
-    __slots__ = ("_head", "_hidden", "_margin_of_hidden", "_revealing", "_words")
+    __slots__ = ("_encoded", "_head", "_rotated", "_words")
 
     def __init__(self, head: Head) -> None:
         self._head = head
         self._words: GrowingMargin = head.words.growing()
-        self._revealing = Revealing()
-        self._hidden: GrowingMargin | None = None  # few texts hide anything
-        self._margin_of_hidden = -inf
+        self._encoded = _Hidden(head.words, Revealing())
+        self._rotated = _Hidden(head.words, Unrotating())
 
     def add(self, text: str) -> dict[Category, float]:
         """Append `text`, and return the scores of all text so far."""
         margin = self._words.add(text)
-        if hidden := self._revealing.add(text):
-            self._hidden = self._hidden or self._head.words.growing()
-            self._margin_of_hidden = self._hidden.add(hidden)
-        margin = max(margin, self._margin_of_hidden)
+        margin = max(margin, self._encoded.add(text), self._rotated.add(text))
         return {_ANY: self._head.probability(margin + self._head.intercept)}
+
+
+class _Hidden:
+    """What a growing text hides in one way."""
+
+    __slots__ = ("_margin", "_reader", "_text", "_words")
+
+    def __init__(self, words: WordWeights, reader: Revealing | Unrotating) -> None:
+        self._words = words
+        self._reader = reader
+        self._text: GrowingMargin | None = None  # few texts hide anything
+        self._margin = -inf
+
+    def add(self, text: str) -> float:
+        """Append text, and return the margin of all that is hidden so far."""
+        if hidden := self._reader.add(text):
+            self._text = self._text or self._words.growing()
+            self._margin = self._text.add(hidden)
+        return self._margin
 
 
 def load(folder: Path = MODEL_FOLDER, name: str = NAME) -> Lexical:
@@ -169,10 +179,12 @@ def load_with(
 
 
 def _head(numbers: Mapping[str, Any], library: native.Library | None) -> Head:
-    weights, shift = array("h", numbers["weights"].astype("int16").tobytes()), numbers["shift"]
+    weights = array("h", numbers["weights"].astype("int16").tobytes())
+    shift, mean = numbers["shift"], numbers["mean"]
     words = (
-        native.NativeWeights(library, weights, shift) if library else PlainWeights(weights, shift)
+        native.NativeWeights(library, weights, shift, mean=mean)
+        if library
+        else PlainWeights(weights.tolist(), shift, mean)
     )
-    slope, curve = numbers["slope"], numbers.get("curve")
-    bent = None if curve is None else Curve(tuple(map(tuple, curve.tolist())), slope)
-    return Head(words, numbers["intercept"], slope, numbers["offset"], bent)
+    curve = Curve(tuple(numbers["margins"].tolist()), tuple(numbers["log_odds"].tolist()))
+    return Head(words, numbers["intercept"], curve)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Final
 
 from detectors.compiling import SOURCE, library_name
-from detectors.decoding import may_hide
 from detectors.features import (
     BUCKETS,
     LONGEST_RUN,
@@ -24,12 +23,12 @@ from detectors.features import (
     normalised_bytes,
     with_cuts,
 )
-from detectors.plain import GrowingMargin
+from detectors.plain import GrowingMargin, may_hide
 from detectors.slices import spans
 
 _CLOSED: Final = b" "
-_SHIFT_BYTES: Final = 8
-"""The shift stands before the weights."""
+_HEAD_BYTES: Final = 16
+"""Shift and mean stand before the weights."""
 
 State = ctypes.Array[ctypes.c_char]
 """The memory of a text that grows."""
@@ -87,9 +86,20 @@ def load_library(folder: Path = SOURCE.parent) -> Library | None:
 class NativeWeights:
     """One 16-bit integer a bucket, the shift, and the kinds of characters."""
 
-    __slots__ = ("_ascii_margin", "_empty", "_is_normal", "_margin", "library", "model", "shift")
+    __slots__ = (
+        "_ascii_margin",
+        "_empty",
+        "_is_normal",
+        "_margin",
+        "library",
+        "mean",
+        "model",
+        "shift",
+    )
 
-    def __init__(self, library: Library, weights: Sequence[int], shift: float) -> None:
+    def __init__(
+        self, library: Library, weights: Sequence[int], shift: float, *, mean: bool = False
+    ) -> None:
         """Copy the weights.
 
         Raises:
@@ -98,8 +108,8 @@ class NativeWeights:
         if len(weights) != BUCKETS:
             raise ValueError(f"{len(weights)} weights, but there are {BUCKETS} buckets")
         self.library = library
-        self.shift = shift
-        self.model = struct.pack("=d", shift) + _in_16_bits(weights) + kinds_of_characters()
+        self.shift, self.mean = shift, mean
+        self.model = struct.pack("=dd", shift, mean) + _in_16_bits(weights) + kinds_of_characters()
         self._is_normal = library.is_normal
         self._ascii_margin = library.ascii_margin
         self._margin = library.margin
@@ -116,14 +126,14 @@ class NativeWeights:
         return self._margin(self.model, data, len(data))
 
     def may_hide(self, text: str) -> bool:
-        """Say no where `decoding.reveal` finds nothing for sure."""
+        """Say no where nothing is hidden for sure."""
         if text.isascii():
             return bool(self.library.may_hide(text.encode(), len(text)))
         return may_hide(text)
 
     def weight_of(self, bucket: int) -> int:
         """Return the weight of a bucket."""
-        found: tuple[int] = struct.unpack_from("=h", self.model, _SHIFT_BYTES + 2 * bucket)
+        found: tuple[int] = struct.unpack_from("=h", self.model, _HEAD_BYTES + 2 * bucket)
         return found[0]
 
     def encoded(self, text: str) -> bytes:

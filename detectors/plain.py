@@ -10,20 +10,24 @@ from math import inf, sqrt
 from operator import sub
 from typing import Protocol
 
-from detectors.decoding import may_hide
+from detectors.decoding import may_encode
 from detectors.features import MASK, PAIR, hashes, last_break, with_cuts
+from detectors.rotation import may_be_rotated
 from detectors.slices import spans
 
 LONG = 256
 """A text of more words than this is as suspect as its worst stretch of so many."""
 
-SHORT = 16
+SHORT = 12
 """A text of more words than this is also as suspect as its worst stretch of so many, more or less:
 a request between pages of prose is short."""
 
-STEEPNESS = 3
+STEEPNESS = 1.75
 """Of short stretches a text has many, and the worst of many is high by chance: its margin counts
 this many times, less the head's `shift`."""
+
+MEAN = 16
+"""The mean of a text counts so many times: for 128 words it is what the other way gives."""
 
 ONE = 1_024
 """Weights are integers: so many are 1."""
@@ -51,12 +55,18 @@ class WordWeights(Protocol):
 
         That is the sum of weights over the root of their number: of the whole text up to `LONG`
         words, else of its worst stretch; or `STEEPNESS` times that of its worst stretch of `SHORT`
-        words less a shift, if that is more. A bucket that is remembered weighs nothing.
+        words less a shift, if that is more. Or, for heads that are `mean`, `MEAN` times the mean of
+        the whole text. A bucket that is remembered weighs nothing.
         """
         ...
 
     def may_hide(self, text: str) -> bool:
-        """Say no where `decoding.reveal` finds nothing for sure."""
+        """Say no where nothing is hidden for sure: in no encoding, and not in rot13."""
+        ...
+
+    @property
+    def mean(self) -> bool:
+        """Say whether the mean of the whole text counts."""
         ...
 
     @property
@@ -79,6 +89,7 @@ class PlainWeights:
 
     weights: Sequence[int]
     shift: float
+    mean: bool = False
 
     def margin(self, text: str) -> float:
         """Return the margin of a text; beyond the limit, of the worst of its spans."""
@@ -90,7 +101,7 @@ class PlainWeights:
         return stretches.margin()
 
     def may_hide(self, text: str) -> bool:
-        """Say no where `decoding.reveal` finds nothing for sure."""
+        """Say no where nothing is hidden for sure."""
         return may_hide(text)
 
     def weight_of(self, bucket: int) -> int:
@@ -100,6 +111,12 @@ class PlainWeights:
     def growing(self) -> GrowingMargin:
         """Return an empty text that can be added to."""
         return PlainGrowing(self)
+
+
+def may_hide(text: str) -> bool:
+    """Say no where nothing is hidden for sure."""
+    words = text.split()
+    return may_encode(words) or may_be_rotated(words)
 
 
 def _nothing_seen() -> list[int]:
@@ -164,6 +181,8 @@ class Stretches:
         count = self.count
         if not count:
             return -inf
+        if self.model.mean:
+            return self.past[-1] * MEAN / ((2 * count - 1) * ONE)
         if count <= LONG:
             margin = self.past[-1] / (sqrt(2 * count - 1) * ONE)
         else:

@@ -1,25 +1,24 @@
 """Training of the lexical detector: rows in, model out; the same rows give the same model."""
 
-import codecs
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from string import ascii_lowercase
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from detectors.api import Part
+from detectors.calibration import calibrate
 from detectors.corpus import Corpus, combined, corpus
 from detectors.data import Row, cap_sources
 from detectors.errors import DataError
-from detectors.features import bucket, bucket_of_pair, hashes
 from detectors.fitting import fit, source_weights
+from detectors.log_odds import Curve
 from detectors.metrics import Scores, threshold_at
-from detectors.plain import ONE, STEEPNESS
+from detectors.plain import STEEPNESS
+from detectors.rounding import in_16_bits, without_letters
 from detectors.validation import (
     Labelled,
     Quality,
@@ -33,9 +32,7 @@ Progress = Callable[[str], None]
 TEXT_CHARS = 20_000
 """So much of a text is read in training."""
 
-LEAST_UNITS, MOST_UNITS = 16, 32_767
-ROT13_UNITS = 128
-HEADROOM = 0.5
+HEADROOM = 1.5
 NO_LIMIT = 1e6
 UNWORDED = -20.0
 """The margin, in calibration, of a text without a word."""
@@ -56,8 +53,8 @@ class Plan:
     inverse_regularisations: Mapping[Part, tuple[float, ...]] = field(
         default_factory=lambda: {
             Part.PROMPT: (10.0,),
-            Part.ANSWER: (3.0, 10.0, 30.0),
-            Part.EXCHANGE: (1.0, 3.0),
+            Part.ANSWER: (0.1, 0.3, 1.0),
+            Part.EXCHANGE: (0.3, 1.0, 3.0),
         }
     )
     source_power: float = 0.25
@@ -75,6 +72,8 @@ class Plan:
     )
     prose_chars: int = 150
     prose_per_source: int = 150
+    prose_weight: float = 0.02
+    """Of a row of prose among answers, compared with others: prose tells little of answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +85,18 @@ class Trained:
 
     weights: NDArray[np.int16]
     shift: float
+    mean: bool
     intercept: float
-    slope: float
-    offset: float
+    curve: Curve
     inverse_regularisation: float
     quality: Mapping[float, Quality] = field(default_factory=dict)
 
     def content(self) -> dict[str, Any]:
         """Return what the artefact keeps."""
-        names = ("weights", "shift", "intercept", "slope", "offset")
-        return {name: getattr(self, name) for name in names}
+        names = ("weights", "shift", "mean", "intercept")
+        curve = {"margins": self.curve.margins, "log_odds": self.curve.log_odds}
+        arrays = {name: np.array(it, np.float64) for name, it in curve.items()}
+        return {name: getattr(self, name) for name in names} | arrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +125,7 @@ def _train(rows: Sequence[Row], plan: Plan, progress: Progress) -> dict[Part, Tr
     for part, choose in _CHOOSERS.items():
         chosen = choose(rows, plan)
         progress(f"{part}: {len(chosen)} rows of {len({row.source for row in chosen})} sources")
-        head = train_head(problem(chosen, part, plan), plan, progress)
-        heads[part] = without_letters(with_rot13(head, chosen)) if part is Part.PROMPT else head
+        heads[part] = train_head(problem(chosen, part, plan), plan, progress)
     return heads
 
 
@@ -177,9 +177,26 @@ def problem(rows: Sequence[Row], part: Part, plan: Plan) -> Problem:
     long_ones = np.flatnonzero(teaches & (label == 0) & (part is Part.PROMPT))
     stretches, owners = texts.stretches(long_ones, *plan.benign_stretches)
     taught = np.concatenate([np.flatnonzero(teaches), owners])
-    features = sparse.vstack([texts.features()[teaches], stretches.features()]).tocsr()
+    mean = is_mean(part)
+    features = sparse.vstack([texts.features(mean=mean)[teaches], stretches.features()]).tocsr()
     learnt = Labelled(label[taught], source[taught])
     return Problem(part, texts, Labelled(label, source), features, learnt)
+
+
+def is_mean(part: Part) -> bool:
+    """Whether the mean of the whole text counts: for answers, as whether one complies shows there.
+
+    Of a prompt the worst stretch counts, for a request may stand anywhere in it.
+    """
+    return part is not Part.PROMPT
+
+
+def row_weights(rows: Labelled, part: Part, plan: Plan) -> Scores:
+    """Return what rows weigh: labels the same, sources tempered, prose among answers little."""
+    weights = source_weights(rows, plan.source_power)
+    if part is not Part.PROMPT:
+        weights[np.isin(rows.source, sorted(plan.prose_sources))] *= plan.prose_weight
+    return weights
 
 
 def train_head(data: Problem, plan: Plan, progress: Progress) -> Trained:
@@ -190,93 +207,50 @@ def train_head(data: Problem, plan: Plan, progress: Progress) -> Trained:
     judge = mean_over_sources if data.part is Part.PROMPT else mean_within_sources
     margins, limits, quality = {}, {}, {}
     for value in plan.inverse_regularisations[data.part]:
-        margins[value], limits[value] = left_out_margins(data, value, plan.source_power)
+        margins[value], limits[value] = left_out_margins(data, value, plan)
         quality[value] = judge(margins[value], data.judged)
         progress(f"  C={value:g}: {quality[value]}")
     best = max(quality, key=lambda value: quality[value].auroc)
-    slope, offset = platt(margins[best], data.judged, plan.source_power)
-    weights, intercept = fit(data.features, data.rows, best, plan.source_power)
+    curve = calibrate(margins[best], data.judged, row_weights(data.judged, data.part, plan))
+    weights, intercept = fit(
+        data.features, data.rows, best, row_weights(data.rows, data.part, plan)
+    )
     shift = limits[best] - (STEEPNESS - 1) * intercept
-    return Trained(in_16_bits(weights), shift, intercept, slope, offset, best, quality)
-
-
-def in_16_bits(weights: NDArray[np.float64]) -> NDArray[np.int16]:
-    """Round weights; those that hardly count become 0, which takes less room in the model file."""
-    units = np.clip(np.rint(weights * ONE), -MOST_UNITS, MOST_UNITS)
-    return np.where(np.abs(units) < LEAST_UNITS, 0, units).astype(np.int16)
+    mean = is_mean(data.part)
+    rounded = in_16_bits(weights)
+    if data.part is Part.PROMPT:
+        rounded = without_letters(rounded)
+    return Trained(rounded, shift, mean, intercept, curve, best, quality)
 
 
 def left_out_margins(
-    data: Problem, inverse_regularisation: float, power: float
+    data: Problem, inverse_regularisation: float, plan: Plan
 ) -> tuple[Scores, float]:
     """Return each text's margin under a model that saw nothing of its family, and a limit.
 
     The limit is the shift of margins that have an intercept: so that a short stretch is as suspect
     as a whole text a little above the margin that one in a hundred benign texts exceeds, and below
-    that less. Of answers no short stretch is suspect: whether one complies shows in the whole.
+    that less.
     """
     long, short = np.zeros((2, len(data.judged.label)))
     for left_out in leave_families_out(data.judged.source):
         kept = ~np.isin(data.rows.source, np.unique(data.judged.source[left_out]))
         seen = Labelled(data.rows.label[kept], data.rows.source[kept])
-        weights, intercept = fit(data.features[kept], seen, inverse_regularisation, power)
-        of_long, of_short = data.texts.margins(weights)
+        of_rows = row_weights(seen, data.part, plan)
+        weights, intercept = fit(data.features[kept], seen, inverse_regularisation, of_rows)
+        of_long, of_short = _margins(data, weights)
         long[left_out] = of_long[left_out] + intercept
         short[left_out] = of_short[left_out] + intercept
     long = np.maximum(long, UNWORDED)
-    limit = NO_LIMIT
-    if data.part is Part.PROMPT:
-        at_1pct = threshold_at(long[data.judged.label == 0], 0.01)
-        limit = (STEEPNESS - 1) * at_1pct + HEADROOM
+    if is_mean(data.part):
+        return long, NO_LIMIT
+    at_1pct = threshold_at(long[data.judged.label == 0], 0.01)
+    limit = (STEEPNESS - 1) * at_1pct + HEADROOM
     return combined(long, short, limit), limit
 
 
-def platt(margins: Scores, rows: Labelled, power: float) -> tuple[float, float]:
-    """Return slope and offset of the logistic curve from margin to probability.
-
-    Platt scaling on left-out margins, for a mixture of half benign and half misuse.
-    """
-    model = LogisticRegression(C=1e6)
-    model.fit(margins.reshape(-1, 1), rows.label, sample_weight=source_weights(rows, power))
-    return float(model.coef_[0, 0]), float(model.intercept_[0])
-
-
-def with_rot13(head: Trained, rows: Sequence[Row]) -> Trained:
-    """Let the words of a training text weigh the same when it is written in rot13.
-
-    A word that is one of the training texts as it stands keeps its own weight. Scoring so knows
-    rot13 at no cost, where it would have to score every text twice.
-    """
-    texts = [row.sample.text[:TEXT_CHARS] for row in rows]
-    plain = corpus(texts)
-    coded = corpus(texts, lambda text: hashes(rot13(text)))
-    if not np.array_equal(plain.starts, coded.starts):
-        raise DataError("a text has other words in rot13: features.words has changed")
-    pairs = plain.pairs >= 0
-    source = np.concatenate([plain.words, plain.pairs[pairs]])
-    target = np.concatenate([coded.words, coded.pairs[pairs]])
-    is_free = np.ones(len(head.weights), np.bool_)
-    is_free[source] = False
-    weights = head.weights.copy()
-    chosen = is_free[target] & (np.abs(head.weights[source]) >= ROT13_UNITS)
-    weights[target[chosen]] = head.weights[source[chosen]]
-    return replace(head, weights=weights)
-
-
-def without_letters(head: Trained) -> Trained:
-    """Let pairs of letters weigh nothing, and letters that are no words of English.
-
-    A text that is written letter by letter is scored by what it hides; its letters, which hardly
-    come in training, would make it suspect whatever it says.
-    """
-    letters = {it: hashes(it)[0] for it in f"{ascii_lowercase}29_"}
-    weights = head.weights.copy()
-    weights[[bucket(word) for it, word in letters.items() if it not in "ai"]] = 0
-    pairs = [bucket_of_pair(one, other) for one in letters.values() for other in letters.values()]
-    weights[pairs] = 0
-    return replace(head, weights=weights)
-
-
-def rot13(text: str) -> str:
-    """Move each Latin letter of a normalised text by thirteen places."""
-    return codecs.encode(text, "rot13")
+def _margins(data: Problem, weights: Scores) -> tuple[Scores, Scores]:
+    if not is_mean(data.part):
+        return data.texts.margins(weights)
+    means = data.texts.means(weights)
+    return means, np.full(len(means), -np.inf)

@@ -19,15 +19,21 @@
 #define CHARACTERS 0x40000 /* features.CHARACTERS */
 
 #define LONGEST_RUN 2000 /* features.LONGEST_RUN */
+#define STEM 6 /* features.STEM */
 
 #define LONG 256      /* plain.LONG */
-#define SHORT 16      /* plain.SHORT */
-#define STEEPNESS 3   /* plain.STEEPNESS */
+#define SHORT 12      /* plain.SHORT */
+#define STEEPNESS 1.75   /* plain.STEEPNESS */
 #define ONE 1024      /* plain.ONE */
 #define SLOTS 512     /* plain.SLOTS */
+#define MEAN 16       /* plain.MEAN */
 
 #define RUN 24    /* decoding.RUN */
 #define SINGLES 5 /* decoding.SINGLES */
+
+#define HINTS /* rotation.HINTS */                                                              \
+    "gur", "naq", "lbh", "ubj", "sbe", "gung", "jvgu", "guvf", "sebz", "lbhe", "unir", "jung",  \
+        "vagb", "jvyy", "jura", "znxr", "tvir"
 
 #ifdef __GNUC__
 #define PREFETCH(address) __builtin_prefetch(address)
@@ -39,6 +45,7 @@ enum { GAP, MARK, LETTER, ALONE, UNSEEN, CHANGES = 8 }; /* features.kinds_of_cha
 
 typedef struct {
     double shift; /* of short stretches */
+    double mean;  /* not 0: the mean of the whole text counts, and no stretch */
     int16_t weights[BUCKETS];
     uint8_t kinds[CHARACTERS]; /* of characters; of those above, GAP + CHANGES */
 } Model;
@@ -53,6 +60,7 @@ typedef struct {
     uint32_t open;     /* CRC-32 register of the word that may still grow, if there is one */
     uint32_t letters;  /* of ASCII that it has, if it has no others */
     uint32_t has_open;
+    uint32_t in_stem; /* characters of it that count, at most STEM */
     uint32_t seen[SLOTS]; /* the bucket in each slot + 1, or 0 */
     int64_t past[LONG];   /* the sum after word n, at n % LONG */
 } Text;
@@ -131,6 +139,7 @@ static void close_word(Text *text, const Model *model, Queue *queue)
     text->previous = hash;
     text->has_open = 0;
     text->letters = 0;
+    text->in_stem = 0;
 }
 
 /* CRC-32 of IEEE 802.3, as zlib's: what a byte comes to is what each of its bits comes to. */
@@ -163,11 +172,15 @@ static uint32_t register_of(const Text *text)
     return text->has_open ? text->open : 0xffffffffu;
 }
 
+/* Extend the word by one character of so many bytes. */
 static void extend_word(Text *text, const uint8_t *bytes, size_t count)
 {
     uint32_t crc = register_of(text);
-    for (size_t at = 0; at < count; at++)
-        crc = crc_of_byte(crc, bytes[at]);
+    if (text->in_stem < STEM) {
+        for (size_t at = 0; at < count; at++)
+            crc = crc_of_byte(crc, bytes[at]);
+        text->in_stem++;
+    }
     text->open = crc;
     text->has_open = 1;
 }
@@ -176,9 +189,13 @@ static void extend_word(Text *text, const uint8_t *bytes, size_t count)
 static size_t extend_by_ascii(Text *text, const uint8_t *bytes, size_t count)
 {
     uint32_t crc = register_of(text);
-    size_t at = 0;
-    for (uint8_t letter; at < count && (letter = LETTERS[bytes[at]]); at++)
+    size_t room = STEM - text->in_stem, at = 0;
+    for (uint8_t letter; at < count && at < room && (letter = LETTERS[bytes[at]]); at++)
         crc = crc_of_byte(crc, letter);
+    text->in_stem += (uint32_t)at;
+    if (at == room)
+        while (at < count && LETTERS[bytes[at]])
+            at++;
     text->open = crc;
     text->has_open |= at > 0;
     return at;
@@ -261,6 +278,8 @@ static double margin_of(const Model *model, uint64_t count, int64_t sum, int64_t
     double margin, worst;
     if (!count)
         return -INFINITY;
+    if (model->mean != 0)
+        return (double)sum * MEAN / ((double)(2 * count - 1) * ONE);
     if (count <= LONG)
         margin = (double)sum / (sqrt((double)(2 * count - 1)) * ONE);
     else
@@ -317,13 +336,32 @@ int watchgate_is_normal(const Model *model, const uint8_t *bytes, uint32_t count
     return 1;
 }
 
-/* What decoding.may_hide says of ASCII: whether some words are long, or single letters in a row. */
+/* Whether a word of so many letters, which are the last bytes of `word`, is of rotation.HINTS. */
+static int is_hint(uint32_t word, uint32_t letters)
+{
+    static const char *const hints[] = {HINTS};
+    for (size_t at = 0; at < sizeof hints / sizeof *hints; at++) {
+        const uint8_t *hint = (const uint8_t *)hints[at];
+        uint32_t known = (uint32_t)hint[0] << 16 | (uint32_t)hint[1] << 8 | hint[2];
+        if (letters == 4 && hint[3])
+            known = known << 8 | hint[3];
+        else if (letters == 4 || hint[3])
+            continue;
+        if (word == known)
+            return 1;
+    }
+    return 0;
+}
+
+/* What plain.may_hide says of ASCII: whether some words are long,
+ * single letters in a row, or frequent ones in rot13. */
 int watchgate_may_hide(const uint8_t *bytes, uint32_t count)
 {
-    uint32_t letters = 0, singles = 0;
+    uint32_t letters = 0, singles = 0, word = 0;
     for (size_t at = 0; at <= count; at++) {
         uint8_t byte = at < count ? bytes[at] : ' ';
         if (byte != ' ' && (byte < '\t' || byte > '\r') && (byte < 0x1c || byte > 0x1f)) {
+            word = word << 8 | (byte | 0x20);
             letters++;
             continue;
         }
@@ -332,6 +370,8 @@ int watchgate_may_hide(const uint8_t *bytes, uint32_t count)
         if (letters)
             singles = letters == 1 ? singles + 1 : 0;
         if (singles == SINGLES)
+            return 1;
+        if ((letters == 3 || letters == 4) && is_hint(letters == 3 ? word & 0xffffff : word, letters))
             return 1;
         letters = 0;
     }
@@ -388,4 +428,5 @@ void watchgate_forget(Text *text)
 {
     text->has_open = 0;
     text->letters = 0;
+    text->in_stem = 0;
 }

@@ -32,7 +32,7 @@ from detectors.retraining.calibrating import (
     of_content,
     sigmoid,
 )
-from detectors.training import MOST_UNITS
+from detectors.rounding import MOST_UNITS
 
 Mask = NDArray[np.bool_]
 
@@ -53,7 +53,7 @@ class Texts:
     of other parts 1.
     """
 
-    shown: tuple[Corpus, Corpus]
+    shown: tuple[Corpus, ...]
     features: sparse.csr_matrix
     label: NDArray[np.int64]
     ceiling: Scores
@@ -80,15 +80,18 @@ class Head:
 
     weights: NDArray[np.int16]
     shift: float
+    mean: bool
     intercept: float
     calibration: Calibration
 
     def margins(self, texts: Texts) -> Scores:
         """Return the margin of each text, or of what it hides where that is higher."""
-        weights = self.weights / ONE
-        found = [combined(*it.margins(weights), self.shift) for it in texts.shown]
-        margins: Scores = np.maximum(*found) + self.intercept
+        margins: Scores = np.max([self._of(it) for it in texts.shown], axis=0) + self.intercept
         return margins
+
+    def _of(self, texts: Corpus) -> Scores:
+        weights = self.weights / ONE
+        return texts.means(weights) if self.mean else combined(*texts.margins(weights), self.shift)
 
     def logits(self, texts: Texts) -> Scores:
         """Return the logit of each text."""
@@ -96,13 +99,14 @@ class Head:
 
     def content(self) -> dict[str, Any]:
         """Return what the artefact keeps."""
-        numbers = {"weights": self.weights, "shift": self.shift, "intercept": self.intercept}
-        return numbers | self.calibration.content()
+        names = ("weights", "shift", "mean", "intercept")
+        return {name: getattr(self, name) for name in names} | self.calibration.content()
 
 
 def head_of(numbers: Mapping[str, Any]) -> Head:
     """Return a head that an artefact keeps."""
-    return Head(numbers["weights"], numbers["shift"], numbers["intercept"], of_content(numbers))
+    weights, shift, mean = numbers["weights"], numbers["shift"], numbers["mean"]
+    return Head(weights, shift, mean, numbers["intercept"], of_content(numbers))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ ENOUGH_FOR_ISOTONIC: Final = 500
 """Misuse rows, and benign ones."""
 ENOUGH_FOR_PLATT: Final = 100
 ENOUGH_FOR_SHIFT: Final = 10
+OUTSIDE: Final = 10.0
+"""How far beyond the knots the curve that an artefact keeps goes on."""
 TILT: Final = 0.02
 """Of the slope: how much the flat stretches of an isotonic curve rise."""
 
@@ -59,14 +61,20 @@ class Calibration:
 
     def content(self) -> dict[str, Any]:
         """Return what the artefact keeps of it."""
-        found: dict[str, Any] = {"slope": self.slope, "offset": self.offset}
-        return found | ({"curve": np.array(self.knots)} if self.knots else {})
+        margins = np.array([at for at, _ in self.knots] or [0.0])
+        margins = np.concatenate([[margins[0] - OUTSIDE], margins, [margins[-1] + OUTSIDE]])
+        return {"margins": margins, "log_odds": self.logits(margins)}
 
 
 def of_content(numbers: Mapping[str, Any]) -> Calibration:
-    """Return the calibration of a head that an artefact keeps."""
-    knots = tuple((float(at), float(logit)) for at, logit in numbers.get("curve", ()))
-    return Calibration(Kind.KEPT, float(numbers["slope"]), float(numbers["offset"]), knots)
+    """Return the calibration of a head that an artefact keeps; its ends are of one slope."""
+    margins, logits = numbers["margins"], numbers["log_odds"]
+    slope = float((logits[1] - logits[0]) / (margins[1] - margins[0]))
+    inner = slice(1, -1) if len(margins) > 2 else slice(0, 2)  # noqa: PLR2004 - both ends
+    offset = float(np.mean(logits[inner] - slope * margins[inner]))
+    knots = tuple(zip(margins[inner].tolist(), logits[inner].tolist(), strict=True))
+    is_straight = np.allclose(logits, slope * margins + offset, rtol=0, atol=1e-9)
+    return Calibration(Kind.KEPT, slope, offset, () if is_straight else knots)
 
 
 def kind_for(label: Labels, *, isotonic: bool) -> Kind:

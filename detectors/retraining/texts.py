@@ -9,9 +9,9 @@ import numpy as np
 from detectors.api import Part
 from detectors.corpus import corpus
 from detectors.data import Row
-from detectors.lexical import revealed
+from detectors.lexical import LIKELY, revealed
 from detectors.retraining.adapting import Texts
-from detectors.training import TEXT_CHARS
+from detectors.training import TEXT_CHARS, is_mean
 
 Asked = Callable[[str], float]
 """Gives the probability that a prompt asks for misuse."""
@@ -45,10 +45,13 @@ def texts_of(rows: Sequence[Row], part: Part, asked: Asked) -> OwnTexts:
     kept = [row for row, it in zip(chosen, has_words, strict=True) if it]
     texts = [text for text, it in zip(texts, has_words, strict=True) if it]
     plain = plain if all(has_words) else corpus(texts)
-    ceiling = [asked(row.text) if part is Part.EXCHANGE else 1.0 for row in kept]
+    ceiling = [
+        min(asked(row.text) / LIKELY, 1.0) if part is Part.EXCHANGE and row.text else 1.0
+        for row in kept
+    ]
     found = Texts(
-        shown=(plain, corpus([revealed(text) for text in texts])),
-        features=plain.features(),
+        shown=(plain, *(corpus(it) for it in zip(*map(revealed, texts), strict=True))),
+        features=plain.features(mean=is_mean(part)),
         label=np.array([row.label for row in kept], np.int64),
         ceiling=np.array(ceiling, np.float64),
         group=np.array([_digest(text) for text in texts], np.str_),

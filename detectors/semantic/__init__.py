@@ -1,20 +1,5 @@
 """The detector `semantic`: linear heads on the states of a small language model."""
 
-from pathlib import Path
-from typing import Final
+from detectors.semantic.detector import MODEL_FOLDER, NAME, Semantic, load
 
-from detectors.api import Detector
-
-NAME: Final = "semantic"
-MODEL_FOLDER: Final = Path(__file__).parents[1] / "models" / NAME
-
-
-def load(folder: Path = MODEL_FOLDER, name: str = NAME) -> Detector:
-    """Load the heads in `folder`, and the encoder of the weights that are installed.
-
-    Raises:
-        ArtefactError: the heads are not to be trusted, or what runs the encoder is not installed.
-    """
-    from detectors.semantic import detector  # noqa: PLC0415 - numpy is for who loads a model
-
-    return detector.load(folder, name)
+__all__ = ["MODEL_FOLDER", "NAME", "Semantic", "load"]

@@ -16,10 +16,11 @@ import numpy as np
 from detectors import artefacts
 from detectors.api import Category, Part, Sample
 from detectors.errors import ArtefactError
-from detectors.semantic import MODEL_FOLDER, NAME
 from detectors.semantic.gguf import Floats
 from detectors.semantic.windows import MAX_WINDOWS
 
+NAME: Final = "semantic"
+MODEL_FOLDER: Final = Path(__file__).parents[1] / "models" / NAME
 SCORING: Final = 1
 """Counted up whenever the same model files would give other scores: part of `version`."""
 TOKENLESS: Final = 0.01
@@ -98,7 +99,11 @@ def logistic(margin: float) -> float:
 
 
 def load(folder: Path = MODEL_FOLDER, name: str = NAME) -> Semantic:
-    """Load as the package's `load` says."""
+    """Load the heads in `folder`, and the encoder of the weights that are installed.
+
+    Raises:
+        ArtefactError: the heads are not to be trusted, or what runs the encoder is not installed.
+    """
     from detectors.semantic import encoder  # noqa: PLC0415 - numpy alone is enough to read heads
 
     artefact = artefacts.load(folder, NAME)

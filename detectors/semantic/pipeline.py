@@ -18,8 +18,8 @@ from detectors.data import (
 )
 from detectors.estimates import Options
 from detectors.evaluation import Report, evaluate
-from detectors.semantic import NAME, encoder
-from detectors.semantic.detector import SCORING, Head, Reader, Semantic
+from detectors.semantic import encoder
+from detectors.semantic.detector import NAME, SCORING, Head, Reader, Semantic
 from detectors.semantic.training import Plan, Trained, best_of, chosen, train
 from detectors.validation import Quality
 

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from detectors.api import Category, Part, Sample
+from detectors.calibration import platt
 from detectors.data import Row, cap_sources
+from detectors.fitting import source_weights
 from detectors.metrics import Scores
 from detectors.semantic import probes
 from detectors.semantic.detector import Head, Reader, vectors
 from detectors.semantic.probes import Matrix
-from detectors.training import platt
 from detectors.validation import (
     Labelled,
     Quality,
@@ -159,7 +160,7 @@ def fit(texts: Texts, rows: Labelled, plan: Plan, measure: Measure) -> Fitted:
     halves = np.split(texts.vectors, 2, axis=1)
     fitted = [_fit_half(replace(texts, vectors=it), rows, plan, measure) for it in halves]
     left_out: Scores = np.sum([it.left_out for it in fitted], axis=0)
-    slope, offset = platt(left_out, rows, probes.SOURCE_POWER)
+    slope, offset = platt(left_out, rows, source_weights(rows, probes.SOURCE_POWER))
     weights = slope * np.concatenate([it.weights for it in fitted])
     inner = slope * sum(it.offset for it in fitted) + offset
     quality = {0.0: measure(left_out, rows)}
@@ -177,7 +178,7 @@ def _fit_half(texts: Texts, rows: Labelled, plan: Plan, measure: Measure) -> Fit
         left_out[ridge] = probes.highest(windowed, texts.text)
         quality[ridge] = measure(left_out[ridge], rows)
     best = max(quality, key=lambda it: quality[it].auroc)
-    slope, offset = platt(left_out[best], rows, probes.SOURCE_POWER)
+    slope, offset = platt(left_out[best], rows, source_weights(rows, probes.SOURCE_POWER))
     probe = probes.fit_all(found, best)
     inner = slope * probe.offset + offset
     return Fitted(slope * probe.weights / scale, inner, slope * left_out[best] + offset, quality)

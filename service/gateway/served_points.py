@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
+from detectors.api import Detector
 from service.core.directory import Snapshot
 from service.core.points import Count, tally
 from service.core.screening import Point, applies_to, applies_within, unexpired
@@ -32,6 +33,10 @@ class ScreenMaker(Protocol):
 
     def can_apply(self, point: Point) -> bool:
         """Say whether a point has an effect here."""
+        ...
+
+    def use(self, new: Detector) -> None:
+        """Make screens with this version of a detector from now on."""
         ...
 
 
@@ -60,6 +65,13 @@ class ServedPoints:
         if snapshot.points is not self._of_store:
             self._of_store = snapshot.points
             self._renew()
+
+    def use_detector(self, new: Detector) -> None:
+        """Screen by this version of a detector whatever begins from now on."""
+        self._maker.use(new)
+        for name, model in self._models.items():
+            if any(it.detector == new.name for it in self._by[name]):
+                self._models[name] = screened_by(model, self._by[name], self._maker)
 
     def tick(self) -> None:
         """Let what has expired apply no more; to be called each second."""

@@ -1,8 +1,8 @@
 """Every metric, with its help text and labels. docs/metrics.md is made from this file.
 
 Labels come from closed sets alone: models from the registry (unknown: "other"), upstreams and
-their replicas and issuers from the settings, surfaces, outcomes, detectors, categories, points'
-actions, sources and states, reasons; never a user, a key, a path or free text. With
+their replicas and issuers from the settings, surfaces, outcomes, detectors and their versions,
+categories, points' actions, sources and states, reasons; never a user, a key or free text. With
 PROMETHEUS_MULTIPROC_DIR set, values live in files that `watchgate up` merges.
 """
 
@@ -185,9 +185,7 @@ class Metrics:
             "issuer", merge="livemin",
         )  # fmt: skip
         self.journal_append = make.histogram(
-            "journal_append_seconds",
-            "Until a record reached the level that its tier names.",
-            _FAST_S,
+            "journal_append_seconds", "Until a record reached the level its tier names.", _FAST_S
         )
         self.journal_bytes = make.gauge("journal_bytes", "Size of the journals.")
         self.journal_oldest = make.gauge(
@@ -273,6 +271,16 @@ class Metrics:
         self.detector_errors = make.counter(
             "detector_errors_total", "Batches that a detector failed on.", "detector"
         )
+        self.detector_reloads = make.counter(
+            "detector_reloads_total",
+            "Changes of a detector's files, by what came of them: loaded or refused.",
+            "detector", "outcome",
+        )  # fmt: skip
+        self.detector_info = make.gauge(
+            "detector_info",
+            "1 for the version of a detector that is in use, 0 for one whose place it took.",
+            "detector", "version", merge="livemax",
+        )  # fmt: skip
         self.stage_texts = make.counter(
             "detector_stage_texts_total",
             'Texts that came to a stage of a cascade: "scored", or why it was not asked '

@@ -3,14 +3,16 @@
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from detectors import lexical, plugins, rules, semantic
+from detectors import artefacts, lexical, plugins, rules, semantic
 from detectors.api import Category, Detector, Sample
 from detectors.budgets import Budget
 from detectors.cascade import Cascade, Combine, Stage, StageUse
 from detectors.errors import DataError, DetectorError
 from detectors.registry import CATEGORIES, WORKING
+from detectors.reloading import Reloadable
 from service.core.screening import Point
 from service.errors import ConfigError
 from service.settings import Settings
@@ -37,6 +39,8 @@ class Detectors(NamedTuple):
     """They are scored and recorded, and no point is held to them."""
     stages: Collection[str] = ()
     """They work within a cascade, not beside it."""
+    reloadable: Sequence[Reloadable] = ()
+    """They are made of files of the settings' own, which may change."""
 
     def scores(self, point: Point) -> bool:
         """Say whether scores may be held to a point: they are given, and not by a shadow."""
@@ -76,7 +80,8 @@ def detectors_of(settings: Settings, told: Told = _say_nothing) -> Detectors:
     """
     simple = [it for it in settings.detectors if not isinstance(it, sections.CascadeDetector)]
     cascades = [it for it in settings.detectors if isinstance(it, sections.CascadeDetector)]
-    factories = {it.name: _factory(it) for it in simple}
+    held = {it.name: _held(it, paths) for it in simple if (paths := _own_files(it))}
+    factories = {it.name: _factory(it, held) for it in simple}
     categories = {it.name: _categories(it, factories[it.name]) for it in simple}
     shadows = {it.name for it in simple if it.shadow}
     for one in cascades:
@@ -85,7 +90,7 @@ def detectors_of(settings: Settings, told: Told = _say_nothing) -> Detectors:
         counting = [categories[name] for name in stages if name not in shadows]
         categories[one.name] = frozenset[Category]().union(*counting)
     staged = {stage.detector for one in cascades for stage in one.stages}
-    return Detectors(factories, categories, shadows, staged)
+    return Detectors(factories, categories, shadows, staged, tuple(held.values()))
 
 
 _Simple = (
@@ -97,7 +102,38 @@ _Simple = (
 )
 
 
-def _factory(section: _Simple) -> Factory:
+def _own_files(section: _Simple) -> Sequence[Path]:
+    """Return the files to look at for a change; those that are shipped change with the code."""
+    match section:
+        case sections.LexicalDetector(model=Path() as folder):
+            return (folder / artefacts.MANIFEST,)
+        case sections.RulesDetector(files=files):
+            return files
+    return ()
+
+
+def _held(section: _Simple, paths: Sequence[Path]) -> Reloadable:
+    try:
+        return Reloadable(section.name, paths, _loader(section))
+    except DetectorError as error:
+        raise _cannot_be_loaded(section, error) from None
+
+
+def _cannot_be_loaded(section: _Simple, error: DetectorError) -> ConfigError:
+    return ConfigError(f"the detector {section.name!r} cannot be loaded: {error}")
+
+
+def _factory(section: _Simple, held: Mapping[str, Reloadable]) -> Factory:
+    if section.name in held:
+        return partial(_version_in_use, held[section.name])
+    return _loader(section)
+
+
+def _version_in_use(held: Reloadable) -> Detector:
+    return held.detector
+
+
+def _loader(section: _Simple) -> Factory:
     match section:
         case sections.LexicalDetector():
             return partial(lexical.load, section.model or lexical.MODEL_FOLDER, section.name)
@@ -128,7 +164,7 @@ def _categories(section: _Simple, make: Factory) -> Collection[Category]:
         detector = make()
         scored = detector.score([Sample("", part) for part in sorted(detector.parts)])
     except DetectorError as error:
-        raise ConfigError(f"the detector {section.name!r} cannot be loaded: {error}") from None
+        raise _cannot_be_loaded(section, error) from None
     return frozenset[Category]().union(*scored)
 
 

@@ -12,6 +12,7 @@ import uvicorn
 import uvloop
 from prometheus_client import CollectorRegistry
 
+from detectors.api import Detector, InlineDetector
 from service.events.journal import Journal
 from service.gateway.app import GatewayApp
 from service.gateway.asgi import App
@@ -46,6 +47,7 @@ from service.wiring.limits import limiter_of
 from service.wiring.parts import clock, counted_points, make_metrics, own_journal
 from service.wiring.peppers import peppers_of
 from service.wiring.pipeline import models_of, pipeline_of
+from service.wiring.reloading import DetectorWatch, show_versions, watching
 from service.wiring.screens import Screens
 from service.wiring.upstreams import balancer_of, checks_of
 from service.wiring.watches import store_watch_of, watch_of
@@ -139,14 +141,28 @@ async def _put_together(
         app = GatewayApp(pipeline, watch, min(_WATCH_S, settings.store.poll_s))
         store_watch.start(pipeline.use, authenticator.redigests, screens.prepare)
         try:
-            async with checking(checks):
-                yield Gateway(app, journal, board, registry, meters)
+            with watching(_detector_watch(detectors, points, metrics)):
+                async with checking(checks):
+                    yield Gateway(app, journal, board, registry, meters)
         finally:
             store_watch.stop()
             await evidence.drain(_DRAIN_S)
             meters.flush()
             for upstream in upstreams.values():
                 await upstream.close()
+
+
+def _detector_watch(detectors: Detectors, points: ServedPoints, metrics: Metrics) -> DetectorWatch:
+    """Return the watch of the detectors that may screen here; exchanges end as they began."""
+    loop = asyncio.get_running_loop()
+    inline = [it for it in detectors.reloadable if isinstance(it.detector, InlineDetector)]
+    show_versions([it.detector for it in inline], metrics)
+
+    def use(new: Detector) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(points.use_detector, new)
+
+    return DetectorWatch(inline, use, metrics)
 
 
 async def _serve(settings: Settings, ops: OpsAddress) -> None:

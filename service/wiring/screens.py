@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 
-from detectors.api import InlineDetector, Part
+from detectors.api import Detector, InlineDetector, Part
 from service.core.directory import Snapshot
 from service.core.policies import HOLDING
 from service.core.screening import Point, applies_to
@@ -51,9 +51,14 @@ class Screens:
                 _log.error("points that block by %s are ignored: %s", name, type(error).__name__)
                 continue
             if isinstance(detector, InlineDetector):
-                self._inline[name] = detector
+                self._inline.setdefault(name, detector)  # a newer one may have come meanwhile
             else:
                 _log.error("points that block by %s are ignored: it is too slow", name)
+
+    def use(self, new: Detector) -> None:
+        """Make screens with this version of a detector from now on."""
+        if isinstance(new, InlineDetector):
+            self._inline[new.name] = new
 
     def can_apply(self, point: Point) -> bool:
         """Say whether a point has the effect that it asks for, on all models that it is for."""

@@ -27,6 +27,7 @@ from service.wiring.parts import (
     kafka_config,
 )
 from service.wiring.points import points_of
+from service.wiring.reloading import DetectorWatch, show_versions
 from service.wiring.worker import Worker
 from service.workers.alerts import AlertSender, Pace
 from service.workers.auditor import DAY_S, Auditor, Shown, last_anchored
@@ -51,14 +52,17 @@ def run_screener(settings: Settings, ops: OpsAddress) -> int:
     with Worker(SCREENER, settings, ops) as worker, worker.journal() as journal:
         there_are = detectors_of(settings, stages_counted_by(worker.metrics))
         points = _watched_points(settings, there_are, worker)
+        working = there_are.working()
+        show_versions(working, worker.metrics)
         screener = Screener(
-            there_are.working(),
+            working,
             points.current,
             journal,
             worker.metrics,
             clock,
         )
         worker.loop(SCREENER, [Topic.EXCHANGES], screener, journal)
+        worker.add(DetectorWatch(there_are.reloadable, screener.use, worker.metrics).run)
         return worker.run()
 
 

@@ -64,20 +64,24 @@ class Screener:
 
         It may raise StoreUnavailable: then what there is to score waits.
         """
-        self._detectors = detectors
-        self._scores_exchanges = any(Part.EXCHANGE in it.parts for it in detectors)
+        self._detectors = tuple(detectors)
         self._prompts = OpenPrompts(_MAX_PROMPT_CHARS)
         self._points = points
         self._writer = writer
         self._metrics = metrics
         self._clock = clock
 
+    def use(self, new: Detector) -> None:
+        """Score by this version of a detector from the next batch on; any one thread may call."""
+        self._detectors = tuple(_renewed(it, new) for it in self._detectors)
+
     def handle(self, batch: Sequence[Received]) -> None:
         """Score a batch; its verdicts are synced once this returns."""
+        detectors = self._detectors  # another version waits for the next batch
         items = [item for received in batch if (item := read_item(received.record))]
-        if self._scores_exchanges:
+        if any(Part.EXCHANGE in it.parts for it in detectors):
             items = list(self._with_exchanges(items))
-        verdicts = self._verdicts(items)
+        verdicts = self._verdicts(detectors, items)
         self._writer.append_all([to_record(verdict) for verdict in verdicts])
         for received in batch:  # only now: a batch that fails comes again
             if received.record.kind == "closed":
@@ -96,10 +100,10 @@ class Screener:
             else:
                 yield item.of_exchange(self._prompts.get(item.event.exchange_id))
 
-    def _verdicts(self, items: Sequence[Item]) -> list[Verdict]:
+    def _verdicts(self, detectors: Sequence[Detector], items: Sequence[Item]) -> list[Verdict]:
         """Return the verdicts on all items, those of one item together and in order."""
         of_item: dict[int, list[Verdict]] = defaultdict(list)
-        for detector in self._detectors:
+        for detector in detectors:
             mine = [i for i, x in enumerate(items) if x.part in detector.parts and x.has_text]
             looked = self._look(detector, [items[i] for i in mine])
             for i, looks in zip(mine, looked, strict=True):
@@ -257,3 +261,9 @@ class Screener:
             metrics.score.labels(verdict.detector, category).observe(score)
             actions = [c.action for c in verdict.crossed if c.category == category]
             metrics.verdicts.labels(verdict.detector, category, gravest(actions)).inc()
+
+
+def _renewed(detector: Detector, new: Detector) -> Detector:
+    if detector.name == new.name:
+        return new
+    return detector.with_detector(new) if isinstance(detector, StagedDetector) else detector

@@ -92,7 +92,7 @@ def test_up_to_its_limit_the_last_word_of_a_text_counts(inline: InlineDetector) 
     assert inline.max_chars > 0
     words = " ".join(text for text in TEXTS if text.isascii() and len(text) < 100)
     for part in parts_of(inline):
-        text = (" x" * inline.max_chars)[: inline.max_chars - len(words)] + words
+        text = (" of" * inline.max_chars)[: inline.max_chars - len(words)] + words
         assert len(text) == inline.max_chars
         assert inline.score_text(text, part) != inline.score_text(text[: -len(words)], part)
 

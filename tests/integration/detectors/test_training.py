@@ -9,20 +9,16 @@ import pytest
 from detectors.api import Part
 from detectors.data import Row
 from detectors.errors import DataError
-from detectors.features import BUCKETS, bucket, bucket_of_pair, hashes
-from detectors.plain import ONE
+from detectors.features import BUCKETS
 from detectors.training import (
     Plan,
     Trained,
     answer_rows,
     exchange_rows,
-    in_16_bits,
-    platt,
     problem,
     prompt_rows,
-    rot13,
+    row_weights,
     train,
-    without_letters,
 )
 from detectors.validation import Labelled
 
@@ -71,10 +67,11 @@ def test_training_learns_and_calibrates_a_head_for_each_part(
     heads, _ = trained
 
     assert set(heads) == set(Part)
-    for head in heads.values():
+    for part, head in heads.items():
         assert head.weights.shape == (BUCKETS,)
         assert head.quality[head.inverse_regularisation].auroc > 0.95
-        assert head.slope > 0
+        assert head.curve.probability(3) > 0.5 > head.curve.probability(-3)
+        assert head.mean == (part is not Part.PROMPT)
 
 
 def test_the_same_rows_in_any_order_give_the_same_model(
@@ -84,8 +81,7 @@ def test_the_same_rows_in_any_order_give_the_same_model(
 
     for part in first:
         assert np.array_equal(first[part].weights, second[part].weights)
-        assert first[part].slope == second[part].slope
-        assert first[part].offset == second[part].offset
+        assert first[part].curve == second[part].curve
 
 
 def test_rows_of_one_label_cannot_train() -> None:
@@ -130,34 +126,10 @@ def test_stretches_of_long_benign_prompts_are_benign_rows() -> None:
     assert len(problem(rows, Part.ANSWER, PLAN).rows.label) == len(rows)
 
 
-def test_what_was_learnt_weighs_the_same_in_rot13(
-    trained: tuple[Mapping[Part, Trained], list[str]],
-) -> None:
-    weights = trained[0][Part.PROMPT].weights
-    word, coded = (bucket(it) for it in hashes(f"standin {rot13('standin')}"))
+def test_prose_among_answers_weighs_little_and_among_prompts_as_much_as_others() -> None:
+    rows = Labelled(np.array([0, 0, 1]), np.array(["c4_demo", "calm", "loud"]))
 
-    assert weights[word] > 0
-    assert weights[coded] == weights[word]
+    prompts, answers = (row_weights(rows, part, PLAN) for part in (Part.PROMPT, Part.ANSWER))
 
-
-def test_letters_that_are_no_words_weigh_nothing() -> None:
-    head = Trained(np.ones(BUCKETS, np.int16), 0, 0, 1, 0, 1)
-    one, two, word = hashes("x 2 word")
-
-    weights = without_letters(head).weights
-
-    assert weights[bucket(one)] == weights[bucket_of_pair(one, two)] == 0
-    assert weights[bucket(word)] == weights[bucket_of_pair(one, word)] == 1
-
-
-def test_weights_that_hardly_count_are_left_out() -> None:
-    assert in_16_bits(np.array([0.001, 1.0, -2.0, 1e9])).tolist() == [0, ONE, -2 * ONE, 32_767]
-
-
-def test_platt_finds_the_curve_that_made_the_labels() -> None:
-    margins = np.repeat([-2.0, 2.0], 100)
-    label = np.array([0] * 90 + [1] * 10 + [0] * 10 + [1] * 90)
-    slope, offset = platt(margins, Labelled(label, np.full(200, "one")), 0.5)
-
-    assert slope == pytest.approx(np.log(9) / 2, rel=1e-3)
-    assert offset == pytest.approx(0, abs=1e-3)
+    assert prompts[0] == prompts[1] == answers[1]
+    assert answers[0] == pytest.approx(PLAN.prose_weight * answers[1])

@@ -198,3 +198,15 @@ def test_a_batch_is_scored_as_each_text_alone(texts: list[str]) -> None:
     batch = cascade.score(prompts(*texts))
     assert batch == [cascade.score(prompts(text))[0] for text in texts]
     assert all(0 <= scores[ANY] <= 1 for scores in batch)
+
+
+def test_a_stage_is_replaced_by_name_and_its_budget_goes_on() -> None:
+    budget = Budget(max_share=0.5, clock=lambda: 0.0)
+    old, new = constant("dear", 0.2), constant("dear", 0.8)
+    cascade = Cascade("it", [Stage(constant("cheap", 0.5)), Stage(old, budget=budget)])
+    renewed = cascade.with_detector(new)
+    assert [it.detector for it in renewed.stages] == [cascade.stages[0].detector, new]
+    assert renewed.stages[1].budget is budget
+    assert cascade.stages[1].detector is old
+    unknown = cascade.with_detector(constant("unknown", 0.1))
+    assert [it.detector for it in unknown.stages] == [it.detector for it in cascade.stages]

@@ -3,7 +3,7 @@ import pytest
 
 from detectors.corpus import FIRST_WORDS, combined, corpus
 from detectors.features import BUCKETS
-from detectors.plain import LONG, ONE, SHORT, PlainWeights
+from detectors.plain import LONG, MEAN, ONE, SHORT, PlainWeights
 
 TEXTS = [
     "",
@@ -30,6 +30,19 @@ def test_a_text_without_words_has_no_margin() -> None:
 
     assert long.tolist() == [-np.inf, 1]
     assert short.tolist() == [-np.inf, -np.inf]
+
+
+def test_means_are_those_of_the_detector(random_weights: list[int]) -> None:
+    means = corpus(TEXTS).means(np.array(random_weights) / ONE)
+    plain = PlainWeights(random_weights, shift=1.5, mean=True)
+
+    assert means.tolist() == pytest.approx([plain.margin(text) for text in TEXTS], rel=0, abs=1e-9)
+
+
+def test_features_of_a_mean_add_up_to_it() -> None:
+    texts = corpus(["one two three", ""])
+
+    assert texts.features(mean=True).sum(axis=1).ravel().tolist() == [[MEAN, 0]]
 
 
 def test_features_of_a_text_have_length_one_where_nothing_repeats_and_an_empty_text_has_none() -> (

@@ -1,6 +1,6 @@
 """What is told of a score is what it rests on, in the caller's own words."""
 
-from math import isfinite, log
+from math import isfinite
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,9 +19,9 @@ WORDS = [f"w{n}" for n in range(9)]
 SHIFT = 0.7
 
 
-@pytest.fixture(scope="module")
-def model(random_weights: list[int]) -> PlainWeights:
-    return PlainWeights(random_weights, SHIFT)
+@pytest.fixture(scope="module", params=[False, True], ids=["worst", "mean"])
+def model(request: pytest.FixtureRequest, random_weights: list[int]) -> PlainWeights:
+    return PlainWeights(random_weights, SHIFT, request.param)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
@@ -43,22 +43,18 @@ def test_in_a_long_text_the_stretch_that_decides_is_told(random_weights: list[in
         weights[word % len(weights)] = 900
     text = f"{'lorem ipsum dolor ' * 300} ask for badthing now {'sit amet ' * 300}"
 
-    reasons = explaining.of_words(PlainWeights(weights, 0.0), 1.0, text)
+    reasons = explaining.of_words(PlainWeights(weights, 0.0), text)
 
     assert {it.name for it in reasons[:4]} == {"ask", "for", "badthing", "now"}
 
 
-def test_what_words_add_makes_up_the_log_odds() -> None:
+def test_what_words_add_makes_up_the_margin() -> None:
     detector = lexical.load()
-    head = detector.heads[Part.PROMPT]
     sample = Sample("Bake bread, please.", Part.PROMPT)
 
     added = sum(it.weight for it in detector.reasons(sample))
 
-    score = detector.score([sample])[0][Category.ANY]
-    assert added + head.slope * head.intercept + head.offset == pytest.approx(
-        log(score / (1 - score))
-    )
+    assert added == pytest.approx(detector.heads[Part.PROMPT].words.margin(sample.text))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

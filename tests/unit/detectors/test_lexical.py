@@ -11,6 +11,7 @@ from detectors.api import Category, Part, Sample
 from detectors.errors import ArtefactError
 from detectors.features import BUCKETS, bucket, bucket_of_pair, hashes
 from detectors.lexical import WORDLESS, Head, Lexical
+from detectors.log_odds import straight
 from detectors.plain import LONG, ONE, SHORT, STEEPNESS, PlainWeights
 from detectors.slices import MAX_CHARS, SPAN_CHARS, SPANS, spans
 
@@ -71,7 +72,7 @@ def head_of(gains: Mapping[str, int], shift: float = 1e6) -> Head:
     weights = [0] * BUCKETS
     for word, gain in gains.items():
         weights[bucket(hashes(word)[0])] = gain * ONE
-    return Head(PlainWeights(weights, shift), intercept=0.5, slope=2, offset=-1)
+    return Head(PlainWeights(weights, shift), 0.5, straight(2, -1))
 
 
 def test_the_margin_is_the_sum_of_weights_over_the_root_of_their_number() -> None:
@@ -80,7 +81,7 @@ def test_the_margin_is_the_sum_of_weights_over_the_root_of_their_number() -> Non
     found = (bucket(red), bucket(green), bucket_of_pair(red, green))
     for place, gain in zip(found, (1, 2, 6), strict=True):
         weights[place] = gain * ONE
-    head = Head(PlainWeights(weights, 0), intercept=0.5, slope=2, offset=-1)
+    head = Head(PlainWeights(weights, 0), 0.5, straight(2, -1))
 
     assert head.margin("red green") == pytest.approx(9 / sqrt(3) + 0.5)
     assert head.probability(0.5) == pytest.approx(0.5)
@@ -147,7 +148,7 @@ def test_a_refusal_is_suspected_less_than_an_answer_that_complies(shipped: Lexic
 @settings(deadline=None)
 @given(st.floats(allow_nan=False))
 def test_any_margin_gives_a_probability(margin: float) -> None:
-    assert 0 <= Head(PlainWeights([], 0), 0, slope=3, offset=1).probability(margin) <= 1
+    assert 0 <= Head(PlainWeights([], 0), 0, straight(3, 1)).probability(margin) <= 1
 
 
 def test_a_text_without_words_gets_the_documented_probability(shipped: Lexical) -> None:

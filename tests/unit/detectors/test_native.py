@@ -1,7 +1,10 @@
 """The C part: it agrees with plain Python, is bounded, and nothing breaks where it cannot be."""
 
-from itertools import count
+import re
+from itertools import product
 from pathlib import Path
+from string import ascii_lowercase
+from zlib import crc32
 
 import pytest
 from hypothesis import example, given, settings
@@ -13,6 +16,7 @@ from detectors.compiling import CompilerError, compile_library, library_name
 from detectors.features import BUCKETS, CHARACTERS, bucket, bucket_of_pair, hashes
 from detectors.native import Library, NativeGrowing, NativeWeights, load_library
 from detectors.plain import LONG, ONE, PlainWeights
+from detectors.rotation import HINTS
 from detectors.slices import MAX_CHARS
 from tests.real_parts.texts import TRICKY
 
@@ -74,9 +78,10 @@ def test_what_changes_when_it_is_normalised_is_normalised(native: NativeWeights,
 
 
 @settings(deadline=None, max_examples=300)
-@given(text=st.text("ab \n\t\x1c+", max_size=60))
+@given(text=st.text("abgurGURN \n\t\x1c+", max_size=60))
 @example(text="x" * 24)
 @example(text="a b c d e")
+@example(text="ubj GUNG lbhe")
 def test_it_looks_for_what_is_hidden_where_plain_python_does(
     native: NativeWeights, plain: PlainWeights, text: str
 ) -> None:
@@ -86,7 +91,8 @@ def test_it_looks_for_what_is_hidden_where_plain_python_does(
 def test_a_word_whose_pair_falls_into_its_own_bucket_counts_once(
     native: NativeWeights, plain: PlainWeights
 ) -> None:
-    first = next(f"w{n}" for n in count() if bucket(hashes(f"w{n}")[0]) == 0)
+    five_letters = map("".join, product(ascii_lowercase, repeat=5))
+    first = next(word for word in five_letters if bucket(crc32(word.encode())) == 0)
     one, two = hashes(f"{first} second")
 
     assert bucket_of_pair(one, two) == bucket(two)
@@ -202,9 +208,11 @@ def test_its_constants_are_those_of_plain_python(library: Library, native: Nativ
     assert f"#define PAIR {features.PAIR:#X}u ".replace("0X", "0x") in source
     assert f"#define CHARACTERS {CHARACTERS:#x} " in source
     assert f"#define LONGEST_RUN {features.LONGEST_RUN} " in source
+    assert f"#define STEM {features.STEM} " in source
     for name in ("RUN", "SINGLES"):
         assert f"#define {name} {getattr(decoding, name)} " in source
-    for name in ("LONG", "SHORT", "STEEPNESS", "ONE", "SLOTS"):
+    assert set(re.findall(r'"([a-z]{3,4})"', source)) == HINTS
+    for name in ("LONG", "SHORT", "STEEPNESS", "MEAN", "ONE", "SLOTS"):
         assert f"#define {name} {getattr(plain_engine, name)} " in source
 
 

@@ -8,6 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from detectors.api import Part
 from detectors.data import Row
 from detectors.features import BUCKETS
+from detectors.lexical import LIKELY
 from detectors.metrics import auroc
 from detectors.plain import ONE
 from detectors.retraining.adapting import (
@@ -25,7 +26,8 @@ from detectors.retraining.calibrating import Calibration, Kind
 from detectors.retraining.texts import OwnTexts, texts_of
 from tests.unit.detectors.retraining import own
 
-BLANK = Head(np.zeros(BUCKETS, np.int16), 1e6, 0.0, Calibration(Kind.KEPT, 1.5, -0.5))
+CALIBRATION = Calibration(Kind.KEPT, 1.5, -0.5)
+BLANK = Head(np.zeros(BUCKETS, np.int16), 1e6, mean=False, intercept=0.0, calibration=CALIBRATION)
 """A base model that knows nothing."""
 
 
@@ -134,11 +136,11 @@ def test_rows_without_a_word_are_passed_over_and_a_response_is_what_is_judged() 
 
     assert (len(found.rows), found.wordless) == (30, 1)
     assert not texts(rows, Part.PROMPT).rows
-    assert set(found.texts.ceiling.tolist()) == {0.25}
+    assert set(found.texts.ceiling.tolist()) == {0.25 / LIKELY}
 
 
 def test_a_benign_exchange_counts_as_much_as_its_prompt_asked_for_misuse() -> None:
     found = texts(own.rows(30, with_response=True), Part.EXCHANGE).texts
 
-    assert set(found.worth[found.label == 0].tolist()) == {0.25}
+    assert set(found.worth[found.label == 0].tolist()) == {0.25 / LIKELY}
     assert set(found.worth[found.label == 1].tolist()) == {1.0}

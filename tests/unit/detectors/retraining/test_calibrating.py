@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from detectors.curve import Curve
+from detectors.log_odds import Curve
 from detectors.metrics import auroc
 from detectors.retraining.calibrating import (
     Calibration,
@@ -116,7 +116,7 @@ def test_what_an_artefact_keeps_gives_the_same_logits() -> None:
     for kind in (Kind.ISOTONIC, Kind.PLATT):
         found = calibrate(rows, BASE, kind)
         again = of_content(found.content())
-        assert np.array_equal(again.logits(rows.margins), found.logits(rows.margins))
+        assert again.logits(rows.margins) == pytest.approx(found.logits(rows.margins), abs=1e-9)
 
 
 @given(
@@ -131,6 +131,8 @@ def test_scoring_follows_the_same_curve(pairs: list[tuple[float, float]], margin
     knots = tuple(zip(at[:count], logits[:count], strict=True))
     fitted = Calibration(Kind.ISOTONIC, 0.7, 0.0, knots)
 
-    assert Curve(knots, 0.7).at(margin) == pytest.approx(
-        fitted.logits(np.array([margin]))[0], abs=1e-9
+    content = fitted.content()
+    curve = Curve(tuple(content["margins"]), tuple(content["log_odds"]))
+    assert curve.probability(margin) == pytest.approx(
+        sigmoid(fitted.logits(np.array([margin])))[0], abs=1e-9
     )

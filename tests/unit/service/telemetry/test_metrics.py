@@ -8,6 +8,7 @@ CLOSED_SETS = {
     "action", "category", "decision", "detector", "group", "issuer", "kind", "model", "outcome",
     "phase", "reason", "replica", "safeguard", "source", "stage", "state", "surface", "topic",
     "upstream",
+    "version",  # of a detector: as many as an operator puts in place while a process runs
 }  # fmt: skip
 
 
