@@ -33,7 +33,7 @@ class Budget:
     """What a stage may be asked. Without bounds, everything.
 
     Args:
-        max_share: of the texts that the cascade sees, over the long run.
+        max_share: of the texts of its parts that the cascade sees, over the long run.
         max_chars_per_s: of the texts that the stage is asked about, over the long run.
         clock: monotonic seconds.
         burst_texts: how many texts may be asked about at once when none was for long.

@@ -57,6 +57,14 @@ class Stage:
     """None: there is no bound."""
     required: bool = False
     """A text that it failed on has no scores at all; else those of the other stages stand."""
+    only: frozenset[Part] | None = None
+    """It is asked about these parts alone. None: about all that its detector was made for."""
+
+    @property
+    def parts(self) -> frozenset[Part]:
+        """What it is asked about."""
+        made_for = self.detector.parts
+        return made_for if self.only is None else made_for & self.only
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +108,7 @@ class Cascade:
     def version(self) -> str:
         """Names the version of each stage, and how they are put together."""
         return "+".join(
-            f"{it.detector.name}/{it.detector.version}/{it.combine}/{it.weight:g}{_band(it)}"
+            f"{it.detector.name}/{it.detector.version}/{it.combine}/{it.weight:g}{_limits(it)}"
             for it in self.stages
         )
 
@@ -112,7 +120,7 @@ class Cascade:
     @property
     def parts(self) -> frozenset[Part]:
         """What any stage that counts was made for."""
-        counting = [it.detector.parts for it in self.stages if it.combine is not Combine.SHADOW]
+        counting = [it.parts for it in self.stages if it.combine is not Combine.SHADOW]
         return frozenset[Part]().union(*counting)
 
     def score(self, samples: Sequence[Sample]) -> list[Scores]:
@@ -152,10 +160,10 @@ class Cascade:
         """Return the texts that a stage is asked about, and note why it is not of the others."""
         name, (low, high) = stage.detector.name, stage.band
         if stage.budget is not None:
-            stage.budget.saw(len(texts))
+            stage.budget.saw(sum(it.sample.part in stage.parts for it in texts))
         chosen = []
         for text in sorted(texts, key=lambda it: -it.any_so_far):
-            if text.sample.part not in stage.detector.parts:
+            if text.sample.part not in stage.parts:
                 text.left_out[name] = LeftOut.PART
             elif not low <= text.any_so_far <= high:
                 text.left_out[name] = LeftOut.BAND
@@ -241,10 +249,11 @@ def _scored(detector: Detector, samples: Sequence[Sample]) -> Sequence[Scores | 
     return [scores for sample in samples for scores in _scored(detector, [sample])]
 
 
-def _band(stage: Stage) -> str:
-    """Tell the band in a version; without one nothing."""
+def _limits(stage: Stage) -> str:
+    """Tell in a version what a stage is not asked about: its band and its parts, if it has them."""
     low, high = stage.band
-    return "" if stage.band == (0.0, 1.0) else f"/{low!r}-{high!r}"
+    band = "" if stage.band == (0.0, 1.0) else f"/{low!r}-{high!r}"
+    return band if stage.only is None else f"{band}/{','.join(sorted(stage.only))}"
 
 
 def _check(name: str, stages: Sequence[Stage]) -> None:
@@ -255,9 +264,16 @@ def _check(name: str, stages: Sequence[Stage]) -> None:
         raise DetectorError(f"the cascade {name!r} needs a name of its own for each stage")
     if not all(0 < stage.weight <= MOST_WEIGHT for stage in stages):  # infinite: no mean
         raise DetectorError(f"the weights of {name!r} must be over 0, and at most {MOST_WEIGHT:g}")
+    for it in stages:
+        if not it.parts:
+            raise DetectorError(
+                f"{it.detector.name!r} in {name!r} would never be asked: it was made for "
+                f"{', '.join(sorted(it.detector.parts))}"
+            )
     first = stages[0]
-    if first.band != (0.0, 1.0) or first.budget is not None or first.combine is Combine.SHADOW:
+    bounded = first.band != (0.0, 1.0) or first.budget is not None or first.only is not None
+    if bounded or first.combine is Combine.SHADOW:
         raise DetectorError(
-            f"the first stage of {name!r} sees everything and counts: it has no band, no budget "
-            "and is no shadow"
+            f"the first stage of {name!r} sees everything and counts: it has no band, no budget, "
+            "is asked about all parts, and is no shadow"
         )

@@ -100,6 +100,7 @@ class Stage(Section):
     band: tuple[Probability, Probability] = (0.0, 1.0)
     max_share: Share | None = None
     max_chars_per_s: PositiveFloat | None = None
+    parts: tuple[Part, ...] = ()
     required: bool = False
 
 
@@ -159,7 +160,7 @@ def _check_stages(
         if stage.band[0] > stage.band[1]:
             yield Mistake((*path, "band"), "expected the lower end first")
     first = cascade.stages[0]
-    bounded = first.band != (0.0, 1.0) or first.max_share or first.max_chars_per_s
+    bounded = first.band != (0.0, 1.0) or first.max_share or first.max_chars_per_s or first.parts
     if bounded or getattr(simple.get(first.detector), "shadow", False):
-        words = "the first stage sees everything and counts: no band, no budget, and no shadow"
+        words = "the first stage sees everything and counts: no band, budget, parts or shadow"
         yield Mistake(("detectors", i, "stages", 0), words)

@@ -200,6 +200,7 @@ def _cascade(
             band=it.band,
             budget=_budget(it),
             required=it.required,
+            only=frozenset(it.parts) or None,
         )
         for it in section.stages
     ]

@@ -200,6 +200,30 @@ def test_a_batch_is_scored_as_each_text_alone(texts: list[str]) -> None:
     assert all(0 <= scores[ANY] <= 1 for scores in batch)
 
 
+def test_a_stage_is_asked_about_its_parts_alone_and_its_share_is_one_of_them() -> None:
+    dear = constant("dear", 0.9)
+    budget = Budget(max_share=0.5, clock=lambda: 0.0, burst_texts=1.0)
+    only = frozenset({Part.PROMPT})
+    stages = [Stage(constant("cheap", 0.1)), Stage(dear, budget=budget, only=only)]
+    cascade = Cascade("suite", stages)
+    for _ in range(10):
+        _, *answers = cascade.score_staged(
+            [Sample("a prompt", Part.PROMPT), *[Sample("an answer", Part.ANSWER)] * 5]
+        )
+        assert all(it.left_out == {"dear": LeftOut.PART} for it in answers)
+    assert len(dear.asked) == 6  # the bucket is full at first; then half of the prompts are
+    assert cascade.version.endswith("dear/1/mean/1/prompt")
+    assert cascade.parts == BOTH
+
+
+def test_a_stage_that_would_never_be_asked_is_refused() -> None:
+    stage = Stage(constant("dear", 0.9), only=frozenset({Part.EXCHANGE}))
+    with pytest.raises(
+        DetectorError, match=r"'dear' in 'it' would never be asked: .* answer, prompt"
+    ):
+        Cascade("it", [Stage(constant("cheap", 0.1)), stage])
+
+
 def test_a_stage_is_replaced_by_name_and_its_budget_goes_on() -> None:
     budget = Budget(max_share=0.5, clock=lambda: 0.0)
     old, new = constant("dear", 0.2), constant("dear", 0.8)

@@ -87,7 +87,7 @@ def test_a_cascade_works_in_the_place_of_its_stages(own_model: Path) -> None:
     stages = [
         {"detector": "lexical"},
         {"detector": "rules", "combine": "max"},
-        {"detector": "own", "max_share": 0.5, "band": [0.2, 1.0]},
+        {"detector": "own", "max_share": 0.5, "band": [0.2, 1.0], "parts": ["prompt"]},
     ]
     told: list[tuple[str, StageUse]] = []
     found = detectors_of(
@@ -100,6 +100,7 @@ def test_a_cascade_works_in_the_place_of_its_stages(own_model: Path) -> None:
     assert isinstance(suite, Cascade)
     assert (suite.name, found.stages) == ("suite", {"lexical", "rules", "own"})
     assert found.categories["suite"] == CATEGORIES["lexical"] | CATEGORIES["rules"]
+    assert [it.only for it in suite.stages] == [None, None, {Part.PROMPT}]
     [staged] = suite.score_staged([Sample("What is the capital of France?", Part.PROMPT)])
     assert set(staged.by_stage) | set(staged.left_out) == {"lexical", "rules", "own"}
     assert [(name, use.stage) for name, use in told] == [
