@@ -30,7 +30,7 @@ _ALONE = (
 )
 # Elsewhere a word may hold marks that `\w` leaves out (combining, Hebrew, Arabic, Indic).
 _MARKS = "\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0963\u0966-\u0dff"
-# A run of characters that may be marks: only so many are put in order together, see `_ordered`.
+# A run of characters that may be marks: only so many are put in order together, see `ordered`.
 _MANY_MARKS = re.compile(r"[^\x00-\x7f\w]{32}")
 _JOINER = "\u034f"  # CGJ: invisible, and normalisation moves nothing past it
 
@@ -74,7 +74,7 @@ _FOLD_ASCII = _ASCII + bytes(range(0x80, 0x100))
 # Cyrillic and Greek letters that look like a Latin one, small and capital; always folded, so that
 # a word is one word whatever alphabet its letters are borrowed from. Of Greek nu the capital looks
 # like another letter than the small one.
-_LOOK_ALIKES = {
+LOOK_ALIKES = {
     ord(letter): latin
     for latin, letters in {
         "a": "\u0430\u0410\u03b1\u0391", "b": "\u0432\u0412\u03b2\u0392", "c": "\u0441\u0421",
@@ -88,7 +88,7 @@ _LOOK_ALIKES = {
     }.items()
     for letter in letters
 }  # fmt: skip
-_LOOK_ALIKE = re.compile(f"[{''.join(map(chr, _LOOK_ALIKES))}]")
+_LOOK_ALIKE = re.compile(f"[{''.join(map(chr, LOOK_ALIKES))}]")
 
 MASK = BUCKETS - 1
 PAIR = 0x9E3779B1  # odd and far from a power of two, so that "a b" and "b a" fall apart
@@ -96,7 +96,7 @@ PAIR = 0x9E3779B1  # odd and far from a power of two, so that "a b" and "b a" fa
 
 def normalise(text: str) -> str:
     """Fold what looks the same into one form: NFKC, no invisible characters, casefolded."""
-    return text.lower() if text.isascii() else _ordered(text).casefold()
+    return text.lower() if text.isascii() else ordered(text).casefold()
 
 
 def fold(text: str) -> str:
@@ -106,14 +106,14 @@ def fold(text: str) -> str:
     """
     if text.isascii():
         return text.encode().translate(_FOLD_ASCII).decode()
-    ordered = _ordered(text)
-    if _LOOK_ALIKE.search(ordered):
-        ordered = ordered.translate(_LOOK_ALIKES)
-    folded = ordered.casefold()
+    found = ordered(text)
+    if _LOOK_ALIKE.search(found):
+        found = found.translate(LOOK_ALIKES)
+    folded = found.casefold()
     return folded.translate(_DIGITS) if _DIGIT.search(folded) else folded
 
 
-def _ordered(text: str) -> str:
+def ordered(text: str) -> str:
     """Put a text into NFKC, without what is not seen.
 
     CPython's normalisation takes quadratic time in a run of combining marks, so such a run is

@@ -1,10 +1,10 @@
 """How many exchanges a second a screener scores, from the journal to verdicts in a journal.
 
-    python -m load_tests.bench_screener --exchanges 20000 --dear semantic --share 0.05
+    python -m load_tests.bench_screener --exchanges 20000 --dear semantic --parts prompt
 
 Exchanges are written first: prompts and answers of English words, none twice. Then one screener
 reads them all, as `watchgate screener` does, and its verdicts are synced before it goes on. The
-dear detector, if one is named, is asked about so large a share of the texts. Told are exchanges a
+dear detector, if one is named, is asked about so large a share of these parts. Told are exchanges a
 second of wall-clock time, CPU-microseconds an exchange (of all threads), and what each stage did.
 """
 
@@ -24,11 +24,12 @@ from typing import Any, Final
 
 import msgspec
 
+from detectors.api import Part
 from detectors.budgets import Budget
 from detectors.cascade import Cascade, Combine, Stage, StageUse
 from detectors.registry import FACTORIES
-from load_tests.bench_inline import of_words
 from load_tests.processes import CACHE
+from load_tests.words_of import COMMON_SHARE, words
 from service.core.surfaces.answers import Answer, Choice
 from service.events.journal import Journal, JournalReader, Limits
 from service.events.log import Record, Topic
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.folder.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=options.folder))
     try:
-        _write(folder / "journal" / "gateway-0", options.exchanges, options.chars)
+        _write(folder / "journal" / "gateway-0", options)
         found = _measure(folder / "journal", options)
     finally:
         shutil.rmtree(folder)
@@ -63,24 +64,35 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--exchanges", type=int, default=20_000)
     parser.add_argument("--chars", type=int, default=500, help="of each prompt and each answer")
+    parser.add_argument(
+        "--common-words", type=float, default=COMMON_SHARE, help="their share; others are made up"
+    )
     parser.add_argument("--dear", choices=sorted(FACTORIES), help="the detector of the last stage")
     parser.add_argument("--share", type=float, default=0.05, help="of the texts that it is asked")
+    parser.add_argument(
+        "--parts", type=Part, nargs="+", default=[Part.PROMPT], help="that the dear one is asked"
+    )
     parser.add_argument("--batch-records", type=int, default=64)
     parser.add_argument("--folder", type=Path, default=CACHE, help="on a disk")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args(arguments)
 
 
-def _write(folder: Path, exchanges: int, chars: int) -> None:
-    journal, records = Journal(folder, limits=_LIMITS), _records(exchanges, chars)
+def _write(folder: Path, options: argparse.Namespace) -> None:
+    journal, records = Journal(folder, limits=_LIMITS), _records(options)
     while batch := list(islice(records, _AT_ONCE)):
         journal.append_all(batch)
     journal.close()
 
 
-def _records(exchanges: int, chars: int) -> Iterator[Record]:
+def _records(options: argparse.Namespace) -> Iterator[Record]:
     chance = Random(1)  # noqa: S311 - the same texts in every run
-    for number in range(exchanges):
+
+    def text() -> str:
+        many = words(chance, options.chars // 3 + 8, options.common_words)
+        return many[: options.chars]
+
+    for number in range(options.exchanges):
         who: dict[str, Any] = {
             "exchange_id": f"ex-{number:024x}",
             "account": f"project-{number % 7}",
@@ -90,9 +102,9 @@ def _records(exchanges: int, chars: int) -> Iterator[Record]:
             "surface": "chat",
             "tier": 1,
         }
-        messages = [{"role": "user", "content": of_words(chance, chars)}]
+        messages = [{"role": "user", "content": text()}]
         prompt = msgspec.json.encode({"model": "bench", "messages": messages})
-        answer = msgspec.json.encode(Answer([Choice(0, of_words(chance, chars))]))
+        answer = msgspec.json.encode(Answer([Choice(0, text())]))
         opened = Opened(**who, at=float(number), upstream="mock", stream=False)
         closed = Closed(
             **who,
@@ -146,7 +158,8 @@ def _suite(options: argparse.Namespace, uses: list[StageUse]) -> Cascade:
     stages += [Stage(FACTORIES[it](), Combine.MAX) for it in _FINDERS if it in FACTORIES]
     if options.dear:
         budget = Budget(options.share, clock=time.monotonic)
-        stages.append(Stage(FACTORIES[options.dear](), budget=budget))
+        only = frozenset(options.parts)
+        stages.append(Stage(FACTORIES[options.dear](), budget=budget, only=only))
     return Cascade("suite", stages, uses.append)
 
 

@@ -19,12 +19,12 @@ SYLLABLES: Final = _strings("SYLLABLES")
 COMMON_SHARE: Final = 0.7
 
 
-def words(chance: Random, count: int) -> str:
-    """So many words: seven in ten common ones, the others of two or three syllables."""
-    return " ".join(_word(chance) for _ in range(count))
+def words(chance: Random, count: int, common_share: float = COMMON_SHARE) -> str:
+    """So many words: such a share of common ones, the others of two or three syllables."""
+    return " ".join(_word(chance, common_share) for _ in range(count))
 
 
-def _word(chance: Random) -> str:
-    if chance.random() < COMMON_SHARE:
+def _word(chance: Random, common_share: float) -> str:
+    if chance.random() < common_share:
         return chance.choice(COMMON)
     return "".join(chance.choices(SYLLABLES, k=chance.randint(2, 3)))

@@ -17,11 +17,12 @@ from detectors import artefacts
 from detectors.api import Category, Part, Sample
 from detectors.errors import ArtefactError
 from detectors.semantic.gguf import Floats
-from detectors.semantic.windows import MAX_WINDOWS
+from detectors.semantic.readable import readable, readings
+from detectors.semantic.windows import MAX_WINDOWS, sampled
 
 NAME: Final = "semantic"
 MODEL_FOLDER: Final = Path(__file__).parents[1] / "models" / NAME
-SCORING: Final = 1
+SCORING: Final = 2
 """Counted up whenever the same model files would give other scores: part of `version`."""
 TOKENLESS: Final = 0.01
 """The probability given to a text without a token, such as the empty one: nothing speaks for it."""
@@ -86,11 +87,17 @@ class Semantic:
 def vectors(encoder: Reader, sample: Sample, most: int = MAX_WINDOWS) -> Sequence[Floats]:
     """Return the vectors of at most `most` windows of a sample.
 
-    An answer by itself is read as a message, too: what asked for it is not there.
+    An answer by itself is read as a message, too: what asked for it is not there. What a text
+    hides in an encoding has windows of its own.
     """
+    found = [_read(encoder, sample, it, most) for it in readings(sampled(sample.text))]
+    return [one for some in found for one in some]
+
+
+def _read(encoder: Reader, sample: Sample, text: str, most: int) -> Sequence[Floats]:
     if sample.part is Part.EXCHANGE:
-        return encoder.answer(sample.prompt, sample.text, most)
-    return encoder.message(sample.text, most)
+        return encoder.answer(readable(sampled(sample.prompt)), text, most)
+    return encoder.message(text, most)
 
 
 def logistic(margin: float) -> float:

@@ -65,8 +65,8 @@ The second look: at what `lexical` leaves in doubt, in the screener, behind a ba
 mean of both is better than either.
 
 ## What it cannot do
-- It is 135 million parameters small and reads English best. It does not decode: base64, rot13 and
-  ciphers pass; `lexical` reads some of them.
+- It is 135 million parameters small and reads English best. It reads base64, hexadecimal digits,
+  rot13 and letters one by one; other ciphers pass.
 - Of long texts it reads windows of 192 tokens, the worst of which counts: up to some 45,000
   characters all of them, beyond that a sample.
 - The probability is calibrated (Platt) on sources that the heads had not seen, for a mixture of

@@ -38,6 +38,11 @@ def pieces(text: str) -> Iterator[str]:
         yield text[number * PIECE_CHARS : (number + 1) * PIECE_CHARS]
 
 
+def sampled(text: str) -> str:
+    """Return a text, or of one over `MAX_CHARS` the pieces that are read."""
+    return text if len(text) <= MAX_CHARS else "".join(pieces(text))
+
+
 def tokens_of(text: str, tokenise: Tokenise) -> Tokens:
     """Return the tokens of a text's pieces, one after the other."""
     return tuple(chain.from_iterable(map(tokenise, pieces(text))))

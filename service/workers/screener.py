@@ -20,7 +20,6 @@ from service.core.screening import (
     NO_DETECTOR,
     Point,
     crossed,
-    gravest,
     text_digest,
     verdict_id,
 )
@@ -30,6 +29,7 @@ from service.events.schema import Crossing, Verdict, to_record
 from service.telemetry.metrics import Metrics
 from service.workers.items import Item, read_item
 from service.workers.open_prompts import OpenPrompts
+from service.workers.verdict_counts import VerdictCounts
 
 _log = logging.getLogger(__name__)
 _NOBODY: Final = "none"
@@ -69,6 +69,7 @@ class Screener:
         self._points = points
         self._writer = writer
         self._metrics = metrics
+        self._counts = VerdictCounts(metrics)
         self._clock = clock
 
     def use(self, new: Detector) -> None:
@@ -86,8 +87,7 @@ class Screener:
         for received in batch:  # only now: a batch that fails comes again
             if received.record.kind == "closed":
                 self._prompts.forget(received.record.id)
-        for verdict in verdicts:
-            self._count(verdict)
+        self._counts.count(verdicts)
 
     def _with_exchanges(self, items: Sequence[Item]) -> Iterator[Item]:
         """Yield the items, and after each answer that can be scored its exchange."""
@@ -252,15 +252,6 @@ class Screener:
             crossed=crossed,
             enforced=item.enforced,
         )
-
-    def _count(self, verdict: Verdict) -> None:
-        metrics = self._metrics
-        if verdict.unscanned is not None:
-            metrics.unscanned.labels(verdict.model, verdict.unscanned).inc()
-        for category, score in verdict.scores.items():
-            metrics.score.labels(verdict.detector, category).observe(score)
-            actions = [c.action for c in verdict.crossed if c.category == category]
-            metrics.verdicts.labels(verdict.detector, category, gravest(actions)).inc()
 
 
 def _renewed(detector: Detector, new: Detector) -> Detector:
