@@ -6,7 +6,7 @@ from functools import cache
 
 from prometheus_client import Histogram
 
-from service.core.screening import gravest
+from service.core.screening import NONE, gravest
 from service.events.schema import Verdict
 from service.telemetry.metrics import Metrics
 
@@ -27,7 +27,8 @@ class VerdictCounts:
                 self._metrics.unscanned.labels(verdict.model, verdict.unscanned).inc()
             for category, score in verdict.scores.items():
                 self._histogram(verdict.detector, category).observe(score)
-                acted[verdict.detector, category, _action(verdict, category)] += 1
+                action = _action(verdict, category) if verdict.crossed else NONE
+                acted[verdict.detector, category, action] += 1
         for labels, number in acted.items():
             self._metrics.verdicts.labels(*labels).inc(number)
 

@@ -1,5 +1,6 @@
 """Documents say what the code says, and name only what exists."""
 
+import math
 import re
 from pathlib import Path
 
@@ -66,6 +67,18 @@ def test_the_example_of_the_settings_loads_and_can_be_served() -> None:
     settings = load(ROOT / "watchgate.example.yaml")
     assert [model.tier for model in settings.models] == [1]
     assert {point.action for point in settings.operating_points} >= {"page"}
+
+
+def test_the_points_of_the_example_are_those_of_the_card() -> None:
+    card = (ROOT / "detectors/models/lexical/card.md").read_text(encoding="utf-8")
+    prompts = card.partition("## Quality on prompts")[2]
+    flags = dict(re.findall(r"(0\.\d+) flags (1%|0\.1%) of the benign rows", prompts)[:2])
+    of_rate = {rate: math.ceil(float(threshold) * 100) / 100 for threshold, rate in flags.items()}
+    points = load(ROOT / "watchgate.example.yaml").operating_points
+    assert {it.action: it.threshold for it in points} == {
+        "page": of_rate["0.1%"],
+        "case": of_rate["1%"],
+    }
 
 
 def test_for_every_setting_it_is_told_what_has_to_be_restarted() -> None:
