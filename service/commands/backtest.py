@@ -17,6 +17,7 @@ from service.commands.common import (
     print_table,
     say,
 )
+from service.core.backtest import Source
 from service.core.screening import ACTIONS, Point
 from service.errors import WatchgateError
 
@@ -51,13 +52,24 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="N",
         help="the least threshold that fires no more often",
     )
-    parser.add_argument("--since", type=a_time, default=0.0, metavar="TIME", help="in UTC")
-    parser.add_argument("--until", type=a_time, default=math.inf, metavar="TIME", help="in UTC")
+    _add_stretch(parser)
     parser.add_argument(
         "--examples", type=at_least_one, default=10, metavar="N", help="at most (default: 10)"
     )
     add_json_argument(parser)
     parser.set_defaults(run=_run)
+
+
+def _add_stretch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--since", type=a_time, default=0.0, metavar="TIME", help="in UTC")
+    parser.add_argument("--until", type=a_time, default=math.inf, metavar="TIME", help="in UTC")
+    parser.add_argument(
+        "--source",
+        type=Source,
+        choices=list(Source),
+        help="read the journals of this machine, or the stream of all machines from Kafka "
+        "(default: kafka where the settings have it)",
+    )
 
 
 def _probability(text: str) -> float:
@@ -75,7 +87,7 @@ def _run(args: argparse.Namespace) -> int:
 
     _check(args)
     settings = load_settings(args)
-    stretch = backtest.Stretch(args.since, args.until)
+    stretch = backtest.Stretch(args.since, args.until, args.source)
     with opened_store(settings) as store:
         candidate = (
             backtest.stored_point(store, args.point, args.version) if args.point else _new(args)

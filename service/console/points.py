@@ -128,7 +128,7 @@ class Points:
             if old is None:
                 return view(versions.latest, change.now)
             made = stored.retire(change.connection, versions, _done(change))
-            change.record("point.retire", f"point/{id}", facts(old))
+            change.record("point.retire", f"point/{id}", _ended(versions, old))
             return view(made, change.now)
 
     def _propose(
@@ -197,6 +197,14 @@ def _done(change: Change) -> Done:
 
 def _was(point: OperatingPoint | None) -> dict[str, Any] | None:
     return None if point is None else facts(point)
+
+
+def _ended(versions: Versions, old: OperatingPoint) -> dict[str, Any]:
+    """Return the version that applies, or else the one that waits; with the other, if it does."""
+    waiting = versions.proposed
+    if waiting is None or waiting is old:
+        return facts(old)
+    return {**facts(old), "proposed": facts(waiting)}
 
 
 def _without_point(fields: dict[str, Any]) -> dict[str, Any]:

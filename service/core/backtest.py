@@ -9,12 +9,22 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from service.core.screening import PAGING, Point
 
 _LEAST_S: Final = 3600.0
 _DAY_S: Final = 86400.0
+
+
+class Source(StrEnum):
+    """Where the recorded stream is read."""
+
+    JOURNAL = "journal"
+    """The journals of this machine."""
+    KAFKA = "kafka"
+    """The topic of exchanges, of all machines."""
 
 
 class Place(NamedTuple):

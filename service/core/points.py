@@ -6,7 +6,7 @@ scores make of points is in `screening.py`.
 """
 
 import math
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -17,7 +17,8 @@ from service.core.error_rates import ErrorRates
 from service.core.screening import ACTIONS, BLOCK, Point, applies_to
 
 POINT_ID_START: Final = "op_"
-_EFFECTS: Final = ("active", "expired", "ignored")
+IGNORED: Final = "ignored"
+_EFFECTS: Final = ("active", "expired", IGNORED)
 
 
 class PointState(StrEnum):
@@ -35,8 +36,8 @@ class PointSource(StrEnum):
     STORE = "store"
 
 
-Count = Callable[[PointSource, str, int], None]
-"""Is told how many points of a source are active, expired or ignored in a process."""
+Count = Callable[[PointSource, str, Sequence[str]], None]
+"""Is told the ids of the points of a source that are active, expired or ignored in a process."""
 
 
 class PointStep(StrEnum):
@@ -249,8 +250,8 @@ def conflict(
 
 def tally(
     points: Iterable[Point], now: float, can_apply: Callable[[Point], bool]
-) -> list[tuple[PointSource, str, int]]:
-    """Count points by where they were set and what becomes of them in a process.
+) -> list[tuple[PointSource, str, list[str]]]:
+    """Return the points' ids by where they were set and what becomes of them in a process.
 
     `active` ones apply, of `expired` ones the time is over, `ignored` ones cannot apply here.
     """
@@ -258,9 +259,11 @@ def tally(
     def state(point: Point) -> str:
         if now >= point.expires_at:
             return "expired"
-        return "active" if can_apply(point) else "ignored"
+        return "active" if can_apply(point) else IGNORED
 
-    found = Counter((_source(it.version), state(it)) for it in points)
+    found: defaultdict[tuple[PointSource, str], list[str]] = defaultdict(list)
+    for it in sorted(points, key=lambda it: it.name):
+        found[_source(it.version), state(it)].append(it.name)
     return [(source, it, found[source, it]) for source in PointSource for it in _EFFECTS]
 
 

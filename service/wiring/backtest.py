@@ -1,20 +1,21 @@
-"""A backtest on this machine: the journals' stream, the detectors and points that there are."""
+"""A backtest from this machine: the recorded stream, the detectors and points that there are."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from service.core.backtest import Backtest, threshold_for
+from service.core.backtest import Backtest, Source, threshold_for
 from service.core.screening import Point
 from service.errors import BadRecord, WatchgateError
 from service.events.journal import read_topic
+from service.events.kafka.whole import read_whole
 from service.events.log import Received, Topic
 from service.events.schema import made_at
-from service.settings import Settings
+from service.settings import KafkaLog, Settings
 from service.store import Store
 from service.store.points import Versions, active_points, find_point
 from service.wiring.detectors import detectors_of
-from service.wiring.parts import clock, journal_root
+from service.wiring.parts import clock, journal_root, kafka_config
 from service.wiring.points import points_of
 from service.workers.backtest import backtest, scores_of
 
@@ -26,6 +27,8 @@ class Stretch(NamedTuple):
 
     since: float
     until: float
+    source: Source | None = None
+    """None: Kafka where the settings have it, which holds what all machines recorded."""
 
 
 def stored_point(store: Store, id_: str, version: int | None) -> Point:
@@ -59,7 +62,7 @@ def todays_points(settings: Settings, store: Store) -> list[Point]:
 def run(
     settings: Settings, store: Store, candidate: Point, stretch: Stretch, max_examples: int
 ) -> Backtest:
-    """Hold a candidate to a stretch of this machine's journals."""
+    """Hold a candidate to a stretch of the recorded stream."""
     detectors = detectors_of(settings).working()
     todays = todays_points(settings, store)
     return backtest(records(settings, stretch), detectors, candidate, todays, max_examples)
@@ -87,11 +90,25 @@ def with_threshold(
 
 
 def records(settings: Settings, stretch: Stretch) -> Iterator[Received]:
-    """Yield the records of exchanges that the journals of this machine hold of a stretch."""
-    for received in read_topic(journal_root(settings), Topic.EXCHANGES):
+    """Yield the records of exchanges of a stretch, those of one exchange in order.
+
+    Raises:
+        WatchgateError: they are to come from Kafka, and the settings have none, or it is away.
+    """
+    for received in _stream(settings, stretch):
         try:
             at = made_at(received.record)
         except BadRecord:
             continue
         if stretch.since <= at < stretch.until:
             yield received
+
+
+def _stream(settings: Settings, stretch: Stretch) -> Iterator[Received]:
+    """Read one of the two sources; what lies outside the stretch may come, too."""
+    log = settings.event_log
+    if stretch.source is Source.KAFKA and not isinstance(log, KafkaLog):
+        raise WatchgateError("--source kafka needs event_log.kind: kafka in the settings")
+    if stretch.source is Source.JOURNAL or not isinstance(log, KafkaLog):
+        return read_topic(journal_root(settings), Topic.EXCHANGES)
+    return read_whole(kafka_config(log), Topic.EXCHANGES, since=stretch.since)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from service.core.points import Count
+from service.core.points import IGNORED, Count, PointSource
 from service.events.journal import Journal, JournalReader, Limits, Slot, take_slot
 from service.events.journal.pending import Announce, announce_nothing
 from service.events.kafka.config import KafkaConfig, KafkaSecurity
@@ -34,6 +34,7 @@ SHIPPER = "shipper"
 clock = time.time
 _log = logging.getLogger(__name__)
 _STORE_PAUSE_S = 1.0
+_MAX_NAMED = 20
 
 
 def journal_root(settings: Settings) -> Path:
@@ -148,8 +149,20 @@ def make_metrics() -> tuple[CollectorRegistry, Metrics]:
 
 
 def counted_points(metrics: Metrics) -> Count:
-    """Return what counts points, by where they were set and what becomes of them."""
-    return lambda source, state, n: metrics.operating_points.labels(source, state).set(n)
+    """Return what counts points, by where they were set and what becomes of them.
+
+    Which ones are ignored is logged whenever that changes: a metric could not name them.
+    """
+    told: dict[PointSource, Sequence[str]] = {}
+
+    def count(source: PointSource, state: str, ids: Sequence[str]) -> None:
+        metrics.operating_points.labels(source, state).set(len(ids))
+        if state == IGNORED and ids != told.get(source, []):
+            told[source] = ids
+            which = ", ".join(ids[:_MAX_NAMED]) or "none"
+            _log.warning("operating points of the %s that are ignored here: %s", source, which)
+
+    return count
 
 
 def is_supervised() -> bool:

@@ -24,6 +24,10 @@ from service.workers.screener import Screener
 CANDIDATE: Final = "candidate"
 """The name of a candidate that has none yet."""
 _AT_ONCE: Final = 256
+_AT_ONCE_BYTES: Final = 8 * 2**20
+"""Of records that are scored together: their texts are in memory several times over."""
+_REMEMBERED: Final = 1 << 16
+"""Records by their ids, some 15 MB: Kafka has one twice where a shipper was killed, soon after."""
 
 
 class _Kept:
@@ -44,7 +48,8 @@ class _Kept:
 class Replay:
     """Today's detectors over the recorded stream, held to other points than when it came.
 
-    Records that cannot be read are passed over, as the screener puts them aside. What the gateway
+    Records that cannot be read are passed over, as the screener puts them aside, and so are those
+    that come again: they are sent at least once, and their verdicts are the same. What the gateway
     itself crossed while an answer grew is not made anew: it is in no verdict of a detector.
     """
 
@@ -59,7 +64,7 @@ class Replay:
 
         Those on one part of an exchange follow one another.
         """
-        for batch in _batches(records):
+        for batch in _batches(_once(filter(_is_readable, records))):
             times = {(it.record.id, it.record.kind): made_at(it.record) for it in batch}
             self._screener.handle(batch)
             for verdict in self._kept.verdicts:
@@ -112,14 +117,29 @@ def _name(candidate: Point, todays: Sequence[Point]) -> str:
 
 
 def _batches(records: Iterable[Received]) -> Iterable[list[Received]]:
+    """Group records so that neither their number nor their size takes more memory than that."""
     batch: list[Received] = []
+    size_bytes = 0
     for received in records:
-        if _is_readable(received):
-            batch.append(received)
-        if len(batch) == _AT_ONCE:
+        more_bytes = received.record.size_bytes
+        if batch and (len(batch) == _AT_ONCE or size_bytes + more_bytes > _AT_ONCE_BYTES):
             yield batch
-            batch = []
+            batch, size_bytes = [], 0
+        batch.append(received)
+        size_bytes += more_bytes
     yield batch
+
+
+def _once(records: Iterable[Received]) -> Iterator[Received]:
+    """Pass over what came before, not too long ago."""
+    seen: dict[tuple[str, str], None] = {}
+    for received in records:
+        key = (received.record.id, received.record.kind)
+        if key not in seen:
+            yield received
+            seen[key] = None
+        if len(seen) > _REMEMBERED:
+            del seen[next(iter(seen))]
 
 
 def _is_readable(received: Received) -> bool:

@@ -18,6 +18,8 @@ from service.events.kafka.config import KafkaConfig, KafkaSecurity
 from service.events.kafka.quiet import quieten
 
 _log = logging.getLogger(__name__)
+_FETCH_BYTES: Final = 8 * 2**20
+"""What one answer of a broker may hold, which bounds a reader's memory."""
 _TOLERATED: Final = (
     TopicAlreadyExistsError,
     TopicAuthorizationFailedError,
@@ -49,6 +51,19 @@ def connect(kind: Callable[..., T], config: KafkaConfig, **settings: Any) -> T: 
         for client in opened:
             client.close()
         raise
+
+
+def reading(config: KafkaConfig) -> dict[str, Any]:
+    """Return the settings of whoever reads: nothing is committed or made by itself."""
+    return {
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "request_timeout_ms": int(config.attempt_timeout_s * 1000),
+        "fetch_max_bytes": _FETCH_BYTES,
+        "max_partition_fetch_bytes": max(2**20, 2 * config.max_message_bytes),
+        "allow_auto_create_topics": False,
+        "metrics_enabled": False,
+    }
 
 
 def ensure_topics(config: KafkaConfig) -> None:

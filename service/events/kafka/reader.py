@@ -14,7 +14,7 @@ from kafka.errors import KafkaError, RetriableError
 from kafka.net.compat import KafkaNetClient
 from kafka.structs import MemberState
 
-from service.events.kafka.client import connect, ensure_topics
+from service.events.kafka.client import connect, ensure_topics, reading
 from service.events.kafka.config import KafkaConfig
 from service.events.kafka.partition import Partition
 from service.events.log import Lag, Position, Received, Topic
@@ -24,8 +24,6 @@ _PAUSE_S: Final = 0.2
 """Between attempts to connect; each of them waits for the connection as well."""
 _STEP_S: Final = 0.01
 _JOIN_S: Final = 5.0
-_FETCH_BYTES: Final = 8 * 2**20
-"""What one answer of a broker may hold, which bounds the reader's memory."""
 
 
 class KafkaReader:
@@ -230,8 +228,6 @@ def _consumer(config: KafkaConfig, group: str, member: str | None) -> KafkaConsu
         config,
         group_id=group,
         group_instance_id=member,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
         # The cooperative assignor does not converge in this library.
         partition_assignment_strategy=[RangePartitionAssignor],
         # A reader without a name that was killed holds up its group for so long.
@@ -239,9 +235,5 @@ def _consumer(config: KafkaConfig, group: str, member: str | None) -> KafkaConsu
         heartbeat_interval_ms=3_000,
         # Topics may be made, or get more partitions, after the reader started.
         metadata_max_age_ms=10_000,
-        request_timeout_ms=int(config.attempt_timeout_s * 1000),
-        fetch_max_bytes=_FETCH_BYTES,
-        max_partition_fetch_bytes=max(2**20, 2 * config.max_message_bytes),
-        allow_auto_create_topics=False,
-        metrics_enabled=False,
+        **reading(config),
     )

@@ -133,3 +133,10 @@ def test_people_get_a_table(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     assert out.splitlines()[1].split() == ["1970-01-01", "m", "acme", "1", "0", "1", "0"]
     assert "3 of 9 parts of exchanges" in err
     assert "a day: 1.5" in err
+
+
+def test_kafka_is_no_source_where_the_settings_have_none(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, *NEW, "--threshold", "0", "--source", "kafka") == 1
+    assert "needs event_log.kind: kafka" in capsys.readouterr().err

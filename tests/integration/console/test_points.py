@@ -124,6 +124,19 @@ def test_promoting_what_is_promoted_and_retiring_what_is_retired_changes_nothing
     assert api.code("POST", f"/points/{id_}/promote", WHY) == (409, "conflict")
 
 
+def test_the_entry_of_a_retirement_names_what_applied_and_what_was_proposed(api: AdminApi) -> None:
+    id_ = promoted(api)
+    api.good("POST", f"/points/{id_}/propose", {"threshold": 0.7, **WHY})
+    api.good("POST", f"/points/{id_}/retire", WHY)
+    before = api.entries()[0].before
+    assert (before["version"], before["threshold"]) == (1, 0.9)
+    assert (before["proposed"]["version"], before["proposed"]["threshold"]) == (2, 0.7)
+    for make in (promoted, proposed):
+        api.good("POST", f"/points/{make(api, action='record')}/retire", WHY)
+        assert api.entries()[0].before["version"] == 1
+        assert "proposed" not in api.entries()[0].before
+
+
 def test_a_retired_point_comes_back_by_a_new_version(api: AdminApi) -> None:
     id_ = promoted(api)
     api.good("POST", f"/points/{id_}/retire", WHY, role=Role.OPERATOR)

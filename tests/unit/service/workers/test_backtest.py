@@ -122,3 +122,21 @@ def test_what_the_gateway_crossed_when_it_came_is_no_score_of_today() -> None:
 
     assert scores_of([record], [WordDetector()], PAGE)[0] == [0.1]
     assert backtest([record], [WordDetector()], PAGE, [today], 10).report()["todays"] == 0
+
+
+def test_what_is_scored_together_is_bounded_by_its_size() -> None:
+    texts = ["x" * 3_000_000] * 5 + ["x" * 20_000_000] + ["y"] * 600
+    records = [prompt(text, f"ex-{n}") for n, text in enumerate(texts)]
+    detector = WordDetector()
+    report = backtest(records, [detector], PAGE, [], 10).report()
+    sizes = [[len(sample.text) for sample in batch] for batch in detector.batches]
+    assert [len(it) for it in sizes] == [2, 2, 1, 1, 256, 256, 88]
+    assert all(len(it) == 1 or sum(it) <= 8 * 2**20 for it in sizes)
+    assert report["looked_at"] == len(texts)
+
+
+def test_a_record_that_comes_again_counts_once() -> None:
+    records = stretch()
+    said = backtest(records, [WordDetector()], PAGE, [], 10).report()
+    repeated = [*records[:4], *records[:6], *records[4:]]
+    assert backtest(repeated, [WordDetector()], PAGE, [], 10).report() == said

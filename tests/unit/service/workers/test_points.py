@@ -35,12 +35,12 @@ class Watched:
 
     def __init__(self, store: Store) -> None:
         self.now = NOW
-        self.counted: dict[tuple[PointSource, str], int] = {}
+        self.counted: dict[tuple[PointSource, str], Sequence[str]] = {}
         self.watch = PointWatch(
             store,
             [FIXED],
             clock=lambda: self.now,
-            count=lambda source, state, n: self.counted.update({(source, state): n}),
+            count=lambda source, state, ids: self.counted.update({(source, state): ids}),
             can_apply=lambda point: point.detector == "words",
             poll_s=0.01,
         )
@@ -93,7 +93,7 @@ def test_a_point_expires_by_the_clock_without_a_look(store: Store, watched: Watc
     assert watched.look() == ["of/settings:0", "op_1:1"]
     watched.now = NOW + 5
     assert watched.names == ["of/settings:0"]
-    assert watched.counted[PointSource.STORE, "expired"] == 1
+    assert watched.counted[PointSource.STORE, "expired"] == ["op_1"]
 
 
 def test_points_of_a_detector_that_is_not_there_are_counted_as_ignored(
@@ -102,9 +102,9 @@ def test_points_of_a_detector_that_is_not_there_are_counted_as_ignored(
     set_point(store)
     set_point(store, id="op_2", detector="gone")
     watched.look()
-    of_store = {state: n for (source, state), n in watched.counted.items() if source == "store"}
-    assert of_store == {"active": 1, "expired": 0, "ignored": 1}
-    assert watched.counted[PointSource.SETTINGS, "active"] == 1
+    of_store = {state: ids for (source, state), ids in watched.counted.items() if source == "store"}
+    assert of_store == {"active": ["op_1"], "expired": [], "ignored": ["op_2"]}
+    assert watched.counted[PointSource.SETTINGS, "active"] == ["of/settings"]
 
 
 def test_a_store_that_is_away_leaves_the_last_that_were_known_and_is_told_once(
@@ -179,4 +179,4 @@ def test_no_score_is_held_to_a_point_that_is_told_as_ignored(
     set_point(store)
     set_point(store, id="op_2", detector="a-shadow")
     assert watched.look() == ["of/settings:0", "op_1:1"]
-    assert watched.counted[PointSource.STORE, "ignored"] == 1
+    assert watched.counted[PointSource.STORE, "ignored"] == ["op_2"]
