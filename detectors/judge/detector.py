@@ -117,6 +117,11 @@ class Judge:
         """What was used so far."""
         return self._usage
 
+    @property
+    def is_paused(self) -> bool:
+        """Say whether the guard, which failed many times in a row, is left alone now."""
+        return self._breaker.left_s() > 0
+
     def score(self, samples: Sequence[Sample]) -> Sequence[Scores]:
         """Return a mapping for each sample: the highest score of its windows, by category.
 
@@ -182,8 +187,7 @@ class Judge:
         except JudgeError as error:
             self._usage.failed(error.kind)
             raise
-        if ruling.is_by_label_alone:
-            self._usage.scored_by_label_alone()
+        self._usage.scored(is_by_label_alone=ruling.is_by_label_alone)
         return ruling.scores
 
     def _post(self, body: bytes) -> bytes:

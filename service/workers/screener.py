@@ -39,6 +39,14 @@ _MAX_PROMPT_CHARS: Final = 64 * 1024 * 1024
 """Of the prompts of exchanges under way, where exchanges are scored: some 64 to 256 MB."""
 
 
+Heard = Callable[[Sequence[Verdict]], None]
+"""Hears of the verdicts of a batch once they are kept."""
+
+
+def ignore(_verdicts: Sequence[Verdict]) -> None:
+    """Nobody hears."""
+
+
 class Look(NamedTuple):
     """What a detector says of a text; None: it failed."""
 
@@ -52,17 +60,19 @@ class Screener:
 
     transient: tuple[type[Exception], ...] = (JournalFull, StoreUnavailable)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (what it is made of)
         self,
         detectors: Sequence[Detector],
         points: Callable[[], Sequence[Point]],
         writer: EventWriter,
         metrics: Metrics,
         clock: Callable[[], float],
+        *,
+        heard: Heard = ignore,
     ) -> None:
         """Keep the parts. `points` gives those that apply now.
 
-        It may raise StoreUnavailable: then what there is to score waits.
+        `points` may raise StoreUnavailable: then what there is to score waits.
         """
         self._detectors = tuple(detectors)
         self._prompts = OpenPrompts(_MAX_PROMPT_CHARS)
@@ -70,6 +80,7 @@ class Screener:
         self._writer = writer
         self._metrics = metrics
         self._clock = clock
+        self._heard = heard
 
     def use(self, new: Detector) -> None:
         """Score by this version of a detector from the next batch on; any one thread may call."""
@@ -88,6 +99,7 @@ class Screener:
                 self._prompts.forget(received.record.id)
         for verdict in verdicts:
             self._count(verdict)
+        self._heard(verdicts)
 
     def _with_exchanges(self, items: Sequence[Item]) -> Iterator[Item]:
         """Yield the items, and after each answer that can be scored its exchange."""
