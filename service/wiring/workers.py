@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Sequence
 
-from detectors.api import Detector
+from detectors.api import Detector, close_all
 from service.core.coverage import Bounds, Coverage
 from service.core.tiers import TIERS
 from service.errors import ConfigError
@@ -55,6 +55,7 @@ def run_screener(settings: Settings, ops: OpsAddress) -> int:
         there_are = detectors_of(settings, stages_counted_by(worker.metrics))
         points = _watched_points(settings, there_are, worker)
         working = there_are.working()
+        worker.at_end(lambda: close_all(working))
         show_versions(working, worker.metrics)
         heard = _watched_judges(settings, there_are, working, worker)
         screener = Screener(working, points.current, journal, worker.metrics, clock, heard=heard)
