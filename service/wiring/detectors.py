@@ -34,6 +34,7 @@ class Detectors(NamedTuple):
     """The detectors that there are, by name."""
 
     factories: Mapping[str, Factory] = WORKING
+    """Those of the settings raise ConfigError for what cannot be loaded."""
     categories: Mapping[str, Collection[Category]] = _CATEGORIES
     """What they give scores for."""
     shadows: Collection[str] = ()
@@ -136,7 +137,14 @@ def _cannot_be_loaded(section: _Simple, error: DetectorError) -> ConfigError:
 def _factory(section: _Simple, held: Mapping[str, Reloadable]) -> Factory:
     if section.name in held:
         return partial(_version_in_use, held[section.name])
-    return _loader(section)
+    return partial(_loaded, section)
+
+
+def _loaded(section: _Simple) -> Detector:
+    try:
+        return _loader(section)()
+    except DetectorError as error:
+        raise _cannot_be_loaded(section, error) from None
 
 
 def _version_in_use(held: Reloadable) -> Detector:
