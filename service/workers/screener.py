@@ -13,11 +13,12 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from detectors.api import Detector, Part, Scores, StagedDetector, score_whole
+from detectors.api import Detector, LeftOut, Part, Scores, Staged, StagedDetector, score_whole
 from service.core.screening import (
     DETECTOR_ERROR,
     FAILED_SCANS,
     NO_DETECTOR,
+    OVER_BUDGET,
     Point,
     crossed,
     gravest,
@@ -48,11 +49,13 @@ def ignore(_verdicts: Sequence[Verdict]) -> None:
 
 
 class Look(NamedTuple):
-    """What a detector says of a text; None: it failed."""
+    """What a detector says of a text, or why it says nothing."""
 
     detector: str
     version: str
     scores: Scores | None
+    unscanned: str = DETECTOR_ERROR
+    """Without scores: the reason."""
 
 
 class Screener:
@@ -155,7 +158,7 @@ class Screener:
         versions = detector.versions
         return [
             [
-                Look(detector.name, detector.version, staged.scores),
+                Look(detector.name, detector.version, staged.scores, _why_unscanned(staged)),
                 *(Look(name, versions[name], scores) for name, scores in staged.by_stage.items()),
             ]
             for staged in found
@@ -184,7 +187,7 @@ class Screener:
 
     def _verdict(self, item: Item, look: Look) -> Verdict:
         if look.scores is None:
-            return self._unscanned(item, DETECTOR_ERROR, look.detector, look.version)
+            return self._unscanned(item, look.unscanned, look.detector, look.version)
         event = item.event
         found = crossed(
             self._points(),
@@ -273,6 +276,13 @@ class Screener:
             metrics.score.labels(verdict.detector, category).observe(score)
             actions = [c.action for c in verdict.crossed if c.category == category]
             metrics.verdicts.labels(verdict.detector, category, gravest(actions)).inc()
+
+
+def _why_unscanned(staged: Staged) -> str:
+    """Say why a text has no scores; a failure is the graver news."""
+    whys = set(staged.left_out.values())
+    is_spent = LeftOut.BUDGET in whys and LeftOut.FAILED not in whys
+    return OVER_BUDGET if is_spent else DETECTOR_ERROR
 
 
 def _renewed(detector: Detector, new: Detector) -> Detector:
