@@ -5,7 +5,8 @@ belongs to one category. Operating points (threshold + action) decide, elsewhere
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol, runtime_checkable
@@ -115,6 +116,23 @@ class InlineDetector(Detector, Protocol):
     def growing(self, part: Part) -> GrowingText:
         """Return an empty text that can be added to."""
         ...
+
+
+@runtime_checkable
+class ClosingDetector(Detector, Protocol):
+    """A detector that holds threads, connections or files: whoever made it closes it."""
+
+    def close(self) -> None:
+        """Let go of what it holds; it scores nothing any more."""
+        ...
+
+
+def close_all(detectors: Iterable[Detector]) -> None:
+    """Close those that hold something, all of them even if one fails at it."""
+    with ExitStack() as stack:
+        for one in detectors:
+            if isinstance(one, ClosingDetector):
+                stack.callback(one.close)
 
 
 @dataclass(frozen=True, slots=True)

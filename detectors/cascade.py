@@ -21,6 +21,7 @@ from detectors.api import (
     Sample,
     Scores,
     Staged,
+    close_all,
     score_whole,
 )
 from detectors.budgets import Budget
@@ -140,6 +141,10 @@ class Cascade:
         for stage in self.stages:
             self._ask(stage, texts)
         return [it.staged() for it in texts]
+
+    def close(self) -> None:
+        """Close the detectors of the stages that hold something."""
+        close_all(stage.detector for stage in self.stages)
 
     def _ask(self, stage: Stage, texts: Sequence["_Text"]) -> None:
         name, asked = stage.detector.name, self._chosen(stage, texts)

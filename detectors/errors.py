@@ -2,7 +2,9 @@
 
 DetectorError
 ├── ArtefactError    a model's files are missing, altered, or of a kind we do not trust
-└── DataError        rows, licences or floors that cannot be read or used
+├── DataError        rows, licences or floors that cannot be read or used
+├── JudgeError       a guard model gave no score; its kinds are told in judge/errors.py
+└── BadConfig        settings that no judge can be made of; stands there, too
 """
 
 

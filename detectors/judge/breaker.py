@@ -21,10 +21,14 @@ class Breaker:
         self._failures = 0
         self._open_until = 0.0
 
+    def left_s(self) -> float:
+        """Return for how long the guard is left alone, 0 while it is not."""
+        with self._lock:
+            return max(0.0, self._open_until - self._clock())
+
     def check(self) -> None:
         """Raise Paused while the guard is left alone."""
-        with self._lock:
-            left_s = self._open_until - self._clock()
+        left_s = self.left_s()
         if left_s > 0:
             raise Paused(
                 f"the guard failed {self._limit} times in a row: paused for {left_s:.1f} s"

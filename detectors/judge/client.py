@@ -1,6 +1,7 @@
-"""Posts to the guard; the only file of the detectors that speaks HTTP.
+"""Posts to the guard; with deadlines.py the only file of the detectors that speaks HTTP.
 
-One `httpx.Client` is shared by the judge's threads: it keeps connections open between requests.
+One pool of connections is shared by the judge's threads, and keeps them open between requests. No
+proxy of the environment is used: it would see what is judged.
 """
 
 import ssl
@@ -8,9 +9,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import httpx
+import httpcore
 
 from detectors.judge.config import JudgeConfig
+from detectors.judge.deadlines import BoundedBackend, Deadline
 from detectors.judge.errors import (
     BadConfig,
     Busy,
@@ -20,6 +22,7 @@ from detectors.judge.errors import (
     Unparseable,
     Unreachable,
 )
+from detectors.judge.retry_after import seconds_until
 from detectors.judge.usage import Usage
 
 MAX_ANSWER_BYTES: Final = 8 << 20
@@ -31,12 +34,19 @@ KEEP_ALIVE_S: Final = 4.0
 """Less than vLLM keeps an idle connection, which is 5 s."""
 LEAST_TIMEOUT_S: Final = 0.001
 
+_OK: Final = 200
+_TOO_MANY_REQUESTS: Final = 429
+_UNAVAILABLE: Final = 503
 _HINTS: Final[Mapping[int, str]] = {
-    httpx.codes.BAD_REQUEST: "is its context long enough for max_chars, and are logprobs allowed?",
-    httpx.codes.UNAUTHORIZED: "is api_key right?",
-    httpx.codes.FORBIDDEN: "is api_key right?",
-    httpx.codes.NOT_FOUND: "are url and model right, and is it served for this family?",
+    400: "is its context long enough for max_chars, and are logprobs allowed?",
+    401: "is api_key right?",
+    403: "is api_key right?",
+    404: "are url and model right, and is it served for this family?",
 }
+_SILENCE: Final = (  # errors of TLS, which httpcore lets through, are OSErrors
+    *(httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError),
+    OSError,
+)
 
 
 class Client:
@@ -52,26 +62,21 @@ class Client:
         """Open no connection yet.
 
         Raises:
-            BadConfig: the CA file cannot be read.
+            BadConfig: the CA file cannot be read, or the address is none that HTTP can name.
         """
         self._config = config
         self._usage = usage
         self._clock = clock
         self._sleep = sleep
-        self._base = config.url.rstrip("/").removesuffix("/v1")
-        headers = {"content-type": "application/json", "accept-encoding": "identity"}
-        if config.api_key:
-            headers["authorization"] = f"Bearer {config.api_key}"
-        connections = config.max_concurrency
-        self._http = httpx.Client(
-            headers=headers,
-            verify=_trust(config),
-            limits=httpx.Limits(
-                max_connections=connections,
-                max_keepalive_connections=connections,
-                keepalive_expiry=KEEP_ALIVE_S,
-            ),
-            trust_env=False,  # no proxy of the environment may see what is judged
+        self._base = _base(config)
+        self._headers = _headers(config)
+        self._deadline = Deadline(clock)
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=_trust(config),
+            max_connections=config.max_concurrency,
+            max_keepalive_connections=config.max_concurrency,
+            keepalive_expiry=KEEP_ALIVE_S,
+            network_backend=BoundedBackend(self._deadline),
         )
 
     def post(self, path: str, body: bytes) -> bytes:
@@ -93,64 +98,87 @@ class Client:
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._pool.close()
 
     def _once(self, path: str, body: bytes, deadline: float, *, is_retry: bool) -> bytes:
         started = self._clock()
+        self._deadline.at = deadline
         left_s = max(deadline - started, LEAST_TIMEOUT_S)
-        timeout = httpx.Timeout(left_s, connect=min(left_s, CONNECT_TIMEOUT_S))
+        timeout = {"connect": min(left_s, CONNECT_TIMEOUT_S), "pool": left_s}
         try:
-            with self._http.stream(
-                "POST", self._base + path, content=body, timeout=timeout
+            with self._pool.stream(
+                "POST",
+                self._base + path,
+                headers=self._headers,
+                content=body,
+                extensions={"timeout": timeout},
             ) as answer:
-                return self._read(answer, deadline)
-        except (httpx.HTTPError, OSError) as error:  # httpx lets errors of TLS through
+                return _read(answer)
+        except _SILENCE as error:
             raise self._silence(error) from None
         finally:
             self._usage.asked(self._clock() - started, is_retry=is_retry)
 
     def _silence(self, error: Exception) -> JudgeError:
-        is_late = isinstance(error, httpx.TimeoutException)
-        if is_late and not isinstance(error, httpx.ConnectTimeout):
-            return TimedOut(f"no answer within {self._config.timeout_s:g} s")
+        is_late = isinstance(error, httpcore.TimeoutException)
+        if is_late and not isinstance(error, httpcore.ConnectTimeout):
+            return TimedOut(f"no whole answer within {self._config.timeout_s:g} s")
         return Unreachable(f"{self._base} does not answer: {type(error).__name__}")
 
-    def _read(self, answer: httpx.Response, deadline: float) -> bytes:
-        if answer.status_code != httpx.codes.OK:
-            raise _error_of(answer)
-        data = bytearray()
-        for piece in answer.iter_raw():
-            data += piece
-            if len(data) > MAX_ANSWER_BYTES:
-                raise Unparseable(f"the guard's answer is longer than {MAX_ANSWER_BYTES} bytes")
-            if self._clock() > deadline:  # the timeout alone is one between two pieces
-                raise TimedOut(f"no whole answer within {self._config.timeout_s:g} s")
-        return bytes(data)
+
+def _base(config: JudgeConfig) -> str:
+    base = config.url.rstrip("/").removesuffix("/v1")
+    try:
+        httpcore.URL(base)
+    except (TypeError, ValueError):
+        what = "expected ASCII (a name in its xn-- form) and a port up to 65535"
+        raise BadConfig(f"judge {config.name!r}: url: {what}") from None
+    return base
 
 
-def _trust(config: JudgeConfig) -> ssl.SSLContext | bool:
+def _headers(config: JudgeConfig) -> list[tuple[str, str]]:
+    headers = [
+        ("host", config.url.split("/")[2]),
+        ("content-type", "application/json"),
+        ("accept-encoding", "identity"),
+    ]
+    key = config.api_key
+    return [*headers, ("authorization", f"Bearer {key}")] if key else headers
+
+
+def _trust(config: JudgeConfig) -> ssl.SSLContext | None:
     if not config.url.startswith("https:"):
-        return False  # nothing to verify; loading authorities takes 20 ms
+        return None  # nothing to verify; loading authorities takes 20 ms
     try:
         return ssl.create_default_context(cafile=config.ca_file or None)
     except OSError:  # ssl's own errors are such
         raise BadConfig(f"judge {config.name!r}: ca_file: no PEM file of certificates") from None
 
 
-def _error_of(answer: httpx.Response) -> JudgeError:
-    status = answer.status_code
-    if status in {httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE}:
-        wait_s = _seconds(answer.headers.get("retry-after", ""))
-        if wait_s is None and status == httpx.codes.SERVICE_UNAVAILABLE:
+def _read(answer: httpcore.Response) -> bytes:
+    if answer.status != _OK:
+        raise _error_of(answer)
+    data = bytearray()
+    for piece in answer.iter_stream():
+        data += piece
+        if len(data) > MAX_ANSWER_BYTES:
+            raise Unparseable(f"the guard's answer is longer than {MAX_ANSWER_BYTES} bytes")
+    return bytes(data)
+
+
+def _error_of(answer: httpcore.Response) -> JudgeError:
+    status = answer.status
+    if status in {_TOO_MANY_REQUESTS, _UNAVAILABLE}:
+        wait_s = seconds_until(_header(answer, b"retry-after"), time.time())
+        if wait_s is None and status == _UNAVAILABLE:
             wait_s = FIRST_WAIT_S
         return Busy(f"the guard answered {status}", wait_s)
     hint = f": {_HINTS[status]}" if status in _HINTS else ""
     return Refused(f"the guard answered {status}{hint}")
 
 
-def _seconds(value: str) -> float | None:
-    """Read retry-after in seconds; a date is taken as none."""
-    return float(value) if value.isascii() and value.isdigit() else None
+def _header(answer: httpcore.Response, name: bytes) -> str:
+    return next((value.decode("latin-1") for it, value in answer.headers if it.lower() == name), "")
 
 
 def _wait_s(error: Unreachable | Busy, attempt: int) -> float | None:

@@ -29,6 +29,8 @@ KEPT_S: Final = 10.0
 """For how long what is known of a failed batch answers for its samples, one by one."""
 LEAST_FAILURES: Final = 4
 
+_Asked = Future[Scores | JudgeError]
+
 _PROBE: Final = tuple(Sample("text", part, "prompt") for part in Part)
 _SETTINGS: Final = (
     *("policy", "labels", "categories", "is_multi_label", "label_probabilities", "use_logprobs"),
@@ -88,6 +90,7 @@ class Judge:
         limit = max(LEAST_FAILURES, config.max_concurrency)
         self._breaker = Breaker(limit, config.pause_s, clock)
         self._threads = ThreadPoolExecutor(config.max_concurrency, f"judge-{config.name}")
+        self._free = threading.Semaphore(config.max_concurrency)
         self._kept: dict[Sample, Scores | JudgeError] = {}
         self._kept_until = 0.0
         self._lock = threading.Lock()
@@ -117,12 +120,18 @@ class Judge:
         """What was used so far."""
         return self._usage
 
+    @property
+    def is_paused(self) -> bool:
+        """Say whether the guard, which failed many times in a row, is left alone now."""
+        return self._breaker.left_s() > 0
+
     def score(self, samples: Sequence[Sample]) -> Sequence[Scores]:
         """Return a mapping for each sample: the highest score of its windows, by category.
 
-        Asks about up to `max_concurrency` windows at once. All samples are seen to the end before
-        one's failure is raised; asked within `KEPT_S` about each of them alone, as the screener
-        does then, the judge answers from what it knows, once, without asking the guard again.
+        Asks about up to `max_concurrency` windows at once, and cuts no more ahead. All samples are
+        seen to the end before one's failure is raised; asked within `KEPT_S` about each of them
+        alone, as the screener does then, the judge answers from what it knows, once, without asking
+        the guard again.
 
         Raises:
             JudgeError: of a sample there is no score.
@@ -145,7 +154,8 @@ class Judge:
         pending = {sample: self._submit(sample) for sample in samples}
         return {sample: self._outcome(it) for sample, it in pending.items()}
 
-    def _submit(self, sample: Sample) -> list[Future[Scores]] | JudgeError:
+    def _submit(self, sample: Sample) -> list[_Asked] | JudgeError:
+        """Have the windows of a sample judged, each once there is a thread for it."""
         config = self._config
         if not sample.text:
             return []  # in no text there is no misuse, and no guard is needed to see it
@@ -154,24 +164,33 @@ class Judge:
         except JudgeError as error:
             self._usage.failed(error.kind)
             return error
-        return [self._threads.submit(self._judge, window) for window in windows]
+        return [self._submit_window(window) for window in windows]
 
-    def _outcome(self, pending: Sequence[Future[Scores]] | JudgeError) -> Scores | JudgeError:
+    def _submit_window(self, window: Sample) -> _Asked:
+        self._free.acquire()
+        try:
+            asked = self._threads.submit(self._judge, window)
+        except RuntimeError:  # closed meanwhile
+            self._free.release()
+            raise
+        asked.add_done_callback(lambda _: self._free.release())
+        return asked
+
+    def _outcome(self, pending: Sequence[_Asked] | JudgeError) -> Scores | JudgeError:
         """Wait for all windows of a sample; one that failed makes the sample fail."""
         if isinstance(pending, JudgeError):
             return pending
         highest = dict.fromkeys(self.categories, 0.0) if not pending else {}
         failed: JudgeError | None = None
-        for future in pending:
-            try:
-                scores = future.result()
-            except JudgeError as error:
-                failed = failed or error
-                continue
-            highest |= {it: max(score, highest.get(it, 0.0)) for it, score in scores.items()}
+        for asked in pending:
+            found = asked.result()
+            if isinstance(found, JudgeError):
+                failed = failed or found
+            else:
+                highest |= {it: max(score, highest.get(it, 0.0)) for it, score in found.items()}
         return failed or highest
 
-    def _judge(self, window: Sample) -> Scores:
+    def _judge(self, window: Sample) -> Scores | JudgeError:
         """Ask about one window, in a thread of the pool."""
         try:
             self._breaker.check()
@@ -181,9 +200,9 @@ class Judge:
             ruling = self._family.parse(answer, window.part)
         except JudgeError as error:
             self._usage.failed(error.kind)
-            raise
-        if ruling.is_by_label_alone:
-            self._usage.scored_by_label_alone()
+            error.__context__ = None  # it and the traceback hold frames, and those the text
+            return error.with_traceback(None)
+        self._usage.scored(is_by_label_alone=ruling.is_by_label_alone)
         return ruling.scores
 
     def _post(self, body: bytes) -> bytes:

@@ -1,5 +1,7 @@
 """Why a judge gave no score; no message holds text of a prompt or an answer, or a key.
 
+They stand under DetectorError (detectors/errors.py).
+
 JudgeError           what `Judge.score` raises; `kind` is the metric's label
 ├── Unreachable      no connection, or it broke off
 ├── TimedOut         no whole answer within `timeout_s`

@@ -8,6 +8,8 @@ from typing import Final
 
 import msgspec
 
+from detectors.judge.errors import KINDS
+
 TOKENS_PER_PRICE: Final = 1_000_000
 
 
@@ -23,12 +25,21 @@ class Totals:
     """Of all requests together: with eight at once up to eight a second."""
     errors: Mapping[str, int]
     """Windows without a score, by the kind of error."""
+    scored: int
+    """Windows with a score."""
     retries: int
     by_label_alone: int
     """Answers scored by their label's fixed probability, as their log-probabilities were of no
     use; counted only while `use_logprobs` is set."""
     cost: float
     """In the currency of the prices; of answers that told their tokens."""
+
+    @property
+    def outcomes(self) -> Mapping[str, int]:
+        """How judging ended, each window counted once and every outcome told, those of none too."""
+        by_label_alone = self.by_label_alone
+        scored = {"scored": self.scored - by_label_alone, "by_label_alone": by_label_alone}
+        return scored | {kind: self.errors.get(kind, 0) for kind in sorted(KINDS)}
 
 
 class TokensUsed(msgspec.Struct):
@@ -75,10 +86,11 @@ class Usage:
             self._counts["prompt"] += max(used.prompt_tokens, 0)
             self._counts["completion"] += max(used.completion_tokens or 0, 0)
 
-    def scored_by_label_alone(self) -> None:
-        """Count an answer whose log-probabilities were of no use."""
+    def scored(self, *, is_by_label_alone: bool) -> None:
+        """Count a window that has a score, and whether its log-probabilities were of no use."""
         with self._lock:
-            self._counts["by_label_alone"] += 1
+            self._counts["scored"] += 1
+            self._counts["by_label_alone"] += is_by_label_alone
 
     def failed(self, kind: str) -> None:
         """Count a window that has no score."""
@@ -96,6 +108,7 @@ class Usage:
                 completion_tokens=completion,
                 seconds=self._seconds,
                 errors=dict(self._errors),
+                scored=self._counts["scored"],
                 retries=self._counts["retries"],
                 by_label_alone=self._counts["by_label_alone"],
                 cost=cost / TOKENS_PER_PRICE,

@@ -1,6 +1,7 @@
 """What `watchgate points propose` takes: a threshold, or rows and the share of them to keep."""
 
 import argparse
+import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -103,9 +104,9 @@ def _threshold(args: argparse.Namespace, old: Mapping[str, Any]) -> dict[str, An
 
     what = [old[field] if old else getattr(args, field) for field in _WHAT]
     detector, category, part = what
-    judge = judge_of(detector, category, part, _detectors(args))
-    benign = _scores(judge, args.benign)
-    misuse = None if args.misuse is None else _scores(judge, args.misuse)
+    with contextlib.closing(judge_of(detector, category, part, _detectors(args))) as judge:
+        benign = _scores(judge, args.benign)
+        misuse = None if args.misuse is None else _scores(judge, args.misuse)
     threshold = args.threshold
     if args.fpr is not None:
         threshold = _found(args, benign)

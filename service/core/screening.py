@@ -12,10 +12,14 @@ UNREADABLE_CONTENT: Final = "unreadable"
 ENCRYPTED: Final = "encrypted"
 INTERRUPTED: Final = "interrupted"
 DETECTOR_ERROR: Final = "detector_error"
+OVER_BUDGET: Final = "over_budget"
+"""The only stages that might have scored it had spent their budgets."""
 NO_DETECTOR: Final = "no_detector"
 NO_PROMPT: Final = "no_prompt"
 """Nobody remembers the prompt any more: the answer was scored by itself, not the exchange."""
-FAILED_SCANS: Final = frozenset({UNREADABLE_CONTENT, ENCRYPTED, DETECTOR_ERROR, NO_DETECTOR})
+FAILED_SCANS: Final = frozenset(
+    {UNREADABLE_CONTENT, ENCRYPTED, DETECTOR_ERROR, OVER_BUDGET, NO_DETECTOR}
+)
 """Reasons that leave text unscored: a gap in the coverage. Other reasons name what is no text."""
 
 TOO_LATE: Final = "too_late"

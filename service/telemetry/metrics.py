@@ -1,17 +1,17 @@
-"""Every metric, with its help text and labels. docs/metrics.md is made from this file.
+"""Every metric, with its help text and labels: docs/metrics.md is made from these.
 
 Labels come from closed sets alone: models from the registry (unknown: "other"), upstreams and
 their replicas and issuers from the settings, surfaces, outcomes, detectors and their versions,
-categories, points' actions, sources and states, reasons; never a user, a key or free text. With
-PROMETHEUS_MULTIPROC_DIR set, values live in files that `watchgate up` merges.
+judges, categories, points' actions, sources and states, reasons; never a user, a key or free text.
+With PROMETHEUS_MULTIPROC_DIR set, values live in files that `watchgate up` merges.
 """
 
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
+from prometheus_client import CollectorRegistry, values
 
-PREFIX: Final = "watchgate_"
+from service.telemetry.judge_metrics import JudgeMetrics
+from service.telemetry.making import Maker
 
 _FAST_S: Final = (
     0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1,
@@ -20,40 +20,6 @@ _SLOW_S: Final = (
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300,
 )  # fmt: skip
 _SCORE: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)
-
-
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """What docs/metrics.md says of a metric."""
-
-    name: str
-    kind: str
-    help: str
-    labels: tuple[str, ...]
-
-
-class _Maker:
-    """Registers metrics and remembers what it made."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
-        self.specs: list[Spec] = []
-
-    def counter(self, name: str, help_: str, *labels: str) -> Counter:
-        self.specs.append(Spec(PREFIX + name, "counter", help_, labels))
-        return Counter(PREFIX + name, help_, labels, registry=self._registry)
-
-    def gauge(self, name: str, help_: str, *labels: str, merge: str = "livesum") -> Gauge:
-        """`merge` makes one value of those of several processes."""
-        self.specs.append(Spec(PREFIX + name, "gauge", help_, labels))
-        mode: Any = merge
-        return Gauge(PREFIX + name, help_, labels, registry=self._registry, multiprocess_mode=mode)
-
-    def histogram(
-        self, name: str, help_: str, buckets: tuple[float, ...], *labels: str
-    ) -> Histogram:
-        self.specs.append(Spec(PREFIX + name, "histogram", help_, labels))
-        return Histogram(PREFIX + name, help_, labels, buckets=buckets, registry=self._registry)
 
 
 def name_metrics(process: str) -> None:
@@ -70,7 +36,7 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         """Register every metric."""
-        make = _Maker(registry)
+        make = Maker(registry)
         self.requests = make.counter(
             "requests_total",
             "Requests by how they ended: an exchange's outcome, or the error code of a refusal.",
@@ -199,6 +165,7 @@ class Metrics:
             "group", "topic", merge="livemax",
         )  # fmt: skip
         self._register_detectors(make)
+        self.judges = JudgeMetrics(make)
         self.verdicts = make.counter(
             "verdicts_total",
             'Verdicts, by the gravest action crossed ("none": no operating point was).',
@@ -264,7 +231,7 @@ class Metrics:
         )
         self.specs = tuple(make.specs)
 
-    def _register_detectors(self, make: "_Maker") -> None:
+    def _register_detectors(self, make: Maker) -> None:
         self.detector_seconds = make.histogram(
             "detector_seconds", "Scoring one batch.", _FAST_S, "detector"
         )

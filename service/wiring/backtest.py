@@ -63,9 +63,9 @@ def run(
     settings: Settings, store: Store, candidate: Point, stretch: Stretch, max_examples: int
 ) -> Backtest:
     """Hold a candidate to a stretch of the recorded stream."""
-    detectors = detectors_of(settings).working()
     todays = todays_points(settings, store)
-    return backtest(records(settings, stretch), detectors, candidate, todays, max_examples)
+    with detectors_of(settings).at_work() as detectors:
+        return backtest(records(settings, stretch), detectors, candidate, todays, max_examples)
 
 
 def with_threshold(
@@ -76,8 +76,8 @@ def with_threshold(
     Raises:
         WatchgateError: the stretch is too short to tell, or every threshold fires more often.
     """
-    detectors = detectors_of(settings).working()
-    scores, seconds = scores_of(records(settings, stretch), detectors, candidate)
+    with detectors_of(settings).at_work() as detectors:
+        scores, seconds = scores_of(records(settings, stretch), detectors, candidate)
     if seconds < _DAY_S:
         raise WatchgateError(
             f"the stretch has {seconds / 3600:.1f} hours: what a day brings takes at least a day"

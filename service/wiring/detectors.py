@@ -1,13 +1,14 @@
 """The detectors of the settings: made when they are needed, known by name before that."""
 
+import contextlib
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from detectors import artefacts, lexical, plugins, rules, semantic
-from detectors.api import Category, Detector, Sample
+from detectors.api import Category, Detector, Sample, close_all
 from detectors.budgets import Budget
 from detectors.cascade import Cascade, Combine, Stage, StageUse
 from detectors.errors import DataError, DetectorError
@@ -33,6 +34,7 @@ class Detectors(NamedTuple):
     """The detectors that there are, by name."""
 
     factories: Mapping[str, Factory] = WORKING
+    """Those of the settings raise ConfigError for what cannot be loaded."""
     categories: Mapping[str, Collection[Category]] = _CATEGORIES
     """What they give scores for."""
     shadows: Collection[str] = ()
@@ -48,8 +50,17 @@ class Detectors(NamedTuple):
         return point.category in scored and point.detector not in self.shadows
 
     def working(self) -> list[Detector]:
-        """Make those that score exchanges by themselves."""
+        """Make those that score exchanges by themselves; whoever calls closes them."""
         return [make() for name, make in self.factories.items() if name not in self.stages]
+
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[Sequence[Detector]]:
+        """Make those that score exchanges by themselves, and close them at the end."""
+        made = self.working()
+        try:
+            yield made
+        finally:
+            close_all(made)
 
 
 SHIPPED: Final = Detectors()
@@ -126,7 +137,14 @@ def _cannot_be_loaded(section: _Simple, error: DetectorError) -> ConfigError:
 def _factory(section: _Simple, held: Mapping[str, Reloadable]) -> Factory:
     if section.name in held:
         return partial(_version_in_use, held[section.name])
-    return _loader(section)
+    return partial(_loaded, section)
+
+
+def _loaded(section: _Simple) -> Detector:
+    try:
+        return _loader(section)()
+    except DetectorError as error:
+        raise _cannot_be_loaded(section, error) from None
 
 
 def _version_in_use(held: Reloadable) -> Detector:
@@ -158,11 +176,13 @@ def _categories(section: _Simple, make: Factory) -> Collection[Category]:
             return CATEGORIES[semantic.NAME]
     try:
         if isinstance(section, sections.JudgeDetector):  # whose guard need not be there yet
-            judge = _judge(section)
-            judge.close()
-            return judge.categories
+            with contextlib.closing(_judge(section)) as judge:
+                return judge.categories
         detector = make()
-        scored = detector.score([Sample("", part) for part in sorted(detector.parts)])
+        try:
+            scored = detector.score([Sample("", part) for part in sorted(detector.parts)])
+        finally:
+            close_all([detector])
     except DetectorError as error:
         raise _cannot_be_loaded(section, error) from None
     return frozenset[Category]().union(*scored)

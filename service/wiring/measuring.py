@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from detectors.api import Category, Detector, Part, Sample, Scores, score_whole
+from detectors.api import Category, Detector, Part, Sample, Scores, close_all, score_whole
 from service.core.error_rates import crossing
 from service.core.unreadable import UNREADABLE
 from service.errors import ConfigError
@@ -50,6 +50,10 @@ class Judge:
             raise ConfigError(f"{path}: expected rows as JSON lines, and there are none")
         return found
 
+    def close(self) -> None:
+        """Close the detector, if it holds something."""
+        close_all([self.detector])
+
     def _score_of(self, scores: Scores) -> float:
         if self.category not in scores:
             name = self.detector.name
@@ -58,7 +62,7 @@ class Judge:
 
 
 def judge_of(name: str, category: str, part: str, there_are: Detectors) -> Judge:
-    """Load a detector to score one part for one category.
+    """Load a detector to score one part for one category; whoever calls closes it.
 
     Raises:
         ConfigError: there is none of this name, or it does not score this; the message says what.
@@ -74,6 +78,7 @@ def judge_of(name: str, category: str, part: str, there_are: Detectors) -> Judge
         )
     detector = there_are.factories[name]()
     if part not in detector.parts:
+        close_all([detector])
         known = ", ".join(sorted(detector.parts))
         raise ConfigError(f"--part: {name} does not score {part!r}; it does score: {known}")
     return Judge(detector, Category(category), Part(part))

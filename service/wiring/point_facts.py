@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from detectors.api import Detector, InlineDetector
+from detectors.api import Detector, InlineDetector, close_all
 from service.core.points import KnownDetector, PointFacts, PointModel
 from service.core.policies import HOLDING
 from service.errors import Unacceptable
@@ -28,6 +28,7 @@ class _Known(Mapping[str, KnownDetector]):
             detector = make()
         except Exception as error:  # whatever it was: the administrator is told
             raise Unacceptable("detector", f"{name} cannot be loaded here: {error}") from error
+        close_all([detector])
         scored, is_shadow = self._there_are.categories[name], name in self._there_are.shadows
         inline = isinstance(detector, InlineDetector)
         return KnownDetector(scored, detector.parts, inline, is_shadow)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 
-from detectors.api import Detector, InlineDetector, Part
+from detectors.api import Detector, InlineDetector, Part, close_all
 from service.core.directory import Snapshot
 from service.core.policies import HOLDING
 from service.core.screening import Point, applies_to
@@ -53,6 +53,7 @@ class Screens:
             if isinstance(detector, InlineDetector):
                 self._inline.setdefault(name, detector)  # a newer one may have come meanwhile
             else:
+                close_all([detector])
                 _log.error("points that block by %s are ignored: it is too slow", name)
 
     def use(self, new: Detector) -> None:
@@ -92,6 +93,7 @@ def _inline_detectors(points: Sequence[Point], there_are: Detectors) -> list[Inl
     names = sorted({point.detector for point in points if point.blocks})
     detectors = {name: there_are.factories[name]() for name in names}
     found = {name: it for name, it in detectors.items() if isinstance(it, InlineDetector)}
+    close_all(it for name, it in detectors.items() if name not in found)
     refuse(
         Mistake(
             ("operating_points", i, "action"),

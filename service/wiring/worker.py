@@ -120,6 +120,10 @@ class Worker:
         """Add something that runs in a thread of its own until the stop is set."""
         self._threads.append(threading.Thread(target=self._guard, args=(run,), daemon=True))
 
+    def at_end(self, call: Callable[[], None]) -> None:
+        """Have something called once all threads have ended."""
+        self._resources.callback(call)
+
     def run(self) -> int:
         """Run all threads until told to stop, or until one of them fails: then 1."""
         for thread in self._threads:

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Sequence
 
+from detectors.api import Detector, close_all
 from service.core.coverage import Bounds, Coverage
 from service.core.tiers import TIERS
 from service.errors import ConfigError
@@ -11,6 +12,7 @@ from service.events.kafka.sink import KafkaSink
 from service.events.log import Received, Topic
 from service.events.shipper import Shipper
 from service.settings import KafkaLog, Settings
+from service.settings.detectors import JudgeDetector
 from service.store.audit_key import load_audit_key
 from service.telemetry.metrics import Metrics
 from service.telemetry.ops import OpsAddress
@@ -34,7 +36,7 @@ from service.workers.auditor import DAY_S, Auditor, Shown, last_anchored
 from service.workers.coverage import Reconciler, SettlingReader
 from service.workers.enforcer import Enforcer
 from service.workers.points import PointWatch
-from service.workers.screener import Screener
+from service.workers.screener import Heard, Screener, ignore
 
 _MARGIN_S = 60.0
 """Added to the longest answer before an exchange without an end is a gap, and to the longest
@@ -53,17 +55,30 @@ def run_screener(settings: Settings, ops: OpsAddress) -> int:
         there_are = detectors_of(settings, stages_counted_by(worker.metrics))
         points = _watched_points(settings, there_are, worker)
         working = there_are.working()
+        worker.at_end(lambda: close_all(working))
         show_versions(working, worker.metrics)
-        screener = Screener(
-            working,
-            points.current,
-            journal,
-            worker.metrics,
-            clock,
-        )
+        heard = _watched_judges(settings, there_are, working, worker)
+        screener = Screener(working, points.current, journal, worker.metrics, clock, heard=heard)
         worker.loop(SCREENER, [Topic.EXCHANGES], screener, journal)
         worker.add(DetectorWatch(there_are.reloadable, screener.use, worker.metrics).run)
         return worker.run()
+
+
+def _watched_judges(
+    settings: Settings, there_are: Detectors, working: Sequence[Detector], worker: Worker
+) -> Heard:
+    """Show what judges use from now on; return what is to hear of verdicts."""
+    if not any(isinstance(it, JudgeDetector) for it in settings.detectors):
+        return ignore
+    from service.wiring.judges import (  # noqa: PLC0415  (httpx is for judges alone)
+        DisagreementCount,
+        JudgeWatch,
+    )
+
+    watch = JudgeWatch(working, worker.metrics.judges)
+    worker.add(watch.run)
+    worker.at_end(watch.look)
+    return DisagreementCount(working, there_are.categories, worker.metrics.judges)
 
 
 def _watched_points(settings: Settings, there_are: Detectors, worker: Worker) -> PointWatch:

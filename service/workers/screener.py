@@ -13,11 +13,12 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from detectors.api import Detector, Part, Scores, StagedDetector, score_whole
+from detectors.api import Detector, LeftOut, Part, Scores, Staged, StagedDetector, score_whole
 from service.core.screening import (
     DETECTOR_ERROR,
     FAILED_SCANS,
     NO_DETECTOR,
+    OVER_BUDGET,
     Point,
     crossed,
     text_digest,
@@ -39,12 +40,22 @@ _MAX_PROMPT_CHARS: Final = 64 * 1024 * 1024
 """Of the prompts of exchanges under way, where exchanges are scored: some 64 to 256 MB."""
 
 
+Heard = Callable[[Sequence[Verdict]], None]
+"""Hears of the verdicts of a batch once they are kept."""
+
+
+def ignore(_verdicts: Sequence[Verdict]) -> None:
+    """Nobody hears."""
+
+
 class Look(NamedTuple):
-    """What a detector says of a text; None: it failed."""
+    """What a detector says of a text, or why it says nothing."""
 
     detector: str
     version: str
     scores: Scores | None
+    unscanned: str = DETECTOR_ERROR
+    """Without scores: the reason."""
 
 
 class Screener:
@@ -52,17 +63,19 @@ class Screener:
 
     transient: tuple[type[Exception], ...] = (JournalFull, StoreUnavailable)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (what it is made of)
         self,
         detectors: Sequence[Detector],
         points: Callable[[], Sequence[Point]],
         writer: EventWriter,
         metrics: Metrics,
         clock: Callable[[], float],
+        *,
+        heard: Heard = ignore,
     ) -> None:
         """Keep the parts. `points` gives those that apply now.
 
-        It may raise StoreUnavailable: then what there is to score waits.
+        `points` may raise StoreUnavailable: then what there is to score waits.
         """
         self._detectors = tuple(detectors)
         self._prompts = OpenPrompts(_MAX_PROMPT_CHARS)
@@ -71,6 +84,7 @@ class Screener:
         self._metrics = metrics
         self._counts = VerdictCounts(metrics)
         self._clock = clock
+        self._heard = heard
 
     def use(self, new: Detector) -> None:
         """Score by this version of a detector from the next batch on; any one thread may call."""
@@ -88,6 +102,7 @@ class Screener:
             if received.record.kind == "closed":
                 self._prompts.forget(received.record.id)
         self._counts.count(verdicts)
+        self._heard(verdicts)
 
     def _with_exchanges(self, items: Sequence[Item]) -> Iterator[Item]:
         """Yield the items, and after each answer that can be scored its exchange."""
@@ -143,7 +158,7 @@ class Screener:
         versions = detector.versions
         return [
             [
-                Look(detector.name, detector.version, staged.scores),
+                Look(detector.name, detector.version, staged.scores, _why_unscanned(staged)),
                 *(Look(name, versions[name], scores) for name, scores in staged.by_stage.items()),
             ]
             for staged in found
@@ -172,7 +187,7 @@ class Screener:
 
     def _verdict(self, item: Item, look: Look) -> Verdict:
         if look.scores is None:
-            return self._unscanned(item, DETECTOR_ERROR, look.detector, look.version)
+            return self._unscanned(item, look.unscanned, look.detector, look.version)
         event = item.event
         found = crossed(
             self._points(),
@@ -252,6 +267,13 @@ class Screener:
             crossed=crossed,
             enforced=item.enforced,
         )
+
+
+def _why_unscanned(staged: Staged) -> str:
+    """Say why a text has no scores; a failure is the graver news."""
+    whys = set(staged.left_out.values())
+    is_spent = LeftOut.BUDGET in whys and LeftOut.FAILED not in whys
+    return OVER_BUDGET if is_spent else DETECTOR_ERROR
 
 
 def _renewed(detector: Detector, new: Detector) -> Detector:

@@ -1,6 +1,8 @@
 """A judge and a real HTTP server that answers as a guard behind vLLM, well and badly."""
 
+import contextlib
 import dataclasses
+import gc
 import logging
 import socket
 import threading
@@ -114,6 +116,36 @@ def test_no_more_is_asked_at_once_than_allowed_and_as_much_as_allowed(make: Make
     guard, judge = make(together, max_concurrency=3)
     assert len(judge.score(prompts(*(str(number) for number in range(12))))) == 12
     assert guard.most_at_once == 3
+
+
+def samples_in_memory(chars: int) -> int:
+    return sum(isinstance(it, Sample) and len(it.text) == chars for it in gc.get_objects())
+
+
+@pytest.mark.parametrize("answer", [SAFE, PROSE])
+def test_only_what_is_being_asked_is_cut_into_windows(make: Make, answer: Answer) -> None:
+    most: list[int] = []
+    alone = threading.Lock()  # each count holds all that it counts: no two may overlap
+
+    def counting(_: Asked) -> Answer:
+        with alone:
+            most.append(samples_in_memory(97))
+        return answer
+
+    _, judge = make(counting, max_chars=97, overlap_chars=0, max_concurrency=3)
+    texts = prompts(*(f"{number}" * 970 for number in range(1, 7)))
+    with contextlib.suppress(Unparseable):
+        judge.score(texts)
+    assert len(most) == 60
+    assert max(most) < 20, "those of three threads, as many just told of, and the next in line"
+
+
+def test_a_judge_that_is_closed_scores_nothing_any_more(make: Make) -> None:
+    _, judge = make(by_marker, max_concurrency=1)
+    judge.close()
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match="shutdown"):
+            judge.score(prompts("one"))
 
 
 def test_the_highest_window_of_a_long_text_counts_wherever_it_stands(make: Make) -> None:

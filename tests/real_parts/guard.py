@@ -8,6 +8,7 @@ The script is called in a thread for each request, with what was asked, and may 
 
 import json
 import math
+import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -59,7 +60,7 @@ class _Server(ThreadingHTTPServer):
 class Guard:
     """Listens on a free port while it is entered; keeps what was asked and how much at once."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, tls: ssl.SSLContext | None = None) -> None:
         self._script = script
         self._lock = threading.Lock()
         self.asked: list[Asked] = []
@@ -67,7 +68,11 @@ class Guard:
         self.most_at_once = 0
         self.ending = threading.Event()
         self._server = _Server(("127.0.0.1", 0), self._handler())
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        scheme = "http"
+        if tls is not None:
+            scheme, plain = "https", self._server.socket
+            self._server.socket = tls.wrap_socket(plain, server_side=True)
+        self.url = f"{scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))

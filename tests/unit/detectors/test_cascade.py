@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.api import Category, Detector, LeftOut, Part, Sample, Staged, StagedDetector
+from detectors.api import (
+    Category,
+    Detector,
+    LeftOut,
+    Part,
+    Sample,
+    Staged,
+    StagedDetector,
+    close_all,
+)
 from detectors.budgets import Budget
 from detectors.cascade import Cascade, Combine, Stage, StageUse, log_odds, probability
 from detectors.errors import DetectorError
@@ -234,3 +243,25 @@ def test_a_stage_is_replaced_by_name_and_its_budget_goes_on() -> None:
     assert cascade.stages[1].detector is old
     unknown = cascade.with_detector(constant("unknown", 0.1))
     assert [it.detector for it in unknown.stages] == [it.detector for it in cascade.stages]
+
+
+class Holding(Fixed):
+    """Holds something until it is closed, and may fail at closing."""
+
+    def __init__(self, name: str, error: Exception | None = None) -> None:
+        super().__init__(name, lambda _text: {ANY: 0.5})
+        self.closed = 0
+        self._error = error
+
+    def close(self) -> None:
+        self.closed += 1
+        if self._error is not None:
+            raise self._error
+
+
+def test_closing_closes_the_stages_that_hold_something_even_if_one_fails() -> None:
+    holding, failing_one = Holding("holding"), Holding("failing", RuntimeError("cannot close"))
+    stages = [Stage(constant("plain", 0.5)), Stage(holding), Stage(failing_one)]
+    with pytest.raises(RuntimeError, match="cannot close"):
+        close_all([Cascade("suite", stages)])
+    assert (holding.closed, failing_one.closed) == (1, 1)

@@ -104,6 +104,12 @@ def test_authorities_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
             Judge(config)
 
 
+@pytest.mark.parametrize("url", ["http://guard:99999", "http://bücher.example"])
+def test_addresses_that_http_cannot_name_are_refused(url: str) -> None:
+    with pytest.raises(BadConfig, match="url: expected ASCII"):
+        Judge(dataclasses.replace(QWEN, url=url))
+
+
 def test_the_key_is_not_shown() -> None:
     assert "secret-key" not in repr(dataclasses.replace(QWEN, api_key="secret-key"))
 

@@ -25,7 +25,7 @@ def test_a_short_text_is_one_window() -> None:
 
 @given(st.text("ab", max_size=60), st.text("cd", max_size=60))
 def test_each_window_of_an_answer_is_seen_with_each_of_its_prompt(text: str, prompt: str) -> None:
-    windows = windows_of(Sample(text, Part.EXCHANGE, prompt), 16, 2, 10_000)
+    windows = list(windows_of(Sample(text, Part.EXCHANGE, prompt), 16, 2, 10_000))
     assert all(len(it.text) + len(it.prompt) <= 16 for it in windows)
     answers = list(dict.fromkeys(it.text for it in windows))
     prompts = list(dict.fromkeys(it.prompt for it in windows))

@@ -2,12 +2,13 @@
 
 from prometheus_client import CollectorRegistry
 
-from service.telemetry.metrics import PREFIX, Metrics
+from service.telemetry.making import PREFIX
+from service.telemetry.metrics import Metrics
 
 CLOSED_SETS = {
-    "action", "category", "decision", "detector", "group", "issuer", "kind", "model", "outcome",
-    "phase", "reason", "replica", "safeguard", "source", "stage", "state", "surface", "topic",
-    "upstream",
+    "action", "category", "decision", "detector", "group", "issuer", "judge", "kind", "model",
+    "outcome", "phase", "reason", "replica", "safeguard", "seen_by", "source", "stage", "state",
+    "surface", "topic", "upstream",
     "version",  # of a detector: as many as an operator puts in place while a process runs
 }  # fmt: skip
 

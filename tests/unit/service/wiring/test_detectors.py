@@ -10,6 +10,7 @@ from detectors import lexical
 from detectors.api import Category, LeftOut, Part, Sample
 from detectors.cascade import Cascade, StageUse
 from detectors.judge import Judge, JudgeConfig
+from detectors.judge.errors import Unreachable
 from detectors.registry import CATEGORIES, WORKING
 from service.errors import ConfigError
 from service.settings import Settings
@@ -166,6 +167,45 @@ def test_a_judge_is_known_by_its_family_before_its_guard_is_there(tmp_path: Path
     policy = {**JUDGE, "family": "gpt-oss-safeguard", "policy": str(tmp_path / "absent.txt")}
     with pytest.raises(ConfigError, match=r"'judge' cannot be loaded: the policy .*absent\.txt"):
         detectors_of(settings(policy))
+
+
+def test_detectors_at_work_are_closed_at_the_end_those_in_cascades_too() -> None:
+    stages = [{"detector": "lexical"}, {"detector": "judge"}]
+    found = detectors_of(
+        settings(LEXICAL, {**JUDGE, "retries": 0}, {"kind": "cascade", "stages": stages})
+    )
+    with found.at_work() as (suite,):
+        assert isinstance(suite, Cascade)
+        judge = suite.stages[1].detector
+        with pytest.raises(Unreachable):
+            judge.score([Sample("a text", Part.PROMPT)])
+    with pytest.raises(RuntimeError, match="shutdown"):
+        judge.score([Sample("a text", Part.PROMPT)])
+
+
+def test_what_was_fine_at_first_and_cannot_be_loaded_any_more_is_named(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.txt"
+    policy.write_text("What is misuse.")
+    section = {**JUDGE, "family": "gpt-oss-safeguard", "policy": str(policy)}
+    found = detectors_of(settings(section))
+    policy.unlink()
+    with pytest.raises(ConfigError, match=r"'judge' cannot be loaded: the policy .*policy\.txt"):
+        found.working()
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"family": "classify"}, "labels: list the model's labels"),
+        ({"overlap_chars": 9_000}, "overlap_chars: from 0 to a quarter of max_chars"),
+        ({"url": "https://127.0.0.1:9", "ca_file": "/dev/null"}, "ca_file: no PEM file"),
+    ],
+)
+def test_settings_that_no_judge_can_be_made_of_are_a_clear_mistake(
+    changed: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        detectors_of(settings({**JUDGE, **changed}))
 
 
 def test_the_settings_of_a_judge_are_those_of_its_config() -> None:

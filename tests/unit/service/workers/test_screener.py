@@ -7,6 +7,7 @@ from msgspec import structs
 from prometheus_client import CollectorRegistry
 
 from detectors.api import Category, Detector, Part, Sample
+from detectors.budgets import Budget
 from detectors.cascade import Cascade, Stage
 from service.core.screening import Point
 from service.errors import BadRecord, JournalFull
@@ -437,3 +438,26 @@ def test_a_stage_that_fails_leaves_a_part_uncovered_only_where_it_is_required() 
         verdicts = screening(prompt("a question"))
         assert unscanned(verdicts) == reasons
         assert verdicts[-1].completes is not required
+
+
+def test_a_text_that_is_left_out_for_the_budget_of_all_that_might_score_it_says_so() -> None:
+    def fail(_text: str) -> float:
+        raise RuntimeError("this detector fails")
+
+    def spent() -> Budget:
+        return Budget(max_share=0.0, clock=lambda: NOW, burst_texts=0.0)
+
+    of_answers = Stage(WordDetector("answers", frozenset({Part.ANSWER})))
+    dear = Stage(WordDetector("dear"), budget=spent(), required=True)
+    screening = Screening(Cascade("suite", [of_answers, dear]))
+    [verdict] = screening(prompt("a question"))
+    assert (verdict.detector, verdict.unscanned) == ("suite", "over_budget")
+    assert not verdict.completes, "it is a gap in the coverage"
+    assert screening.metric("unscanned_total", model="m", reason="over_budget") == 1
+
+    broken = Stage(WordDetector("broken", score=fail))
+    screening = Screening(Cascade("suite", [broken, replace(dear, budget=spent())]))
+    assert unscanned(screening(prompt("a question"))) == ["detector_error"]
+
+    screening = Screening(Cascade("suite", [Stage(WordDetector()), replace(dear, budget=spent())]))
+    assert unscanned(screening(prompt("a question"))) == [None, None]
