@@ -1,7 +1,9 @@
 """The line from a margin to the probability of misuse, as a detector uses it."""
 
 from bisect import bisect
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import exp
 
 
@@ -21,6 +23,15 @@ class Curve:
         left, right = self.margins[at - 1], self.margins[at]
         low, high = self.log_odds[at - 1], self.log_odds[at]
         return _logistic(low + (high - low) * ((margin - left) / (right - left)))
+
+
+def curve_of(margins: Sequence[float], log_odds: Sequence[float]) -> Curve:
+    """Return the curve through these places; `ValueError` where it is none."""
+    curve = Curve(tuple(map(float, margins)), tuple(map(float, log_odds)))
+    rise = all(low < high for values in (margins, log_odds) for low, high in pairwise(values))
+    if not rise or not len(margins) == len(log_odds) > 1:
+        raise ValueError("a curve has margins and log-odds, as many, two at least, which rise")
+    return curve
 
 
 def straight(slope: float, offset: float) -> Curve:

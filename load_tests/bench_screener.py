@@ -24,7 +24,8 @@ from typing import Any, Final
 
 import msgspec
 
-from detectors.api import Part
+from detectors import semantic
+from detectors.api import Detector, Part
 from detectors.budgets import Budget
 from detectors.cascade import Cascade, Combine, Stage, StageUse
 from detectors.registry import FACTORIES
@@ -69,6 +70,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--dear", choices=sorted(FACTORIES), help="the detector of the last stage")
     parser.add_argument("--share", type=float, default=0.05, help="of the texts that it is asked")
+    parser.add_argument(
+        "--layers", type=int, default=semantic.DEEP, help="of semantic, if that is the dear one"
+    )
     parser.add_argument(
         "--parts", type=Part, nargs="+", default=[Part.PROMPT], help="that the dear one is asked"
     )
@@ -153,13 +157,19 @@ def _measure(root: Path, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _dear(options: argparse.Namespace) -> Detector:
+    if options.dear == semantic.NAME:
+        return semantic.load(layers=options.layers)
+    return FACTORIES[options.dear]()
+
+
 def _suite(options: argparse.Namespace, uses: list[StageUse]) -> Cascade:
     stages = [Stage(FACTORIES[_FIRST]())]
     stages += [Stage(FACTORIES[it](), Combine.MAX) for it in _FINDERS if it in FACTORIES]
     if options.dear:
         budget = Budget(options.share, clock=time.monotonic)
         only = frozenset(options.parts)
-        stages.append(Stage(FACTORIES[options.dear](), budget=budget, only=only))
+        stages.append(Stage(_dear(options), budget=budget, only=only))
     return Cascade("suite", stages, uses.append)
 
 

@@ -16,12 +16,16 @@ import numpy as np
 from detectors import artefacts
 from detectors.api import Category, Part, Sample
 from detectors.errors import ArtefactError
+from detectors.log_odds import Curve, curve_of
 from detectors.semantic.gguf import Floats
 from detectors.semantic.readable import readable, readings
 from detectors.semantic.windows import MAX_WINDOWS, sampled
 
 NAME: Final = "semantic"
 MODEL_FOLDER: Final = Path(__file__).parents[1] / "models" / NAME
+DEEP, SHALLOW = 16, 8
+"""So many of the model's 30 layers are read: the deep way ranks best, the shallow costs half."""
+
 SCORING: Final = 2
 """Counted up whenever the same model files would give other scores: part of `version`."""
 TOKENLESS: Final = 0.01
@@ -41,28 +45,53 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """Logistic models, one for each category: log-odds = weights @ vector + offsets."""
+class Linear:
+    """Linear models of a vector: log-odds = weights @ vector + offsets."""
 
-    categories: tuple[Category, ...]
     weights: Floats
-    """Of shape (categories, width of a vector)."""
+    """Of shape (models, width of a vector)."""
     offsets: Floats
 
+    def log_odds(self, vectors: Floats) -> Floats:
+        """Return those of vectors of shape (n, width), of shape (n, models)."""
+        found: Floats = vectors @ self.weights.T + self.offsets
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What is made of the vectors of one part; a text's highest window speaks for it.
+
+    `any` is made of the odds of each kind of misuse, added up, by a curve; other categories have a
+    logistic model each.
+    """
+
+    kinds: Linear
+    any_curve: Curve
+    categories: tuple[Category, ...]
+    of_categories: Linear
+
     def scores(self, vectors: Sequence[Floats]) -> dict[Category, float]:
-        """Return each category's probability, which that of its highest window is."""
+        """Return the probability of `any` and of each category."""
         if not vectors:
-            return dict.fromkeys(self.categories, TOKENLESS)
-        margins = np.max([self.weights @ it + self.offsets for it in vectors], axis=0)
-        return {
-            category: logistic(float(margin))
-            for category, margin in zip(self.categories, margins, strict=True)
-        }
+            return dict.fromkeys((Category.ANY, *self.categories), TOKENLESS)
+        windows = np.stack(vectors)
+        margin = float(np.logaddexp.reduce(self.kinds.log_odds(windows), axis=1).max())
+        highest = self.of_categories.log_odds(windows).max(axis=0)
+        found = {Category.ANY: self.any_curve.probability(margin)}
+        return found | dict(zip(self.categories, map(logistic, highest.tolist()), strict=True))
 
     def content(self) -> dict[str, Any]:
         """Return what the artefact keeps."""
-        names = [str(it) for it in self.categories]
-        return {"categories": ",".join(names), "weights": self.weights, "offsets": self.offsets}
+        return {
+            "kinds": self.kinds.weights,
+            "kind_offsets": self.kinds.offsets,
+            "margins": np.array(self.any_curve.margins),
+            "log_odds": np.array(self.any_curve.log_odds),
+            "categories": ",".join(self.categories),
+            "weights": self.of_categories.weights,
+            "offsets": self.of_categories.offsets,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +134,8 @@ def logistic(margin: float) -> float:
     return 1 / (1 + exp(-min(max(margin, -30.0), 30.0)))
 
 
-def load(folder: Path = MODEL_FOLDER, name: str = NAME) -> Semantic:
-    """Load the heads in `folder`, and the encoder of the weights that are installed.
+def load(folder: Path = MODEL_FOLDER, name: str = NAME, layers: int = DEEP) -> Semantic:
+    """Load the heads in `folder`, and so many layers of the weights that are installed.
 
     Raises:
         ArtefactError: the heads are not to be trusted, or what runs the encoder is not installed.
@@ -114,8 +143,17 @@ def load(folder: Path = MODEL_FOLDER, name: str = NAME) -> Semantic:
     from detectors.semantic import encoder  # noqa: PLC0415 - numpy alone is enough to read heads
 
     artefact = artefacts.load(folder, NAME)
-    heads = read_heads(artefact.content, folder)
-    return Semantic(encoder.load(), heads, f"{artefact.version}.{SCORING}", name)
+    heads = read_heads(_of_depth(artefact.content, layers, folder), folder)
+    version = f"{artefact.version}.{SCORING}.{layers}"
+    return Semantic(encoder.load(layers), heads, version, name)
+
+
+def _of_depth(content: Mapping[str, Any], layers: int, folder: Path) -> Mapping[str, Any]:
+    if str(layers) not in content:
+        there = " and ".join(sorted(content))
+        raise ArtefactError(f"{folder} has heads for {there} layers, and none for {layers}")
+    of_depth: Mapping[str, Any] = content[str(layers)]
+    return of_depth
 
 
 def read_heads(content: Mapping[str, Any], folder: Path) -> dict[Part, Head]:
@@ -127,8 +165,17 @@ def read_heads(content: Mapping[str, Any], folder: Path) -> dict[Part, Head]:
 
 
 def _head(plain: Mapping[str, Any]) -> Head:
-    categories = tuple(Category(it) for it in plain["categories"].split(","))
-    weights, offsets = (np.asarray(plain[it], np.float32) for it in ("weights", "offsets"))
-    if weights.shape[:1] != (len(categories),) or offsets.shape != weights.shape[:1]:
+    categories = tuple(Category(it) for it in plain["categories"].split(",") if it)
+    kinds = _linear(plain["kinds"], plain["kind_offsets"])
+    curve = curve_of(plain["margins"].tolist(), plain["log_odds"].tolist())
+    of_categories = _linear(plain["weights"], plain["offsets"])
+    if len(of_categories.offsets) != len(categories):
         raise ValueError("a row of weights is needed for each category")
-    return Head(categories, weights, offsets)
+    return Head(kinds, curve, categories, of_categories)
+
+
+def _linear(weights: object, offsets: object) -> Linear:
+    found = Linear(np.asarray(weights, np.float32), np.asarray(offsets, np.float32))
+    if found.weights.ndim != 2 or found.offsets.shape != found.weights.shape[:1]:  # noqa: PLR2004
+        raise ValueError("weights and offsets do not fit each other")
+    return found

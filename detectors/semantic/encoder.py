@@ -11,8 +11,6 @@ from detectors.semantic.tokenizer import Tokenizer
 from detectors.semantic.weights import Weights, installed, wanted
 from detectors.semantic.windows import Tokens, tokens_of, windows
 
-LAYER: Final = 16
-"""Of 30: what leaves it was best where sources were left out, see the card."""
 PROMPT_TOKENS: Final = 128
 """So many tokens of a prompt go before its answer: its end, where the request mostly is."""
 
@@ -20,8 +18,8 @@ PROMPT_TOKENS: Final = 128
 class Encoder:
     """Turns texts into vectors; may be called by several threads."""
 
-    def __init__(self, weights: Weights) -> None:
-        """Build the graph, which takes seconds; `ArtefactError` says what is missing."""
+    def __init__(self, weights: Weights, layers: int) -> None:
+        """Build the graph of so many layers; `ArtefactError` says what is missing."""
         runtime = wanted("onnxruntime")
         tokenizer = Tokenizer(weights)
         self._tokenise = tokenizer.text
@@ -32,7 +30,7 @@ class Encoder:
         self._ends = (end, *line)
         self._answers = (*self._ends, start, *tokenizer.text("assistant"), *line)
         providers = ["CPUExecutionProvider"]
-        graph = build(weights, [LAYER])
+        graph = build(weights, [layers])
         self._session = runtime.InferenceSession(graph, _options(runtime), providers=providers)
 
     def message(self, text: str, most: int) -> list[Floats]:
@@ -64,13 +62,13 @@ class Encoder:
         return np.concatenate([found[:-1].mean(axis=0), found[-1]])
 
 
-def load() -> Encoder:
-    """Return the encoder of the installed weights.
+def load(layers: int) -> Encoder:
+    """Return the encoder of so many layers of the installed weights.
 
     Raises:
         ArtefactError: something is not installed, or the weights are others.
     """
-    return Encoder(Weights(installed()))
+    return Encoder(Weights(installed()), layers)
 
 
 def _options(runtime: Any) -> Any:  # noqa: ANN401 - the module has no types

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from detectors import artefacts, card, cost
+from detectors import artefacts, card, cost, tables
 from detectors.api import Part, Sample
 from detectors.data import (
     LICENCES,
@@ -16,10 +16,10 @@ from detectors.data import (
     read_licences,
     training_rows,
 )
-from detectors.estimates import Options
+from detectors.estimates import MEAN, WORST, Options
 from detectors.evaluation import Report, evaluate
 from detectors.semantic import encoder
-from detectors.semantic.detector import NAME, SCORING, Head, Reader, Semantic
+from detectors.semantic.detector import DEEP, NAME, SHALLOW, Head, Semantic, load
 from detectors.semantic.training import Plan, Trained, best_of, chosen, train
 from detectors.validation import Quality
 
@@ -37,28 +37,36 @@ def train_and_describe(data: Path, output: Path, say: Say) -> str:
     """
     rows = training_rows(data)
     dev = cap_sources(dev_rows(data), DEV_ROWS)
-    plan, reader = Plan(), encoder.load()
-    trained = train(rows, reader, plan, say)
-    detector = save({part: it.head for part, it in trained.items()}, reader, output)
-    reports = evaluate(detector, dev, say, options=OPTIONS)
-    text = render(detector, trained, reports, sources(rows, read_licences(data / LICENCES), plan))
+    plan = Plan()
+    trained = {layers: train(rows, encoder.load(layers), plan, say) for layers in (DEEP, SHALLOW)}
+    save({layers: _heads(it) for layers, it in trained.items()}, output)
+    deep, shallow = (load(output, layers=layers) for layers in (DEEP, SHALLOW))
+    reports = [evaluate(it, dev, say, options=OPTIONS) for it in (deep, shallow)]
+    learnt_from = sources(rows, read_licences(data / LICENCES), plan)
+    text = render((deep, shallow), trained[DEEP], reports, learnt_from)
     (output / card.CARD).write_text(text, encoding="utf-8")
-    return detector.version
+    return deep.version
 
 
-def save(heads: Mapping[Part, Head], reader: Reader, output: Path) -> Semantic:
-    """Write the heads, and return the detector that has them."""
-    content = {str(part): head.content() for part, head in heads.items()}
-    version = artefacts.save(output, NAME, content).version
-    return Semantic(reader, heads, f"{version}.{SCORING}")
+def _heads(trained: Mapping[Part, Trained]) -> dict[Part, Head]:
+    return {part: it.head for part, it in trained.items()}
+
+
+def save(heads: Mapping[int, Mapping[Part, Head]], output: Path) -> None:
+    """Write the heads of each depth."""
+    content = {
+        str(layers): {str(part): head.content() for part, head in of_depth.items()}
+        for layers, of_depth in heads.items()
+    }
+    artefacts.save(output, NAME, content)
 
 
 _INTRODUCTION = f"""\
 # Detector `semantic`
 
-Linear heads on the states of a small language model: the lower {encoder.LAYER} of the 30 layers of
-SmolLM2-135M-Instruct (Apache-2.0), which is installed beside Watchgate, read a text as a turn of a
-conversation. [How it works](../../../docs/semantic.md).
+Linear heads on the states of a small language model: the lower {DEEP}, or {SHALLOW}, of the 30
+layers of SmolLM2-135M-Instruct (Apache-2.0), which is installed beside Watchgate, read a text as a
+turn of a conversation. [How it works](../../../docs/semantic.md).
 
 ## What it is for
 The second look: at what `lexical` leaves in doubt, in the screener, behind a band and a budget. The
@@ -78,19 +86,20 @@ mean of both is better than either.
 
 
 def render(
-    detector: Semantic,
+    depths: Sequence[Semantic],
     trained: Mapping[Part, Trained],
-    reports: Mapping[Part, Report],
+    reports: Sequence[Mapping[Part, Report]],
     learnt_from: Sequence[str],
 ) -> str:
-    """Return the card."""
+    """Return the card: that of the deep way, and of the shallow one what matters."""
     return "\n".join(
         [
             _INTRODUCTION,
-            f"Model version `{detector.version}`.\n",
-            *_cost(detector),
+            f"Model version `{depths[0].version}`; with fewer layers `{depths[1].version}`.\n",
+            *_cost(depths),
             *_selection(trained),
-            *card.quality(reports),
+            *_of_both(reports),
+            *card.quality(reports[0]),
             "## Sources and licences\n",
             *learnt_from,
             "",
@@ -114,16 +123,45 @@ def sources(rows: Sequence[Row], licences: Mapping[str, Licence], plan: Plan) ->
     return lines
 
 
-def _cost(detector: Semantic) -> list[str]:
+def _cost(depths: Sequence[Semantic]) -> list[str]:
     lines = ["## Cost\n", "Milliseconds of one core, the least of some rounds, English:\n"]
-    lines += ["| text | milliseconds |", "|---|---|"]
+    lines += [f"| text | {DEEP} layers | {SHALLOW} layers |", "|---|---|---|"]
     for chars in (60, 200, 500, 1_500):
-        text = cost.text_of(chars)
-        samples = [Sample(text, Part.PROMPT)]
-        lines.append(f"| prompt, {chars:,} characters | {_least_ms(detector, samples):.1f} |")
-    both = [Sample(cost.text_of(1_500), Part.EXCHANGE, cost.text_of(500))]
-    lines.append(f"| exchange, 500 + 1,500 characters | {_least_ms(detector, both):.1f} |")
+        sample = Sample(cost.text_of(chars), Part.PROMPT)
+        lines.append(_cost_of(f"prompt, {chars:,} characters", depths, sample))
+    both = Sample(cost.text_of(1_500), Part.EXCHANGE, cost.text_of(500))
+    lines.append(_cost_of("exchange, 500 + 1,500 characters", depths, both))
     return [*lines, f"\nMachine: {cost.machine()}.\n"]
+
+
+def _cost_of(name: str, depths: Sequence[Semantic], sample: Sample) -> str:
+    return f"| {name} | {' | '.join(f'{_least_ms(it, [sample]):.1f}' for it in depths)} |"
+
+
+def _of_both(reports: Sequence[Mapping[Part, Report]]) -> list[str]:
+    lines = [
+        "## Either depth\n",
+        "| part | layers | AUROC | recall at 1% | worst benign source at 1% | threshold of 1% |",
+        "|---|---|---|---|---|---|",
+    ]
+    for part in reports[0]:
+        for layers, of_depth in zip((DEEP, SHALLOW), reports, strict=True):
+            cells = [_shown(of_depth[part], *it) for it in _SUMMARY]
+            threshold = f"{of_depth[part].thresholds['1pct']:.4f}"
+            lines.append(f"| {part} | {layers} | {' | '.join([*cells, threshold])} |")
+    return [*lines, ""]
+
+
+_SUMMARY = (
+    ("misuse", MEAN, "auroc"),
+    ("misuse", MEAN, "recall_at_1pct"),
+    ("benign", WORST, "flagged_at_1pct"),
+)
+
+
+def _shown(report: Report, *key: str) -> str:
+    found = report.shown((key[0], key[1], key[2]))
+    return tables.figure(found) if found else tables.UNMEASURED
 
 
 def _least_ms(detector: Semantic, samples: Sequence[Sample]) -> float:
@@ -140,7 +178,9 @@ def _selection(trained: Mapping[Part, Trained]) -> list[str]:
         "## How it was selected\n",
         "Probes are fitted to the mean state and to the last one, each with the ridge that was",
         "best where whole families of sources were left out; for answers by a source's misuse",
-        "against its own benign rows. The sum of their log-odds is calibrated the same way. A",
+        "against its own benign rows. Requests, jailbreaks and injections have probes of their",
+        "own; `any` is the sum of their odds, those of the latter two divided by what was best",
+        "there. It is calibrated the same way, by isotonic regression where rows suffice. A",
         "category has a head where it ranked rows of unseen families with an AUROC of 0.75 or",
         "more.\n",
         "| part | category | AUROC | recall at 1% | recall at 0.1% | |",

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from detectors.api import Category, Part, Sample
-from detectors.calibration import platt
+from detectors.calibration import calibrate, platt
 from detectors.data import Row, cap_sources
 from detectors.fitting import source_weights
+from detectors.kinds import Kind, kind_of
+from detectors.log_odds import Curve
 from detectors.metrics import Scores
 from detectors.semantic import probes
-from detectors.semantic.detector import Head, Reader, vectors
+from detectors.semantic.detector import Head, Linear, Reader, vectors
 from detectors.semantic.probes import Matrix
 from detectors.validation import (
     Labelled,
@@ -35,10 +37,12 @@ Measure = Callable[[Scores, Labelled], Quality]
 class Plan:
     """What is tried and what is fixed."""
 
-    prompts_per_source: int = 250
+    prompts_per_source: int = 300
     answers_per_source: int = 900
     windows_per_text: int = 2
     ridges: tuple[float, ...] = (0.3, 1.0, 3.0, 10.0)
+    penalties: tuple[float, ...] = (0.5, 1.0, 1.5, 2.0)
+    """Taken from the log-odds that a prompt is a jailbreak or an injection, not a plain request."""
     category_rows: int = 150
     """A category has a head where so many rows carry it, of so many families."""
     category_families: int = 4
@@ -56,6 +60,28 @@ class Texts:
     def of(self, rows: Labelled) -> Labelled:
         """Return the label and source of each window."""
         return Labelled(rows.label[self.text], rows.source[self.text])
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a probe is to tell apart, and in which rows: mask of shape (n,)."""
+
+    rows: Labelled
+    among: NDArray[np.bool_]
+
+    @property
+    def judged(self) -> Labelled:
+        """The labels and sources of those rows."""
+        return Labelled(self.rows.label[self.among], self.rows.source[self.among])
+
+    def quality(self, margins: Scores, measure: Measure) -> Quality:
+        """Say how well margins of all rows rank those."""
+        return measure(margins[self.among], self.judged)
+
+    def calibrated(self, margins: Scores) -> tuple[float, float]:
+        """Return slope and offset that make log-odds of margins."""
+        of_rows = source_weights(self.judged, probes.SOURCE_POWER)
+        return platt(margins[self.among], self.judged, of_rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,23 +128,69 @@ def train_part(
     texts = read([it.sample_of(part) for it in rows], encoder, plan.windows_per_text)
     measure = mean_over_sources if part is Part.PROMPT else mean_within_sources
     source = np.array([it.source for it in rows])
-    wanted = {Category.ANY: np.array([it.label for it in rows])}
-    if part is Part.PROMPT:
-        wanted |= _category_labels(rows, plan)
+    label = np.array([it.label for it in rows])
+    kinds = _kinds(rows) if part is Part.PROMPT else [np.ones(len(rows), np.bool_)]
+    found = [fit(texts, Task(Labelled(label, source), it), plan, measure) for it in kinds]
+    of_any = combined(found, Labelled(label, source), plan, measure)
+    progress(f"{part}, any: {best_of(of_any.quality)}")
+    everything = np.ones(len(rows), np.bool_)
+    wanted = _category_labels(rows, plan) if part is Part.PROMPT else {}
     fitted = {
-        category: fit(texts, Labelled(label, source), plan, measure)
-        for category, label in wanted.items()
+        category: fit(texts, Task(Labelled(carries, source), everything), plan, measure)
+        for category, carries in wanted.items()
     }
     for category, one in fitted.items():
         progress(f"{part}, {category}: {best_of(one.quality)}")
-    kept = [it for it in fitted if it is Category.ANY or _ranks(fitted[it], plan)]
-    head = Head(
-        tuple(kept),
-        np.stack([fitted[it].weights for it in kept]).astype(np.float32),
-        np.array([fitted[it].offset for it in kept], np.float32),
-    )
+    kept = tuple(it for it in fitted if _ranks(fitted[it], plan))
+    width = texts.vectors.shape[1]
+    head = Head(of_any.kinds, of_any.curve, kept, linear([fitted[it] for it in kept], width))
     left = {str(it): best_of(fitted[it].quality) for it in fitted if it not in kept}
-    return Trained(head, {str(it): fitted[it].quality for it in kept}, left)
+    quality = {str(Category.ANY): of_any.quality, **{str(it): fitted[it].quality for it in kept}}
+    return Trained(head, quality, left)
+
+
+def _kinds(rows: Sequence[Row]) -> list[NDArray[np.bool_]]:
+    """Return for each kind which rows teach it: its misuse, and all that is benign."""
+    misuse = np.array([it.label == 1 for it in rows])
+    kinds = np.array([kind_of([Category(name) for name in it.categories]) for it in rows])
+    for kind in (Kind.JAILBREAK, Kind.INJECTION):
+        mine = misuse & (kinds == kind)
+        if len({family(it.source) for it, is_mine in zip(rows, mine, strict=True) if is_mine}) < 2:  # noqa: PLR2004
+            kinds[mine] = Kind.REQUEST  # no family could be left out
+    used = [kind for kind in Kind if (misuse & (kinds == kind)).any()]
+    return [~misuse | (kinds == kind) for kind in used]
+
+
+@dataclass(frozen=True, slots=True)
+class OfAny:
+    """How `any` is made of kinds: the first is what most misuse is, others are held to more."""
+
+    kinds: Linear
+    curve: Curve
+    quality: Mapping[float, Quality]
+
+
+def combined(found: Sequence[Fitted], rows: Labelled, plan: Plan, measure: Measure) -> OfAny:
+    """Choose the penalty on left-out families, and calibrate the sum of odds there."""
+    width, margins, quality = len(found[0].weights), {}, {}
+    for penalty in plan.penalties if len(found) > 1 else (0.0,):
+        of_kinds = [it.left_out - penalty * (n > 0) for n, it in enumerate(found)]
+        margins[penalty] = np.logaddexp.reduce(of_kinds)
+        quality[penalty] = measure(margins[penalty], rows)
+    best = max(quality, key=lambda it: quality[it].auroc)
+    kinds = linear(
+        [replace(it, offset=it.offset - best * (n > 0)) for n, it in enumerate(found)], width
+    )
+    of_rows = source_weights(rows, probes.SOURCE_POWER)
+    return OfAny(kinds, calibrate(margins[best], rows, of_rows), quality)
+
+
+def linear(found: Sequence[Fitted], width: int) -> Linear:
+    """Return the models as one, in the precision that they are kept in."""
+    weights = np.zeros((len(found), width), np.float32)
+    for row, it in zip(weights, found, strict=True):
+        row[:] = it.weights
+    return Linear(weights, np.array([it.offset for it in found], np.float32))
 
 
 def _category_labels(rows: Sequence[Row], plan: Plan) -> dict[Category, NDArray[np.int64]]:
@@ -151,34 +223,35 @@ def read(samples: Sequence[Sample], encoder: Reader, most: int) -> Texts:
     return Texts(np.stack([one for it in many for one in it]).astype(np.float64), numbers)
 
 
-def fit(texts: Texts, rows: Labelled, plan: Plan, measure: Measure) -> Fitted:
+def fit(texts: Texts, task: Task, plan: Plan, measure: Measure) -> Fitted:
     """Fit a probe to each half of the vectors, and calibrate the sum of their log-odds.
 
     The halves are the mean state and the last one; one probe on both does worse on families that
     it has not seen.
     """
     halves = np.split(texts.vectors, 2, axis=1)
-    fitted = [_fit_half(replace(texts, vectors=it), rows, plan, measure) for it in halves]
+    fitted = [_fit_half(replace(texts, vectors=it), task, plan, measure) for it in halves]
     left_out: Scores = np.sum([it.left_out for it in fitted], axis=0)
-    slope, offset = platt(left_out, rows, source_weights(rows, probes.SOURCE_POWER))
+    slope, offset = task.calibrated(left_out)
     weights = slope * np.concatenate([it.weights for it in fitted])
     inner = slope * sum(it.offset for it in fitted) + offset
-    quality = {0.0: measure(left_out, rows)}
+    quality = {0.0: task.quality(left_out, measure)}
     return Fitted(weights, inner, slope * left_out + offset, quality)
 
 
-def _fit_half(texts: Texts, rows: Labelled, plan: Plan, measure: Measure) -> Fitted:
-    """Choose the ridge and calibrate on left-out families, and fit on everything."""
+def _fit_half(texts: Texts, task: Task, plan: Plan, measure: Measure) -> Fitted:
+    """Choose the ridge and calibrate on left-out families, and fit on all that teach."""
     scale = texts.vectors.std(axis=0) + 1e-3
-    scaled, seen = texts.vectors / scale, texts.of(rows)
-    found = probes.moments(scaled, seen)
+    scaled, seen = texts.vectors / scale, texts.of(task.rows)
+    teach = task.among[texts.text]
+    found = probes.moments(scaled[teach], Labelled(seen.label[teach], seen.source[teach]))
     left_out, quality = {}, {}
     for ridge in plan.ridges:
         windowed = probes.left_out_margins(scaled, seen, found, ridge)
         left_out[ridge] = probes.highest(windowed, texts.text)
-        quality[ridge] = measure(left_out[ridge], rows)
+        quality[ridge] = task.quality(left_out[ridge], measure)
     best = max(quality, key=lambda it: quality[it].auroc)
-    slope, offset = platt(left_out[best], rows, source_weights(rows, probes.SOURCE_POWER))
+    slope, offset = task.calibrated(left_out[best])
     probe = probes.fit_all(found, best)
     inner = slope * probe.offset + offset
     return Fitted(slope * probe.weights / scale, inner, slope * left_out[best] + offset, quality)

@@ -47,6 +47,7 @@ class SemanticDetector(Section):
     kind: Literal["semantic"]
     name: DetectorName = "semantic"
     model: FilePath | None = None
+    layers: Literal[8, 16] = 16
     shadow: bool = False
 
 

@@ -159,7 +159,8 @@ def _loader(section: _Simple) -> Factory:
             shipped = (rules.SHIPPED,) if section.shipped else ()
             return partial(rules.load, (*shipped, *section.files), section.name)
         case sections.SemanticDetector():
-            return partial(semantic.load, section.model or semantic.MODEL_FOLDER, section.name)
+            folder = section.model or semantic.MODEL_FOLDER
+            return partial(semantic.load, folder, section.name, section.layers)
         case sections.JudgeDetector():
             return partial(_judge, section)
         case sections.PluginDetector():
@@ -172,7 +173,7 @@ def _categories(section: _Simple, make: Factory) -> Collection[Category]:
             return CATEGORIES[lexical.NAME]
         case sections.RulesDetector(files=(), shipped=True):
             return CATEGORIES[rules.NAME]
-        case sections.SemanticDetector(model=None):
+        case sections.SemanticDetector(model=None, layers=semantic.DEEP):
             return CATEGORIES[semantic.NAME]
     try:
         if isinstance(section, sections.JudgeDetector):  # whose guard need not be there yet

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import exp, log
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,16 @@ import pytest
 from detectors import artefacts
 from detectors.api import Category, Part, Sample
 from detectors.errors import ArtefactError
+from detectors.log_odds import straight
 from detectors.semantic import NAME, detector, weights
-from detectors.semantic.detector import TOKENLESS, Head, Semantic, logistic
+from detectors.semantic.detector import TOKENLESS, Head, Linear, Semantic, logistic
 from detectors.semantic.gguf import Floats
 
 ANY, CYBER = Category.ANY, Category.CYBER
-HEAD = Head((ANY, CYBER), np.array([[1, 0], [0, 1]], np.float32), np.array([0, -1], np.float32))
+STRAIGHT = straight(1.0, 0.0)
+ONE = Linear(np.array([[1, 0]], np.float32), np.zeros(1, np.float32))
+DIGITS = Linear(np.array([[0, 1]], np.float32), np.array([-1], np.float32))
+HEAD = Head(ONE, STRAIGHT, (CYBER,), DIGITS)
 
 
 class Words:
@@ -41,11 +46,18 @@ def score(text: str, part: Part = Part.PROMPT, prompt: str = "") -> dict[Categor
 
 
 def test_the_highest_window_of_each_category_speaks_for_a_text() -> None:
-    assert score("ABC 12 a") == {ANY: logistic(3), CYBER: logistic(1)}
+    assert score("ABC 12 a") == pytest.approx({ANY: logistic(3), CYBER: logistic(1)})
+
+
+def test_odds_of_all_kinds_are_added_up_for_any() -> None:
+    kinds = Linear(np.eye(2, dtype=np.float32), np.array([0, -2], np.float32))
+    head = replace(HEAD, kinds=kinds)
+    [scores] = Semantic(Words(), {Part.PROMPT: head}, "1").score([Sample("A12", Part.PROMPT)])
+    assert scores[ANY] == pytest.approx(logistic(log(exp(1) + exp(2 - 2))))
 
 
 def test_an_exchange_is_read_with_its_prompt() -> None:
-    assert score("AB", Part.EXCHANGE, prompt="CD")[ANY] == logistic(4)
+    assert score("AB", Part.EXCHANGE, prompt="CD")[ANY] == pytest.approx(logistic(4))
 
 
 def test_a_text_without_a_token_is_not_suspected() -> None:
@@ -61,8 +73,24 @@ def test_heads_come_back_from_their_artefact(tmp_path: Path) -> None:
     [(part, found)] = detector.read_heads(artefacts.load(tmp_path, NAME).content, tmp_path).items()
 
     assert (part, found.categories) == (Part.PROMPT, HEAD.categories)
-    assert np.array_equal(found.weights, HEAD.weights)
-    assert np.array_equal(found.offsets, HEAD.offsets)
+    assert found.any_curve == HEAD.any_curve
+    for one, kept in ((found.kinds, ONE), (found.of_categories, DIGITS)):
+        assert np.array_equal(one.weights, kept.weights)
+        assert np.array_equal(one.offsets, kept.offsets)
+
+
+def test_a_head_without_categories_comes_back() -> None:
+    none = Linear(np.zeros((0, 2), np.float32), np.zeros(0, np.float32))
+    head = replace(HEAD, categories=(), of_categories=none)
+    [found] = detector.read_heads({"answer": head.content()}, Path()).values()
+
+    assert found.scores([_vector("AB")]) == {ANY: pytest.approx(logistic(2))}
+
+
+def test_layers_that_there_are_no_heads_for_are_refused(tmp_path: Path) -> None:
+    artefacts.save(tmp_path, NAME, {"16": {"prompt": HEAD.content()}})
+    with pytest.raises(ArtefactError, match="has heads for 16 layers, and none for 7"):
+        detector.load(tmp_path, layers=7)
 
 
 @pytest.mark.parametrize(
@@ -70,8 +98,10 @@ def test_heads_come_back_from_their_artefact(tmp_path: Path) -> None:
     [
         {"prompt": 3},
         {"thought": HEAD.content()},
-        {"prompt": HEAD.content() | {"categories": "any,weather"}},
-        {"prompt": replace(HEAD, offsets=np.zeros(3, np.float32)).content()},
+        {"prompt": HEAD.content() | {"categories": "weather"}},
+        {"prompt": HEAD.content() | {"offsets": np.zeros(3, np.float32)}},
+        {"prompt": HEAD.content() | {"categories": ""}},
+        {"prompt": HEAD.content() | {"margins": np.zeros((2, 2))}},
         {"prompt": {"categories": "any"}},
     ],
 )

@@ -78,9 +78,8 @@ def test_categories_that_rank_have_heads_of_their_own_and_others_are_told() -> N
         if part is Part.PROMPT
     ]
 
-    assert Category.ANY in prompt.head.categories
     assert Category.CYBER in prompt.head.categories
-    assert set(prompt.quality) == set(map(str, prompt.head.categories))
+    assert set(prompt.quality) == {"any", *prompt.head.categories}
 
 
 def test_biology_never_has_a_head() -> None:
@@ -94,7 +93,23 @@ def test_the_same_rows_give_the_same_numbers() -> None:
     one, other = (training.train(rows(), Scripted(), PLAN, lambda _w: None) for _ in range(2))
 
     for part in Part:
-        assert one[part].head.weights.tobytes() == other[part].head.weights.tobytes()
+        assert one[part].head.kinds.weights.tobytes() == other[part].head.kinds.weights.tobytes()
+        assert one[part].head.any_curve == other[part].head.any_curve
+
+
+def test_kinds_have_probes_of_their_own_where_a_family_can_be_left_out() -> None:
+    def as_jailbreaks(*sources: str) -> list[Row]:
+        return [
+            msgspec.structs.replace(it, categories=("jailbreak",) if it.label else ())
+            if it.source in sources
+            else it
+            for it in rows()
+        ]
+
+    for sources, kinds in ((("alpha",), 1), (("alpha", "beta"), 2)):
+        trained = training.train(as_jailbreaks(*sources), Scripted(), PLAN, lambda _w: None)
+        assert len(trained[Part.PROMPT].head.kinds.offsets) == kinds
+        assert len(trained[Part.ANSWER].head.kinds.offsets) == 1
 
 
 def test_a_probe_turns_from_what_tells_sources_apart() -> None:
