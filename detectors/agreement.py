@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from detectors.api import Category, Part
-from detectors.corpus import combined, corpus
+from detectors.corpus import Corpus, combined, corpus
 from detectors.data import Row
 from detectors.decoding import reveal
 from detectors.lexical import Head, Lexical
@@ -60,10 +60,14 @@ def as_in_training(head: Head, numbers: Mapping[str, Any], texts: Sequence[str])
 
 
 def _margins(numbers: Mapping[str, Any], texts: Sequence[str]) -> Scores:
-    words, weights = corpus(texts), numbers["weights"] / ONE
-    if numbers["mean"]:
-        margins = words.means(weights)
-    else:
-        margins = combined(*words.margins(weights), numbers["shift"])
-    found: Scores = margins + numbers["intercept"]
+    words = corpus(texts)
+    of_kinds = [_log_odds(it, words, mean=numbers["mean"]) for it in numbers["kinds"].values()]
+    found: Scores = np.logaddexp.reduce(of_kinds)
+    return found
+
+
+def _log_odds(kind: Mapping[str, Any], words: Corpus, *, mean: bool) -> Scores:
+    weights = kind["weights"] / ONE
+    margins = words.means(weights) if mean else combined(*words.margins(weights), kind["shift"])
+    found: Scores = margins + kind["intercept"]
     return found

@@ -22,7 +22,9 @@ _INTRODUCTION = f"""\
 Logistic regressions, averaged, over hashed words and pairs of neighbouring words of the normalised
 text (NFKC, invisible characters removed, casefolded, look-alike letters and digits read as Latin
 letters; the first {STEM} characters of a word count), one head each for prompts, answers and
-exchanges. Each gives the category `any`: the probability that the text is misuse, of whatever kind.
+exchanges. Of prompts there are models for requests of misuse, for jailbreaks and for injections,
+whose odds are added up. Each head gives the category `any`: the probability that the text is
+misuse, of whatever kind.
 
 ## What it is for
 The cheap first look at every prompt and every answer. It ranks; an operating point decides, and

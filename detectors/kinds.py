@@ -3,10 +3,20 @@
 One direction cannot tell all of them from what is benign; one for each, and the surest counts, can.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 
+import numpy as np
+from numpy.typing import NDArray
+
 from detectors.api import Category
+from detectors.data import Row
+from detectors.validation import family
+
+PENALTIES = (0.5, 1.0, 1.5, 2.0)
+"""Tried: what is taken from the log-odds of all kinds but the first, which most misuse is."""
+LEAST_FAMILIES = 2
+"""A kind is one of its own where it comes from so many families: then each can be left out."""
 
 
 class Kind(StrEnum):
@@ -25,3 +35,23 @@ def kind_of(categories: Collection[Category]) -> Kind:
     if Category.JAILBREAK in categories:
         return Kind.JAILBREAK
     return Kind.INJECTION if set(categories) == {Category.PROMPT_INJECTION} else Kind.REQUEST
+
+
+def teachers(rows: Sequence[Row]) -> dict[Kind, NDArray[np.bool_]]:
+    """Return for each kind which rows teach it, of shape (n,): its misuse, and all benign ones."""
+    misuse = np.array([it.label == 1 for it in rows])
+    kinds = np.array([kind_of([Category(name) for name in it.categories]) for it in rows])
+    for kind in (Kind.JAILBREAK, Kind.INJECTION):
+        mine = misuse & (kinds == kind)
+        sources = {it.source for it, is_mine in zip(rows, mine, strict=True) if is_mine}
+        if len(set(map(family, sources))) < LEAST_FAMILIES:
+            kinds[mine] = Kind.REQUEST
+    return {kind: ~misuse | (kinds == kind) for kind in Kind if (misuse & (kinds == kind)).any()}
+
+
+def held_to_more(log_odds: Sequence[NDArray[np.float64]], penalty: float) -> NDArray[np.float64]:
+    """Return the log of the sum of odds of kinds, those after the first less by a penalty."""
+    found: NDArray[np.float64] = np.logaddexp.reduce(
+        [it - penalty * (number > 0) for number, it in enumerate(log_odds)]
+    )
+    return found

@@ -15,7 +15,8 @@ from typing import Any
 from detectors import artefacts, explaining, native
 from detectors.api import Category, Part, Reason, Sample
 from detectors.decoding import Revealing, reveal
-from detectors.log_odds import Curve
+from detectors.errors import ArtefactError
+from detectors.log_odds import Curve, added, curve_of
 from detectors.plain import GrowingMargin, PlainWeights, WordWeights
 from detectors.rotation import Unrotating, unrotate
 from detectors.slices import MAX_CHARS, spans
@@ -23,7 +24,7 @@ from detectors.slices import MAX_CHARS, spans
 NAME = "lexical"
 MODEL_FOLDER = Path(__file__).parent / "models" / NAME
 
-SCORING = 4
+SCORING = 5
 """Counted up whenever the same model files would give other scores: part of `version`."""
 
 WORDLESS = 0.01
@@ -40,27 +41,38 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """A linear model for one part, and the curve from its margin to a probability.
-
-    A text's margin is that of its words, see `plain.WordWeights`, plus `intercept`.
-    """
+class OfKind:
+    """A linear model of one kind of misuse: log-odds = margin of the words + intercept."""
 
     words: WordWeights
     intercept: float
+
+    def log_odds(self, text: str) -> float:
+        """Return those of a text; without words -inf."""
+        return self.words.margin(text) + self.intercept
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The models of one part, and the curve from their odds, added up, to a probability."""
+
+    kinds: tuple[OfKind, ...]
     curve: Curve
 
     def margin(self, text: str) -> float:
         """Return the uncalibrated score of a text, or of what it hides; without words -inf."""
-        margin = self.words.margin(text)
-        if self.words.may_hide(text):
-            margin = max(margin, *map(self.words.margin, revealed(text)))
-        return margin + self.intercept
+        return max(map(self._margin, self._readings(text)))
 
-    def read(self, text: str) -> str:
-        """Return the text, or what it hides where that has the highest margin."""
-        texts = [text, *revealed(text)] if self.words.may_hide(text) else [text]
-        return max(texts, key=self.words.margin)
+    def _margin(self, text: str) -> float:
+        return added([it.log_odds(text) for it in self.kinds])
+
+    def _readings(self, text: str) -> Sequence[str]:
+        return (text, *revealed(text)) if self.kinds[0].words.may_hide(text) else (text,)
+
+    def read(self, text: str) -> tuple[OfKind, str]:
+        """Return what decided: the surest kind, and the text or what it hides."""
+        reading = max(self._readings(text), key=self._margin)
+        return max(self.kinds, key=lambda it: it.log_odds(reading)), reading
 
     def score(self, text: str) -> float:
         """Return the calibrated probability of a text."""
@@ -112,8 +124,8 @@ class Lexical:
 
     def reasons(self, sample: Sample) -> list[Reason]:
         """Return the words and pairs of a text that weigh most; of an exchange, of its answer."""
-        head = self.heads[sample.part]
-        return explaining.of_words(head.words, head.read(sample.text))
+        kind, reading = self.heads[sample.part].read(sample.text)
+        return explaining.of_words(kind.words, reading)
 
     def growing(self, part: Part) -> "Growing":
         """Return an empty text that can be added to."""
@@ -123,36 +135,50 @@ class Lexical:
 class Growing:
     """A text that grows, and what it hides, which grows as well."""
 
-    __slots__ = ("_encoded", "_head", "_rotated", "_words")
+    __slots__ = ("_encoded", "_head", "_plain", "_rotated")
 
     def __init__(self, head: Head) -> None:
         self._head = head
-        self._words: GrowingMargin = head.words.growing()
-        self._encoded = _Hidden(head.words, Revealing())
-        self._rotated = _Hidden(head.words, Unrotating())
+        self._plain = _Plain(head)
+        self._encoded = _Hidden(head, Revealing())
+        self._rotated = _Hidden(head, Unrotating())
 
     def add(self, text: str) -> dict[Category, float]:
         """Append `text`, and return the scores of all text so far."""
-        margin = self._words.add(text)
-        margin = max(margin, self._encoded.add(text), self._rotated.add(text))
-        return {_ANY: self._head.probability(margin + self._head.intercept)}
+        margin = max(self._plain.add(text), self._encoded.add(text), self._rotated.add(text))
+        return {_ANY: self._head.probability(margin)}
+
+
+class _Plain:
+    """A growing text as it stands, by all kinds."""
+
+    __slots__ = ("_kinds",)
+
+    def __init__(self, head: Head) -> None:
+        self._kinds: list[tuple[GrowingMargin, float]] = [
+            (it.words.growing(), it.intercept) for it in head.kinds
+        ]
+
+    def add(self, text: str) -> float:
+        """Append text, and return the margin of all text so far."""
+        return added([words.add(text) + intercept for words, intercept in self._kinds])
 
 
 class _Hidden:
     """What a growing text hides in one way."""
 
-    __slots__ = ("_margin", "_reader", "_text", "_words")
+    __slots__ = ("_head", "_margin", "_reader", "_text")
 
-    def __init__(self, words: WordWeights, reader: Revealing | Unrotating) -> None:
-        self._words = words
+    def __init__(self, head: Head, reader: Revealing | Unrotating) -> None:
+        self._head = head
         self._reader = reader
-        self._text: GrowingMargin | None = None  # few texts hide anything
+        self._text: _Plain | None = None  # few texts hide anything
         self._margin = -inf
 
     def add(self, text: str) -> float:
         """Append text, and return the margin of all that is hidden so far."""
         if hidden := self._reader.add(text):
-            self._text = self._text or self._words.growing()
+            self._text = self._text or _Plain(self._head)
             self._margin = self._text.add(hidden)
         return self._margin
 
@@ -173,18 +199,28 @@ def load_with(
 ) -> Lexical:
     """Load the model for C by `library`, or for plain Python without one; see `load`."""
     artefact = artefacts.load(folder, NAME)
-    heads = {Part(part): _head(numbers, library) for part, numbers in artefact.content.items()}
+    try:
+        heads = {Part(part): _head(numbers, library) for part, numbers in artefact.content.items()}
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ArtefactError(
+            f"{folder} holds no heads as this version of Watchgate has them: train the model anew "
+            f"({type(error).__name__})"
+        ) from error
     engine = NATIVE if library else PYTHON
     return Lexical(heads, f"{artefact.version}.{SCORING}", engine, name)
 
 
 def _head(numbers: Mapping[str, Any], library: native.Library | None) -> Head:
+    kinds = [_of_kind(it, library, mean=numbers["mean"]) for it in numbers["kinds"].values()]
+    return Head(tuple(kinds), curve_of(numbers["margins"].tolist(), numbers["log_odds"].tolist()))
+
+
+def _of_kind(numbers: Mapping[str, Any], library: native.Library | None, *, mean: bool) -> OfKind:
     weights = array("h", numbers["weights"].astype("int16").tobytes())
-    shift, mean = numbers["shift"], numbers["mean"]
+    shift = numbers["shift"]
     words = (
         native.NativeWeights(library, weights, shift, mean=mean)
         if library
         else PlainWeights(weights.tolist(), shift, mean)
     )
-    curve = Curve(tuple(numbers["margins"].tolist()), tuple(numbers["log_odds"].tolist()))
-    return Head(words, numbers["intercept"], curve)
+    return OfKind(words, numbers["intercept"])

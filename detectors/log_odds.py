@@ -4,7 +4,7 @@ from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import exp
+from math import exp, inf, log
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,14 @@ class Curve:
         left, right = self.margins[at - 1], self.margins[at]
         low, high = self.log_odds[at - 1], self.log_odds[at]
         return _logistic(low + (high - low) * ((margin - left) / (right - left)))
+
+
+def added(log_odds: Sequence[float]) -> float:
+    """Return the log of the sum of odds: that one of several kinds is there, of which few are."""
+    highest = max(log_odds)
+    if len(log_odds) == 1 or highest == -inf:
+        return highest
+    return highest + log(sum(exp(it - highest) for it in log_odds))
 
 
 def curve_of(margins: Sequence[float], log_odds: Sequence[float]) -> Curve:

@@ -21,7 +21,8 @@ from detectors.errors import DataError
 from detectors.estimates import OPTIONS, Options
 from detectors.evaluation import evaluate
 from detectors.floors import breaches
-from detectors.training import Plan, teachers, train
+from detectors.problem import Plan, teachers
+from detectors.training import train
 
 Say = Callable[[str], None]
 

@@ -1,23 +1,33 @@
 """Training of the lexical detector: rows in, model out; the same rows give the same model."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from detectors.api import Part
-from detectors.calibration import calibrate
-from detectors.corpus import Corpus, combined, corpus
-from detectors.data import Row, cap_sources
-from detectors.errors import DataError
-from detectors.fitting import fit, source_weights
+from detectors.calibration import LEAST_SLOPE, calibrate, platt
+from detectors.corpus import combined
+from detectors.data import Row
+from detectors.fitting import fit
+from detectors.kinds import PENALTIES, Kind, held_to_more
 from detectors.log_odds import Curve
 from detectors.metrics import Scores, threshold_at
 from detectors.plain import STEEPNESS
+from detectors.problem import (
+    Plan,
+    Problem,
+    answer_rows,
+    exchange_rows,
+    is_mean,
+    problem,
+    prompt_rows,
+    row_weights,
+)
 from detectors.rounding import in_16_bits, without_letters
 from detectors.validation import (
     Labelled,
@@ -28,9 +38,7 @@ from detectors.validation import (
 )
 
 Progress = Callable[[str], None]
-
-TEXT_CHARS = 20_000
-"""So much of a text is read in training."""
+Judge = Callable[[Scores, Labelled], Quality]
 
 HEADROOM = 1.5
 NO_LIMIT = 1e6
@@ -39,79 +47,30 @@ UNWORDED = -20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What is tried and what is fixed. `inverse_regularisations` are scikit-learn's C.
+class OfKind:
+    """One kind's model as numbers: `weights` of shape (BUCKETS,), `plain.ONE` for 1."""
 
-    `unused_sources` teach nothing, because models without them were better on other sources; they
-    are judged like all.
-    `benign_stretches` (words, how many of a text) of long benign prompts are benign rows as well:
-    a long text is as suspect as its worst stretch.
-    """
-
-    rows_per_source: int = 1_000
-    answers_per_source: int = 10_000
-    inverse_regularisations: Mapping[Part, tuple[float, ...]] = field(
-        default_factory=lambda: {
-            Part.PROMPT: (10.0,),
-            Part.ANSWER: (0.1, 0.3, 1.0),
-            Part.EXCHANGE: (0.3, 1.0, 3.0),
-        }
-    )
-    source_power: float = 0.25
-    unused_sources: frozenset[str] = frozenset({"wildguard_benign"})
-    benign_stretches: tuple[int, int] = (32, 3)
-    prose_sources: frozenset[str] = frozenset(
-        {
-            "c4_demo",
-            "medquad",
-            "mmlu_questions",
-            "owasp_wstg",
-            "purplellama_autocomplete",
-            "xquad_multilingual",
-        }
-    )
-    prose_chars: int = 150
-    prose_per_source: int = 150
-    prose_weight: float = 0.02
-    """Of a row of prose among answers, compared with others: prose tells little of answers."""
+    weights: NDArray[np.int16]
+    shift: float
+    intercept: float
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """One part's head as numbers, with the quality that selected it.
+    """One part's head as numbers, with the quality that selected it."""
 
-    `weights` are of shape (BUCKETS,), `plain.ONE` for 1.
-    """
-
-    weights: NDArray[np.int16]
-    shift: float
+    kinds: Mapping[str, OfKind]
     mean: bool
-    intercept: float
     curve: Curve
     inverse_regularisation: float
     quality: Mapping[float, Quality] = field(default_factory=dict)
 
     def content(self) -> dict[str, Any]:
         """Return what the artefact keeps."""
-        names = ("weights", "shift", "mean", "intercept")
         curve = {"margins": self.curve.margins, "log_odds": self.curve.log_odds}
         arrays = {name: np.array(it, np.float64) for name, it in curve.items()}
-        return {name: getattr(self, name) for name in names} | arrays
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One part's training set.
-
-    `texts` and `judged` are all texts and their labels; `features`, of shape (n, BUCKETS), and
-    `rows` are what is learnt from: the texts of sources that teach, then stretches cut from them.
-    """
-
-    part: Part
-    texts: Corpus
-    judged: Labelled
-    features: sparse.csr_matrix
-    rows: Labelled
+        kinds = {name: asdict(it) for name, it in self.kinds.items()}
+        return {"kinds": kinds, "mean": self.mean} | arrays
 
 
 def train(rows: Sequence[Row], plan: Plan, progress: Progress) -> dict[Part, Trained]:
@@ -129,74 +88,11 @@ def _train(rows: Sequence[Row], plan: Plan, progress: Progress) -> dict[Part, Tr
     return heads
 
 
-def prompt_rows(rows: Sequence[Row], plan: Plan) -> list[Row]:
-    """Return the rows whose label speaks of the prompt, so many of a source."""
-    prompts = (row for row in rows if row.sample.part is Part.PROMPT)
-    return cap_sources(prompts, plan.rows_per_source)
-
-
-def answer_rows(rows: Sequence[Row], plan: Plan) -> list[Row]:
-    """Return the labelled answers, and benign prose so that not all prose looks like compliance.
-
-    The benign rows among labelled answers are refusals nearly all.
-    """
-    prose = (
-        row
-        for row in rows
-        if row.source in plan.prose_sources and row.label == 0 and len(row.text) >= plan.prose_chars
-    )
-    return [*exchange_rows(rows, plan), *cap_sources(prose, plan.prose_per_source)]
-
-
-def exchange_rows(rows: Sequence[Row], plan: Plan) -> list[Row]:
-    """Return the labelled answers alone: each to a prompt that asks for misuse."""
-    answers = (row for row in rows if row.sample.part is Part.ANSWER)
-    return cap_sources(answers, plan.answers_per_source)
-
-
-def teachers(rows: Sequence[Row], plan: Plan) -> list[Row]:
-    """Return the rows that may teach some head."""
-    return [row for row in rows if row.source not in plan.unused_sources]
-
-
 _CHOOSERS = {
     Part.PROMPT: prompt_rows,
     Part.ANSWER: answer_rows,
     Part.EXCHANGE: exchange_rows,
 }
-
-
-def problem(rows: Sequence[Row], part: Part, plan: Plan) -> Problem:
-    """Make features and labels of rows, and of prompts also of stretches of the benign ones."""
-    label = np.array([row.label for row in rows], dtype=np.int64)
-    if set(label.tolist()) != {0, 1}:
-        raise DataError("training needs rows of both labels, 0 and 1, for each part")
-    source = np.array([row.source for row in rows])
-    teaches = ~np.isin(source, sorted(plan.unused_sources))
-    texts = corpus([row.sample.text[:TEXT_CHARS] for row in rows])
-    long_ones = np.flatnonzero(teaches & (label == 0) & (part is Part.PROMPT))
-    stretches, owners = texts.stretches(long_ones, *plan.benign_stretches)
-    taught = np.concatenate([np.flatnonzero(teaches), owners])
-    mean = is_mean(part)
-    features = sparse.vstack([texts.features(mean=mean)[teaches], stretches.features()]).tocsr()
-    learnt = Labelled(label[taught], source[taught])
-    return Problem(part, texts, Labelled(label, source), features, learnt)
-
-
-def is_mean(part: Part) -> bool:
-    """Whether the mean of the whole text counts: for answers, as whether one complies shows there.
-
-    Of a prompt the worst stretch counts, for a request may stand anywhere in it.
-    """
-    return part is not Part.PROMPT
-
-
-def row_weights(rows: Labelled, part: Part, plan: Plan) -> Scores:
-    """Return what rows weigh: labels the same, sources tempered, prose among answers little."""
-    weights = source_weights(rows, plan.source_power)
-    if part is not Part.PROMPT:
-        weights[np.isin(rows.source, sorted(plan.prose_sources))] *= plan.prose_weight
-    return weights
 
 
 def train_head(data: Problem, plan: Plan, progress: Progress) -> Trained:
@@ -205,22 +101,60 @@ def train_head(data: Problem, plan: Plan, progress: Progress) -> Trained:
     An answer is compared with benign ones of its own source: refusals of the same requests.
     """
     judge = mean_over_sources if data.part is Part.PROMPT else mean_within_sources
-    margins, limits, quality = {}, {}, {}
+    found, quality = {}, {}
     for value in plan.inverse_regularisations[data.part]:
-        margins[value], limits[value] = left_out_margins(data, value, plan)
-        quality[value] = judge(margins[value], data.judged)
+        kinds = [calibrated_kind(data, it, value, plan) for it in data.kinds]
+        found[value], quality[value] = _combined(kinds, data, judge)
         progress(f"  C={value:g}: {quality[value]}")
     best = max(quality, key=lambda value: quality[value].auroc)
-    curve = calibrate(margins[best], data.judged, row_weights(data.judged, data.part, plan))
-    weights, intercept = fit(
-        data.features, data.rows, best, row_weights(data.rows, data.part, plan)
-    )
-    shift = limits[best] - (STEEPNESS - 1) * intercept
-    mean = is_mean(data.part)
-    rounded = in_16_bits(weights)
+    kinds, margins = found[best]
+    curve = calibrate(margins, data.judged, row_weights(data.judged, data.part, plan))
+    fitted = {str(it.kind): _fitted(data, it, best, plan) for it in kinds}
+    return Trained(fitted, is_mean(data.part), curve, best, quality)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """log-odds = slope * margin + offset of a kind; `left_out` are those of all texts."""
+
+    kind: Kind
+    slope: float
+    offset: float
+    limit: float
+    left_out: Scores
+
+
+def calibrated_kind(data: Problem, kind: Kind, value: float, plan: Plan) -> Calibrated:
+    """Judge a kind's model on families that it has not seen."""
+    margins, limit = left_out_margins(data.of_kind(kind), value, plan)
+    judged = data.judged_of(kind)
+    of_rows = row_weights(judged, data.part, plan)
+    slope, offset = platt(margins[data.kinds[kind]], judged, of_rows)
+    slope = max(slope, LEAST_SLOPE)
+    return Calibrated(kind, slope, offset, limit, slope * margins + offset)
+
+
+def _combined(
+    kinds: Sequence[Calibrated], data: Problem, judge: Judge
+) -> tuple[tuple[list[Calibrated], Scores], Quality]:
+    """Choose the penalty of all kinds but the first; return them with it, and what they give."""
+    of_kinds = [it.left_out for it in kinds]
+    margins = {it: held_to_more(of_kinds, it) for it in (PENALTIES if len(kinds) > 1 else (0.0,))}
+    quality = {it: judge(found, data.judged) for it, found in margins.items()}
+    best = max(quality, key=lambda it: quality[it].auroc)
+    held = [replace(it, offset=it.offset - best * (n > 0)) for n, it in enumerate(kinds)]
+    return (held, margins[best]), quality[best]
+
+
+def _fitted(data: Problem, it: Calibrated, value: float, plan: Plan) -> OfKind:
+    """Fit a kind's model on all that teach it."""
+    own = data.of_kind(it.kind)
+    weights, intercept = fit(own.features, own.rows, value, row_weights(own.rows, own.part, plan))
+    shift = it.limit - (STEEPNESS - 1) * intercept
+    rounded = in_16_bits(it.slope * weights)
     if data.part is Part.PROMPT:
         rounded = without_letters(rounded)
-    return Trained(rounded, shift, mean, intercept, curve, best, quality)
+    return OfKind(rounded, it.slope * shift, it.slope * intercept + it.offset)
 
 
 def left_out_margins(
@@ -233,14 +167,21 @@ def left_out_margins(
     that less.
     """
     long, short = np.zeros((2, len(data.judged.label)))
-    for left_out in leave_families_out(data.judged.source):
-        kept = ~np.isin(data.rows.source, np.unique(data.judged.source[left_out]))
+
+    @cache  # families that teach nothing here are all judged by what the others teach
+    def without(sources: frozenset[str]) -> tuple[Scores, Scores]:
+        kept = ~np.isin(data.rows.source, sorted(sources))
         seen = Labelled(data.rows.label[kept], data.rows.source[kept])
         of_rows = row_weights(seen, data.part, plan)
         weights, intercept = fit(data.features[kept], seen, inverse_regularisation, of_rows)
         of_long, of_short = _margins(data, weights)
-        long[left_out] = of_long[left_out] + intercept
-        short[left_out] = of_short[left_out] + intercept
+        return of_long + intercept, of_short + intercept
+
+    teaching = set(data.rows.source.tolist())
+    for left_out in leave_families_out(data.judged.source):
+        sources = teaching.intersection(data.judged.source[left_out].tolist())
+        of_long, of_short = without(frozenset(sources))
+        long[left_out], short[left_out] = of_long[left_out], of_short[left_out]
     long = np.maximum(long, UNWORDED)
     if is_mean(data.part):
         return long, NO_LIMIT

@@ -4,8 +4,9 @@ The new weights minimise the logistic loss on the own rows plus an L2 pull towar
 base is the mean of a Gaussian prior, whose precision is the `prior`. In numbers: a text of logit z
 under the base gets z + x'u + c, where x are its features, and u is what
     sum of v * log(1 + exp(-+(z + x'u + c))) + prior / 2 * |u|^2
-is least for, `v` weighing both labels the same. Divided by the base's slope, u is added to its
-weights. A prior of 1 is scikit-learn's C = 1; at infinity the weights stay as they are.
+is least for, `v` weighing both labels the same. Divided by the base's slope, u is added to the
+weights of each of its kinds: what is added to the log-odds of all is added to their sum's. A
+prior of 1 is scikit-learn's C = 1; at infinity the weights stay as they are.
 """
 
 import hashlib
@@ -75,23 +76,51 @@ class Texts:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """A head as numbers: `weights` of shape (BUCKETS,), in units of `plain.ONE`."""
+class OfKind:
+    """One kind's model as numbers: `weights` of shape (BUCKETS,), in units of `plain.ONE`."""
 
     weights: NDArray[np.int16]
     shift: float
-    mean: bool
     intercept: float
+
+    def log_odds(self, texts: Corpus, *, mean: bool) -> Scores:
+        """Return those of each text."""
+        weights = self.weights / ONE
+        margins = texts.means(weights) if mean else combined(*texts.margins(weights), self.shift)
+        found: Scores = margins + self.intercept
+        return found
+
+    def changed(self, by: Scores) -> "OfKind":
+        """Return the model with something added to its weights, in units of 1."""
+        units = np.clip(np.rint(self.weights + by * ONE), -MOST_UNITS, MOST_UNITS)
+        return replace(self, weights=units.astype(np.int16))
+
+    def content(self) -> dict[str, Any]:
+        """Return what the artefact keeps."""
+        return {name: getattr(self, name) for name in ("weights", "shift", "intercept")}
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A head as numbers: models by the names of kinds, and what is made of their odds."""
+
+    kinds: Mapping[str, OfKind]
+    mean: bool
     calibration: Calibration
 
     def margins(self, texts: Texts) -> Scores:
         """Return the margin of each text, or of what it hides where that is higher."""
-        margins: Scores = np.max([self._of(it) for it in texts.shown], axis=0) + self.intercept
+        margins: Scores = np.max([self._of(it) for it in texts.shown], axis=0)
         return margins
 
     def _of(self, texts: Corpus) -> Scores:
-        weights = self.weights / ONE
-        return texts.means(weights) if self.mean else combined(*texts.margins(weights), self.shift)
+        of_kinds = [it.log_odds(texts, mean=self.mean) for it in self.kinds.values()]
+        added: Scores = np.logaddexp.reduce(of_kinds)
+        return added
+
+    def changed(self, by: Scores) -> "Head":
+        """Return the head with something added to the weights of all kinds, in units of 1."""
+        return replace(self, kinds={name: it.changed(by) for name, it in self.kinds.items()})
 
     def logits(self, texts: Texts) -> Scores:
         """Return the logit of each text."""
@@ -99,14 +128,17 @@ class Head:
 
     def content(self) -> dict[str, Any]:
         """Return what the artefact keeps."""
-        names = ("weights", "shift", "mean", "intercept")
-        return {name: getattr(self, name) for name in names} | self.calibration.content()
+        kinds = {name: it.content() for name, it in self.kinds.items()}
+        return {"kinds": kinds, "mean": self.mean} | self.calibration.content()
 
 
 def head_of(numbers: Mapping[str, Any]) -> Head:
     """Return a head that an artefact keeps."""
-    weights, shift, mean = numbers["weights"], numbers["shift"], numbers["mean"]
-    return Head(weights, shift, mean, numbers["intercept"], of_content(numbers))
+    kinds = {
+        name: OfKind(it["weights"], it["shift"], it["intercept"])
+        for name, it in numbers["kinds"].items()
+    }
+    return Head(kinds, numbers["mean"], of_content(numbers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,9 +264,7 @@ def _fit(it: Lesson, seen: Mask, prior: float) -> tuple[Head, float]:
     label = texts.label[seen]
     weights = balanced(label, texts.worth[seen])
     change, constant = fit_change(texts.features[seen], it.logits[seen], label, weights, prior)
-    units = np.rint(base.weights + change / base.calibration.slope * ONE)
-    units = np.clip(units, -MOST_UNITS, MOST_UNITS).astype(np.int16)
-    return replace(base, weights=units), constant
+    return base.changed(change / base.calibration.slope), constant
 
 
 def fit_change(

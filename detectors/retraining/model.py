@@ -44,11 +44,15 @@ def load(folder: Path | None) -> Base:
         heads = {Part(part): head_of(numbers) for part, numbers in content.items()}
     except (LookupError, TypeError, ValueError) as error:
         raise ArtefactError(f"{place} was trained by another version: {error}") from None
-    if Part.PROMPT not in heads or any(it.weights.shape != (BUCKETS,) for it in heads.values()):
+    if Part.PROMPT not in heads or not all(map(_fits, heads.values())):
         raise ArtefactError(f"{place} was trained by another version: retrain it with this one")
     digest = hashlib.sha256((place / artefacts.MODEL).read_bytes()).hexdigest()
     name = SHIPPED if folder is None else place.resolve().name
     return Base(name, place, heads, lexical.load(place), digest)
+
+
+def _fits(head: Head) -> bool:
+    return all(it.weights.shape == (BUCKETS,) for it in head.kinds.values())
 
 
 def check_output(output: Path, base: Base) -> None:

@@ -10,8 +10,8 @@ from detectors.api import Part
 from detectors.corpus import corpus
 from detectors.data import Row
 from detectors.lexical import LIKELY, revealed
+from detectors.problem import TEXT_CHARS, is_mean
 from detectors.retraining.adapting import Texts
-from detectors.training import TEXT_CHARS, is_mean
 
 Asked = Callable[[str], float]
 """Gives the probability that a prompt asks for misuse."""

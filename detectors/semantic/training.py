@@ -15,7 +15,7 @@ from detectors.api import Category, Part, Sample
 from detectors.calibration import calibrate, platt
 from detectors.data import Row, cap_sources
 from detectors.fitting import source_weights
-from detectors.kinds import Kind, kind_of
+from detectors.kinds import PENALTIES, held_to_more, teachers
 from detectors.log_odds import Curve
 from detectors.metrics import Scores
 from detectors.semantic import probes
@@ -41,8 +41,6 @@ class Plan:
     answers_per_source: int = 900
     windows_per_text: int = 2
     ridges: tuple[float, ...] = (0.3, 1.0, 3.0, 10.0)
-    penalties: tuple[float, ...] = (0.5, 1.0, 1.5, 2.0)
-    """Taken from the log-odds that a prompt is a jailbreak or an injection, not a plain request."""
     category_rows: int = 150
     """A category has a head where so many rows carry it, of so many families."""
     category_families: int = 4
@@ -129,11 +127,11 @@ def train_part(
     measure = mean_over_sources if part is Part.PROMPT else mean_within_sources
     source = np.array([it.source for it in rows])
     label = np.array([it.label for it in rows])
-    kinds = _kinds(rows) if part is Part.PROMPT else [np.ones(len(rows), np.bool_)]
-    found = [fit(texts, Task(Labelled(label, source), it), plan, measure) for it in kinds]
-    of_any = combined(found, Labelled(label, source), plan, measure)
-    progress(f"{part}, any: {best_of(of_any.quality)}")
     everything = np.ones(len(rows), np.bool_)
+    kinds = list(teachers(rows).values()) if part is Part.PROMPT else [everything]
+    found = [fit(texts, Task(Labelled(label, source), it), plan, measure) for it in kinds]
+    of_any = combined(found, Labelled(label, source), measure)
+    progress(f"{part}, any: {best_of(of_any.quality)}")
     wanted = _category_labels(rows, plan) if part is Part.PROMPT else {}
     fitted = {
         category: fit(texts, Task(Labelled(carries, source), everything), plan, measure)
@@ -149,18 +147,6 @@ def train_part(
     return Trained(head, quality, left)
 
 
-def _kinds(rows: Sequence[Row]) -> list[NDArray[np.bool_]]:
-    """Return for each kind which rows teach it: its misuse, and all that is benign."""
-    misuse = np.array([it.label == 1 for it in rows])
-    kinds = np.array([kind_of([Category(name) for name in it.categories]) for it in rows])
-    for kind in (Kind.JAILBREAK, Kind.INJECTION):
-        mine = misuse & (kinds == kind)
-        if len({family(it.source) for it, is_mine in zip(rows, mine, strict=True) if is_mine}) < 2:  # noqa: PLR2004
-            kinds[mine] = Kind.REQUEST  # no family could be left out
-    used = [kind for kind in Kind if (misuse & (kinds == kind)).any()]
-    return [~misuse | (kinds == kind) for kind in used]
-
-
 @dataclass(frozen=True, slots=True)
 class OfAny:
     """How `any` is made of kinds: the first is what most misuse is, others are held to more."""
@@ -170,12 +156,11 @@ class OfAny:
     quality: Mapping[float, Quality]
 
 
-def combined(found: Sequence[Fitted], rows: Labelled, plan: Plan, measure: Measure) -> OfAny:
+def combined(found: Sequence[Fitted], rows: Labelled, measure: Measure) -> OfAny:
     """Choose the penalty on left-out families, and calibrate the sum of odds there."""
     width, margins, quality = len(found[0].weights), {}, {}
-    for penalty in plan.penalties if len(found) > 1 else (0.0,):
-        of_kinds = [it.left_out - penalty * (n > 0) for n, it in enumerate(found)]
-        margins[penalty] = np.logaddexp.reduce(of_kinds)
+    for penalty in PENALTIES if len(found) > 1 else (0.0,):
+        margins[penalty] = held_to_more([it.left_out for it in found], penalty)
         quality[penalty] = measure(margins[penalty], rows)
     best = max(quality, key=lambda it: quality[it].auroc)
     kinds = linear(

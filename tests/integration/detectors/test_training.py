@@ -10,16 +10,15 @@ from detectors.api import Part
 from detectors.data import Row
 from detectors.errors import DataError
 from detectors.features import BUCKETS
-from detectors.training import (
+from detectors.problem import (
     Plan,
-    Trained,
     answer_rows,
     exchange_rows,
     problem,
     prompt_rows,
     row_weights,
-    train,
 )
+from detectors.training import Trained, train
 from detectors.validation import Labelled
 
 PLAN = Plan(
@@ -68,7 +67,7 @@ def test_training_learns_and_calibrates_a_head_for_each_part(
 
     assert set(heads) == set(Part)
     for part, head in heads.items():
-        assert head.weights.shape == (BUCKETS,)
+        assert all(it.weights.shape == (BUCKETS,) for it in head.kinds.values())
         assert head.quality[head.inverse_regularisation].auroc > 0.95
         assert head.curve.probability(3) > 0.5 > head.curve.probability(-3)
         assert head.mean == (part is not Part.PROMPT)
@@ -80,7 +79,8 @@ def test_the_same_rows_in_any_order_give_the_same_model(
     first, second = trained[0], train(ROWS[::-1], PLAN, lambda _: None)
 
     for part in first:
-        assert np.array_equal(first[part].weights, second[part].weights)
+        for kind, it in first[part].kinds.items():
+            assert np.array_equal(it.weights, second[part].kinds[kind].weights)
         assert first[part].curve == second[part].curve
 
 

@@ -8,7 +8,7 @@ import pytest
 from detectors.agreement import disagreements
 from detectors.api import Part, Sample
 from detectors.data import Row
-from detectors.lexical import Head, Lexical
+from detectors.lexical import Head, Lexical, OfKind
 from detectors.log_odds import straight
 from detectors.native import Library, NativeWeights
 from detectors.plain import PlainWeights
@@ -35,7 +35,7 @@ def detector(request: pytest.FixtureRequest, random_weights: list[int]) -> Lexic
         if request.param == "python"
         else NativeWeights(library, random_weights, SHIFT)
     )
-    return Lexical({Part.PROMPT: Head(words, 0.5, straight(2, -1))}, "1", request.param)
+    return Lexical({Part.PROMPT: Head((OfKind(words, 0.5),), straight(2, -1))}, "1", request.param)
 
 
 @pytest.fixture
@@ -46,10 +46,14 @@ def rows() -> list[Row]:
 def content_of(weights: list[int]) -> dict[str, Any]:
     return {
         "prompt": {
-            "weights": np.array(weights, np.int16),
-            "shift": SHIFT,
+            "kinds": {
+                "request": {
+                    "weights": np.array(weights, np.int16),
+                    "shift": SHIFT,
+                    "intercept": 0.5,
+                }
+            },
             "mean": False,
-            "intercept": 0.5,
         }
     }
 

@@ -54,7 +54,9 @@ def test_what_words_add_makes_up_the_margin() -> None:
 
     added = sum(it.weight for it in detector.reasons(sample))
 
-    assert added == pytest.approx(detector.heads[Part.PROMPT].words.margin(sample.text))
+    kind, reading = detector.heads[Part.PROMPT].read(sample.text)
+    assert reading == sample.text
+    assert added == pytest.approx(kind.words.margin(sample.text))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

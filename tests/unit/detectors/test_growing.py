@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from detectors.api import Category, Part
 from detectors.features import LONGEST_RUN
-from detectors.lexical import Head, Lexical
+from detectors.lexical import Head, Lexical, OfKind
 from detectors.log_odds import straight
 from detectors.native import NativeWeights
 from detectors.plain import LONG, SHORT, PlainWeights, WordWeights
@@ -20,7 +20,11 @@ SHIFT = 1.5
 
 
 def lexical_of(words: WordWeights) -> Lexical:
-    return Lexical({Part.ANSWER: Head(words, 0.1, straight(1, 0))}, "random", "test")
+    return Lexical(
+        {Part.ANSWER: Head((OfKind(words, 0.1), OfKind(words, -2.0)), straight(1, 0))},
+        "random",
+        "test",
+    )
 
 
 @pytest.fixture(scope="module", params=["plain", "native"])

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from detectors.retraining.adapting import (
     PRIORS,
     Head,
     Lesson,
+    OfKind,
     adapt,
     fit_change,
     folds,
@@ -27,8 +29,14 @@ from detectors.retraining.texts import OwnTexts, texts_of
 from tests.unit.detectors.retraining import own
 
 CALIBRATION = Calibration(Kind.KEPT, 1.5, -0.5)
-BLANK = Head(np.zeros(BUCKETS, np.int16), 1e6, mean=False, intercept=0.0, calibration=CALIBRATION)
+BLANK = Head(
+    {"request": OfKind(np.zeros(BUCKETS, np.int16), 1e6, 0.0)}, mean=False, calibration=CALIBRATION
+)
 """A base model that knows nothing."""
+
+
+def weights_of(head: Head) -> np.ndarray:
+    return head.kinds["request"].weights
 
 
 def texts(rows: list[Row], part: Part = Part.PROMPT) -> OwnTexts:
@@ -68,10 +76,10 @@ def test_the_base_is_where_the_pull_leads() -> None:
 
 def test_what_no_row_has_stays_as_it_was() -> None:
     it, seen = learn(own.rows(60), (0.1,))
-    weights = adapt(it, seen).head.weights
+    weights = weights_of(adapt(it, seen).head)
     untouched = np.setdiff1d(np.arange(BUCKETS), it.texts.features.indices)
 
-    assert np.array_equal(weights[untouched], BLANK.weights[untouched])
+    assert np.array_equal(weights[untouched], weights_of(BLANK)[untouched])
     assert np.abs(weights).max() > ONE / 10
 
 
@@ -83,6 +91,15 @@ def test_what_rows_teach_shows_on_rows_that_were_left_out() -> None:
     assert adapt(it, seen).prior < math.inf
 
 
+def test_all_kinds_learn_the_same() -> None:
+    found, both = texts(own.rows(120)).texts, {**BLANK.kinds, "jailbreak": BLANK.kinds["request"]}
+    it = lesson(replace(BLANK, kinds=both), found, (1.0,), 0)
+    head = adapt(it, np.ones(len(found.label), np.bool_)).head
+
+    assert np.abs(weights_of(head)).max() > 0
+    assert np.array_equal(head.kinds["jailbreak"].weights, weights_of(head))
+
+
 def test_rows_that_teach_nothing_change_no_weight() -> None:
     rows = own.rows(120, misuse_every=1_000)
     chance = np.random.default_rng(1)
@@ -91,14 +108,14 @@ def test_rows_that_teach_nothing_change_no_weight() -> None:
     found = adapt(it, seen)
 
     assert found.prior == math.inf
-    assert np.array_equal(found.head.weights, BLANK.weights)
+    assert np.array_equal(weights_of(found.head), weights_of(BLANK))
 
 
 def test_the_order_of_rows_changes_nothing() -> None:
     rows = own.rows(80)
     one, other = (adapt(*learn(it)) for it in (rows, rows[::-1]))
 
-    assert np.array_equal(one.head.weights, other.head.weights)
+    assert np.array_equal(weights_of(one.head), weights_of(other.head))
     assert one.head.calibration == other.head.calibration
 
 
