@@ -56,8 +56,9 @@ test: lint  ## set up and run every test, with a real vLLM
 	@$(BIN)/python -m scripts.fetch_parts
 	@$(BIN)/python -m scripts.test_all $(ARGS)
 
-evaluate: setup  ## the detectors' quality against its floors (DATA=folder)
-	@if [ -d "$(DATA)" ]; then $(BIN)/watchgate detectors evaluate --data "$(DATA)"; \
+evaluate: setup  ## the detectors' quality against its floors, of the suite by a sample (DATA=folder)
+	@if [ -d "$(DATA)" ]; then $(BIN)/watchgate detectors evaluate --data "$(DATA)" \
+		&& $(BIN)/watchgate detectors evaluate --data "$(DATA)" --detector suite --per-source 100 --battery-rows 0; \
 	else echo "make evaluate: there is no data in $(DATA), so nothing was evaluated; name a folder with DATA=" >&2; exit 1; fi
 
 bench: setup  ## what the gateway costs beside its peers (about 45 minutes; ARGS="--quick": 4)

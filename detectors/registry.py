@@ -42,6 +42,7 @@ _SEMANTIC = frozenset(
         Category.FRAUD,
         Category.HATE,
         Category.JAILBREAK,
+        Category.PRIVACY,
         Category.SEXUAL,
         Category.VIOLENCE,
     }

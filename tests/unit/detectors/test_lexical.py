@@ -40,7 +40,7 @@ def any_score(detector: Lexical, text: str, part: Part = Part.PROMPT) -> float:
 
 @pytest.mark.parametrize("text", MISUSE)
 def test_the_shipped_model_is_sure_of_plain_misuse(shipped: Lexical, text: str) -> None:
-    assert any_score(shipped, text) >= 0.97
+    assert any_score(shipped, text) >= 0.95  # over the threshold that pages
 
 
 @pytest.mark.parametrize("text", BENIGN)
