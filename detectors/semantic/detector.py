@@ -17,14 +17,10 @@ from detectors import artefacts
 from detectors.api import Category, Part, Sample
 from detectors.errors import ArtefactError
 from detectors.log_odds import Curve, curve_of
+from detectors.semantic import DEEP, MODEL_FOLDER, NAME
 from detectors.semantic.gguf import Floats
 from detectors.semantic.readable import readable, readings
 from detectors.semantic.windows import MAX_WINDOWS, sampled
-
-NAME: Final = "semantic"
-MODEL_FOLDER: Final = Path(__file__).parents[1] / "models" / NAME
-DEEP, SHALLOW = 16, 8
-"""So many of the model's 30 layers are read: the deep way ranks best, the shallow costs half."""
 
 SCORING: Final = 2
 """Counted up whenever the same model files would give other scores: part of `version`."""
@@ -135,11 +131,7 @@ def logistic(margin: float) -> float:
 
 
 def load(folder: Path = MODEL_FOLDER, name: str = NAME, layers: int = DEEP) -> Semantic:
-    """Load the heads in `folder`, and so many layers of the weights that are installed.
-
-    Raises:
-        ArtefactError: the heads are not to be trusted, or what runs the encoder is not installed.
-    """
+    """Load as the package's `load` says."""
     from detectors.semantic import encoder  # noqa: PLC0415 - numpy alone is enough to read heads
 
     artefact = artefacts.load(folder, NAME)

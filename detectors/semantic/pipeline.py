@@ -18,8 +18,8 @@ from detectors.data import (
 )
 from detectors.estimates import MEAN, WORST, Options
 from detectors.evaluation import Report, evaluate
-from detectors.semantic import encoder
-from detectors.semantic.detector import DEEP, NAME, SHALLOW, Head, Semantic, load
+from detectors.semantic import DEEP, NAME, SHALLOW, encoder
+from detectors.semantic.detector import Head, Semantic, load
 from detectors.semantic.training import Plan, Trained, best_of, chosen, train
 from detectors.validation import Quality
 

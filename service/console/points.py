@@ -22,7 +22,14 @@ from service.console.point_bodies import (
 from service.console.routes import Route, Routes, Who
 from service.console.views import PointChangeView, PointHistoryView, PointView
 from service.core.callers import ID_ENTROPY_BYTES, make_id
-from service.core.points import OperatingPoint, PointSource, PointState, conflict, flaws
+from service.core.points import (
+    OperatingPoint,
+    PointSource,
+    PointState,
+    conflict,
+    flaws,
+    flaws_of_promotion,
+)
 from service.core.roles import Permission
 from service.errors import Conflict, NotThere, Unacceptable
 from service.store import points as stored
@@ -142,7 +149,7 @@ class Points:
 
     def _check_promotion(self, change: Change, new: OperatingPoint) -> None:
         """See that a point can do now what it could when it was proposed, and is alone."""
-        for flaw in flaws(new, self._office.points, change.now):
+        for flaw in flaws_of_promotion(new, self._office.points, change.now):
             raise Conflict(f"{new.id} cannot be promoted as things stand now. {flaw.words}")
         self._check_alone(change, new)
 

