@@ -117,7 +117,9 @@ def _add_score(commands: Subparsers) -> None:
         help="a detector's name or the folder of a model (default: lexical)",
     )
     parser.add_argument(
-        "--part", type=Part, choices=[Part.PROMPT, Part.ANSWER], default=Part.PROMPT
+        "--part",
+        choices=[str(Part.PROMPT), str(Part.ANSWER)],
+        help="what the one text is (default: prompt)",
     )
     parser.add_argument("--explain", action="store_true", help="say what the scores rest on, too")
     parser.set_defaults(run=score)
@@ -234,10 +236,12 @@ def score(args: argparse.Namespace) -> int:
         raise DataError("rows need both --input and --output, and no file beside them")
     if args.input and args.explain:
         raise DataError("--explain is for one text: leave out --input and --output")
+    if args.input and args.part:
+        raise DataError("--part is for one text: a row with a response is scored as an answer")
     detector = choose(args.detector).detector
     if args.input:
         return _score_rows(detector, args.input, args.output)
-    sample = Sample(_text(args.file), args.part)
+    sample = Sample(_text(args.file), Part(args.part or Part.PROMPT))
     [scores] = detector.score([sample])
     found = {str(category): probability for category, probability in scores.items()}
     why = {"reasons": explaining.told(detector, sample)} if args.explain else {}

@@ -63,6 +63,10 @@ def score_rows(detector: Detector, source: Path, target: Path, *, show_progress:
     Raises:
         DataError: a file cannot be read or written, or a line is no row; it is named by number.
     """
+    if source.resolve() == target.resolve():
+        raise DataError(f"{target} holds the rows: name another file for the scores")
+    if target.is_dir() or not target.parent.is_dir():
+        raise DataError(f"{target} cannot be written: name a file in a folder that is there")
     unfinished = target.with_name(f"{target.name}.unfinished")
     try:
         with source.open("rb") as rows, unfinished.open("wb") as scores:

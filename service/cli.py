@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -46,11 +47,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser(arguments[:1])
     args = parser.parse_args(arguments)
     try:
-        return int(args.run(args))
+        code = int(args.run(args))
+        sys.stdout.flush()  # here, where it is known what to do if nobody reads
+        return code
     except WatchgateError as error:
         for line in str(error).splitlines():
             sys.stderr.write(f"watchgate: {line}\n")
         return _USAGE if isinstance(error, ConfigError) else _PROBLEM
+    except BrokenPipeError:  # who reads has had enough, as `head` has; there is nobody to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PROBLEM
     except KeyboardInterrupt:
         return _PROBLEM
 

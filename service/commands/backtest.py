@@ -37,8 +37,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--point", metavar="ID", help="a stored point: the version that waits")
     parser.add_argument("--version", type=at_least_one, metavar="N", help="another version of it")
     parser.add_argument("--detector", metavar="NAME", help="or a new one: this detector's score")
-    parser.add_argument("--category", type=Category, choices=list(Category), help="of this")
-    parser.add_argument("--part", type=Part, choices=list(Part), help="on this part of an exchange")
+    parser.add_argument("--category", choices=list(map(str, Category)), help="of this")
+    parts = list(map(str, Part))
+    parser.add_argument("--part", choices=parts, help="on this part of an exchange")
     parser.add_argument("--action", choices=ACTIONS, default="page", help="default: page")
     parser.add_argument("--model", action="append", default=[], metavar="NAME", help="for these")
     parser.add_argument("--tier", type=int, choices=range(5), help="for models of this tier")
@@ -65,8 +66,7 @@ def _add_stretch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", type=a_time, default=math.inf, metavar="TIME", help="in UTC")
     parser.add_argument(
         "--source",
-        type=Source,
-        choices=list(Source),
+        choices=list(map(str, Source)),
         help="read the journals of this machine, or the stream of all machines from Kafka "
         "(default: kafka where the settings have it)",
     )
@@ -87,7 +87,8 @@ def _run(args: argparse.Namespace) -> int:
 
     _check(args)
     settings = load_settings(args)
-    stretch = backtest.Stretch(args.since, args.until, args.source)
+    source = None if args.source is None else Source(args.source)
+    stretch = backtest.Stretch(args.since, args.until, source)
     with opened_store(settings) as store:
         candidate = (
             backtest.stored_point(store, args.point, args.version) if args.point else _new(args)
@@ -115,6 +116,8 @@ def _check(args: argparse.Namespace) -> None:
         raise WatchgateError("a new point needs --threshold or --alerts-per-day")
     if args.point and args.threshold is not None:
         raise WatchgateError("a stored point has a threshold: leave out --threshold")
+    if not args.since < args.until:
+        raise WatchgateError("--until is not after --since: there is nothing between them")
     if args.alerts_per_day is not None and not args.alerts_per_day >= 0:
         raise WatchgateError("--alerts-per-day is a number from 0 on")
 
@@ -123,8 +126,8 @@ def _new(args: argparse.Namespace) -> Point:
     return Point(
         name="candidate",
         detector=args.detector,
-        category=args.category,
-        part=args.part,
+        category=Category(args.category),
+        part=Part(args.part),
         threshold=0.0 if args.threshold is None else args.threshold,
         action=args.action,
         models=frozenset(args.model),

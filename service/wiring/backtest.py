@@ -14,7 +14,7 @@ from service.events.schema import made_at
 from service.settings import KafkaLog, Settings
 from service.store import Store
 from service.store.points import Versions, active_points, find_point
-from service.wiring.detectors import detectors_of
+from service.wiring.detectors import Detectors, detectors_of
 from service.wiring.parts import clock, journal_root, kafka_config
 from service.wiring.points import points_of
 from service.workers.backtest import backtest, scores_of
@@ -62,10 +62,29 @@ def todays_points(settings: Settings, store: Store) -> list[Point]:
 def run(
     settings: Settings, store: Store, candidate: Point, stretch: Stretch, max_examples: int
 ) -> Backtest:
-    """Hold a candidate to a stretch of the recorded stream."""
+    """Hold a candidate to a stretch of the recorded stream.
+
+    Raises:
+        WatchgateError: nothing scores what the candidate is held to.
+    """
+    there_are = detectors_of(settings)
+    _check(candidate, there_are)
     todays = todays_points(settings, store)
-    with detectors_of(settings).at_work() as detectors:
+    with there_are.at_work() as detectors:
         return backtest(records(settings, stretch), detectors, candidate, todays, max_examples)
+
+
+def _check(candidate: Point, there_are: Detectors) -> None:
+    """Refuse a candidate that could never fire: it would look as if all were well."""
+    scored = there_are.categories.get(candidate.detector)
+    if scored is None:
+        known = ", ".join(sorted(there_are.categories))
+        raise WatchgateError(f"there is no detector {candidate.detector!r}; there are: {known}")
+    if candidate.category not in scored:
+        gives = ", ".join(sorted(scored))
+        raise WatchgateError(
+            f"{candidate.detector} gives no scores for {candidate.category}, but for {gives}"
+        )
 
 
 def with_threshold(
@@ -76,7 +95,9 @@ def with_threshold(
     Raises:
         WatchgateError: the stretch is too short to tell, or every threshold fires more often.
     """
-    with detectors_of(settings).at_work() as detectors:
+    there_are = detectors_of(settings)
+    _check(candidate, there_are)
+    with there_are.at_work() as detectors:
         scores, seconds = scores_of(records(settings, stretch), detectors, candidate)
     if seconds < _DAY_S:
         raise WatchgateError(

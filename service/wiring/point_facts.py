@@ -1,22 +1,34 @@
 """What operating points are held to when they are set: detectors, models, the settings' own."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 
 from detectors.api import Detector, InlineDetector, close_all
 from service.core.points import KnownDetector, PointFacts, PointModel
 from service.core.policies import HOLDING
-from service.errors import Unacceptable
+from service.errors import ConfigError, Unacceptable
 from service.settings import Settings
 from service.wiring.detectors import Detectors, detectors_of
 from service.wiring.points import fixed_points
 
 
 class _Known(Mapping[str, KnownDetector]):
-    """The detectors by name: each is loaded when it is looked up, and not again."""
+    """The detectors by name: each is loaded when it is looked up, and not again.
 
-    def __init__(self, there_are: Detectors) -> None:
-        self._there_are = there_are
+    Which there are is found out when the first is: whoever lists keys or takes a point back needs
+    no detector, and can do so while the files of one are damaged.
+    """
+
+    def __init__(self, find: Callable[[], Detectors]) -> None:
+        self._find = find
         self._loaded: dict[str, KnownDetector] = {}
+
+    @cached_property
+    def _there_are(self) -> Detectors:
+        try:
+            return self._find()
+        except ConfigError as error:
+            raise Unacceptable("detector", str(error)) from error
 
     def __getitem__(self, name: str) -> KnownDetector:
         if name not in self._loaded:
@@ -42,7 +54,7 @@ class _Known(Mapping[str, KnownDetector]):
 
 def point_facts(settings: Settings, there_are: Detectors | None = None) -> PointFacts:
     """Return what points are checked against; loads no detector yet."""
-    known = _Known(there_are or detectors_of(settings))
+    known = _Known(lambda: there_are or detectors_of(settings))
     return PointFacts(known, _models(settings), fixed_points(settings))
 
 

@@ -1,6 +1,7 @@
 """What every command promises: --help with an example, exit codes, errors of one line."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -309,6 +310,24 @@ def test_the_installed_command_gives_the_exit_code_and_one_line(write: Write) ->
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
+def test_who_stops_reading_ends_a_command_without_a_word(write: Write) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "service.cli", "check-config", "--config", write(MINIMAL)],
+        stdout=_closed_pipe(),
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, "BrokenPipe" in done.stderr) == (1, False)
+
+
+def _closed_pipe() -> int:
+    reads, writes = os.pipe()
+    os.close(reads)
+    return writes
 
 
 SECRETS = [

@@ -118,6 +118,18 @@ def test_a_stored_point_is_told_by_its_id_and_version(
         ([*NEW, "--alerts-per-day", "nan"], "a number from 0 on"),
         ([*NEW, "--alerts-per-day", "1", "--until", "1970-01-01T01:00:00Z"], "at least a day"),
         (["--point", "op_2"], "no operating point 'op_2'"),
+        (
+            ["--detector", "lexicle", *NEW[2:], "--threshold", "0.1"],
+            "no detector 'lexicle'; there are: lexical, rules",
+        ),
+        (
+            ["--detector", "lexical", "--category", "cyber", *NEW[4:], "--alerts-per-day", "1"],
+            "lexical gives no scores for cyber, but for any",
+        ),
+        (
+            [*NEW, "--threshold", "0.1", "--since", "2026-11-02", "--until", "2026-11-01"],
+            "not after",
+        ),
     ],
 )
 def test_what_names_no_candidate_is_refused(

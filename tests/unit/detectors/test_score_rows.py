@@ -95,5 +95,12 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"absent\.jsonl"):
         score_rows(Lengths(*Part), tmp_path / "absent.jsonl", tmp_path / "x", show_progress=False)
     source = file_of(tmp_path, {"id": 1, "text": ""})
-    with pytest.raises(DataError, match="nowhere"):
-        score_rows(Lengths(*Part), source, tmp_path / "nowhere" / "x", show_progress=False)
+    for target, words in (
+        (tmp_path / "nowhere" / "x", "nowhere/x cannot be written"),
+        (tmp_path, "cannot be written: name a file"),
+        (tmp_path / "." / source.name, "holds the rows"),
+    ):
+        before = source.read_bytes()
+        with pytest.raises(DataError, match=words):
+            score_rows(Lengths(*Part), source, target, show_progress=False)
+        assert source.read_bytes() == before

@@ -48,6 +48,16 @@ def test_a_detector_that_cannot_be_loaded_is_told_in_words(tmp_path: Path) -> No
     assert caught.value.param == "detector"
 
 
+def test_no_detector_is_looked_for_before_one_is_needed(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    facts = point_facts(settings({"kind": "lexical", "model": str(model)}))  # there is none
+
+    assert [it.name for it in facts.models] == ["m"]
+    with pytest.raises(Unacceptable, match="'lexical' cannot be loaded") as caught:
+        list(facts.detectors)
+    assert caught.value.param == "detector"
+
+
 def broken(given: Settings) -> dict[str, Any]:
     """Return a factory whose files went wrong since the settings were read."""
     from detectors import rules  # noqa: PLC0415
