@@ -47,9 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser(arguments[:1])
     args = parser.parse_args(arguments)
     try:
-        code = int(args.run(args))
-        sys.stdout.flush()  # here, where it is known what to do if nobody reads
-        return code
+        return _finished(args)
     except WatchgateError as error:
         for line in str(error).splitlines():
             sys.stderr.write(f"watchgate: {line}\n")
@@ -59,6 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _PROBLEM
     except KeyboardInterrupt:
         return _PROBLEM
+
+
+def _finished(args: argparse.Namespace) -> int:
+    code = int(args.run(args))
+    sys.stdout.flush()  # here, where it is known what to do if nobody reads
+    return code
 
 
 def _parser(first: Sequence[str]) -> argparse.ArgumentParser:
