@@ -142,8 +142,8 @@ def _show(report: dict[str, Any]) -> None:
     rate = report["per_day"]
     say(
         f"{candidate['detector']}/{candidate['category']}/{candidate['part']} at "
-        f"{candidate['threshold']:.6g}: {report['fires']} of {report['looked_at']} parts of "
-        f"exchanges; today's points: {report['todays']}; new: {report['new']}, "
+        f"{candidate['threshold']:.6g}: {report['fires']} of {report['looked_at']} "
+        f"{candidate['part']}s; today's points: {report['todays']}; new: {report['new']}, "
         f"gone: {report['gone']}"
     )
     say("a day: too short a stretch to tell" if rate is None else f"a day: {rate:.1f}")

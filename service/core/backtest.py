@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
+from detectors.api import Part
 from service.core.screening import PAGING, Point
 
 _LEAST_S: Final = 3600.0
@@ -41,6 +42,7 @@ class Looked:
     """A part of an exchange that was looked at, and the points that it crosses."""
 
     exchange_id: str
+    part: Part
     at: float
     """Of the record, in Unix seconds."""
     model: str
@@ -76,7 +78,7 @@ class Backtest:
 
     def add(self, looked: Looked) -> None:
         """Count one part of an exchange."""
-        self.looked += 1
+        self.looked += looked.part is self.candidate.part
         self.first_at = min(looked.at, self.first_at if self.first_at is not None else looked.at)
         self.last_at = max(looked.at, self.last_at if self.last_at is not None else looked.at)
         fires = self.candidate in looked.crossed

@@ -85,12 +85,12 @@ def backtest(
     known = {(point.name, point.version): point for point in points}
     found = Backtest(candidate, max_examples)
     verdicts = Replay(detectors, points).verdicts(records)
-    for (id_, _), these in groupby(verdicts, key=lambda it: (it[0].exchange_id, it[0].part)):
+    for (id_, part), these in groupby(verdicts, key=lambda it: (it[0].exchange_id, it[0].part)):
         of_part = list(these)
         first, at = of_part[0]
         crossings = [(it.point, it.version) for verdict, _ in of_part for it in _todays(verdict)]
         crossed = [known[it] for it in crossings if it in known]
-        found.add(Looked(id_, at, first.model, first.project, crossed))
+        found.add(Looked(id_, Part(part), at, first.model, first.project, crossed))
     return found
 
 

@@ -72,7 +72,7 @@ def test_a_new_point_is_held_to_what_is_recorded(
     found = report(folder, capsys, *NEW, "--threshold", repr(threshold))
     assert (found["fires"], found["todays"], found["new"]) == (1, 0, 1)
     assert found["examples"]["new"] == [f"ex-{scores().index(threshold)}"]
-    assert found["looked_at"] == 9
+    assert found["looked_at"] == 3
 
 
 def test_a_stretch_is_from_a_time_on_and_before_another(
@@ -143,7 +143,7 @@ def test_people_get_a_table(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     assert run(folder, *NEW, "--threshold", "0") == 0
     out, err = capsys.readouterr()
     assert out.splitlines()[1].split() == ["1970-01-01", "m", "acme", "1", "0", "1", "0"]
-    assert "3 of 9 parts of exchanges" in err
+    assert "3 of 3 prompts" in err
     assert "a day: 1.5" in err
 
 

@@ -14,7 +14,7 @@ TODAY = replace(CANDIDATE, name="old", version=1)
 
 
 def looked(name: str, *crossed: Point, at: float = 0.0, model: str = "m") -> Looked:
-    return Looked(name, at, model, "acme", crossed)
+    return Looked(name, Part.PROMPT, at, model, "acme", crossed)
 
 
 def test_what_the_candidate_fires_on_stands_beside_what_fires_today() -> None:
