@@ -163,12 +163,12 @@ class Cascade:
 
     def _chosen(self, stage: Stage, texts: Sequence["_Text"]) -> list["_Text"]:
         """Return the texts that a stage is asked about, and note why it is not of the others."""
-        name, (low, high) = stage.detector.name, stage.band
+        name, (low, high), parts = stage.detector.name, stage.band, stage.parts
         if stage.budget is not None:
-            stage.budget.saw(sum(it.sample.part in stage.parts for it in texts))
+            stage.budget.saw(sum(it.sample.part in parts for it in texts))
         chosen = []
         for text in sorted(texts, key=lambda it: -it.any_so_far):
-            if text.sample.part not in stage.parts:
+            if text.sample.part not in parts:
                 text.left_out[name] = LeftOut.PART
             elif not low <= text.any_so_far <= high:
                 text.left_out[name] = LeftOut.BAND
@@ -201,7 +201,11 @@ class _Text:
     @property
     def any_so_far(self) -> float:
         """The score that decides who else is asked; in the middle while nobody has said a thing."""
-        return self.combined().get(Category.ANY, 0.5)
+        weight = self._weight.get(Category.ANY)
+        mean = probability(self._log_odds[Category.ANY] / weight) if weight else None
+        highest = self._highest.get(Category.ANY)
+        known = [it for it in (mean, highest) if it is not None]
+        return max(known, default=0.5)
 
     def take(self, stage: Stage, scores: Scores) -> None:
         self.by_stage[stage.detector.name] = scores

@@ -22,16 +22,18 @@ class Chosen:
 
     detector: Detector
     folder: Path | None
+    kind: str
+    """The name in the registry of what loads it."""
 
     @property
     def floors(self) -> Path | None:
-        """Return the floors that are shipped for a detector of its name, if there are any."""
-        path = MODELS / self.detector.name / FLOORS
+        """Return the floors that are shipped for a detector of its kind, if there are any."""
+        path = MODELS / self.kind / FLOORS
         return path if path.exists() else None
 
 
 def choose(name: str) -> Chosen:
-    """Load what `name` means.
+    """Load what `name` means; a model of one's own is called as its folder.
 
     Raises:
         DataError: it is neither in the registry nor a folder of a model that the registry knows.
@@ -39,25 +41,28 @@ def choose(name: str) -> Chosen:
     """
     if name in FACTORIES:
         folder = MODELS / name
-        return Chosen(FACTORIES[name](), folder if folder.is_dir() else None)
+        return Chosen(FACTORIES[name](), folder if folder.is_dir() else None, name)
     folder = Path(name)
     if not folder.is_dir():
         known = ", ".join(sorted(FACTORIES))
         raise DataError(f"{name} is no detector ({known}), nor the folder of a model")
-    return Chosen(_loader(folder)(folder), folder)
-
-
-def _loader(folder: Path) -> Callable[[Path], Detector]:
-    """Return the factory of a model's kind, which takes the folder as its first argument."""
     kind = _kind(folder / artefacts.MANIFEST)
+    return Chosen(_loader(folder, kind)(folder, folder.resolve().name), folder, kind)
+
+
+def _loader(folder: Path, kind: str) -> Callable[[Path, str], Detector]:
+    """Return the factory of a model's kind, which takes the folder and a name."""
     factory = FACTORIES.get(kind)
     if factory is None or not inspect.signature(factory).parameters:
         raise DataError(f"{folder} holds a model of kind {kind!r}, which no detector loads")
-    return cast("Callable[[Path], Detector]", factory)
+    return cast("Callable[[Path, str], Detector]", factory)
 
 
 def _kind(path: Path) -> str:
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))["kind"])
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise DataError(f"{path} names no kind of model: {type(error).__name__}") from error
+        raise DataError(
+            f"{path.parent} is no folder of a model: {path.name} does not say of which kind it is "
+            f"({type(error).__name__})"
+        ) from error
