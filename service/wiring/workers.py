@@ -8,6 +8,7 @@ from service.core.coverage import Bounds, Coverage
 from service.core.tiers import TIERS
 from service.errors import ConfigError
 from service.events.journal import Journal, JournalReader
+from service.events.journal.machine import machine_of
 from service.events.kafka.sink import KafkaSink
 from service.events.log import Received, Topic
 from service.events.shipper import Shipper
@@ -174,9 +175,9 @@ def run_shipper(settings: Settings, ops: OpsAddress) -> int:
     if not isinstance(log, KafkaLog):
         raise ConfigError("event_log.kind: the shipper needs kafka, and this is journal")
     with Worker(SHIPPER, settings, ops) as worker:
-        journals = JournalReader(journal_root(settings), SHIPPER, list(Topic))
-        reader = worker.watched(SHIPPER, journals)
-        with contextlib.closing(KafkaSink(kafka_config(log))) as sink:
+        root = journal_root(settings)
+        reader = worker.watched(SHIPPER, JournalReader(root, SHIPPER, list(Topic)))
+        with contextlib.closing(KafkaSink(kafka_config(log), machine_of(root))) as sink:
             worker.add(Shipper(reader, sink, _ShipCounter(worker.metrics)).run)
             return worker.run()
 

@@ -12,6 +12,9 @@ from typing import Final, NamedTuple
 from service.events.kafka.wire import Part
 from service.events.log import Position
 
+REACH: Final = 1_000_000
+"""Messages of a partition: parts that were acknowledged lie a few rounds of a shipper apart."""
+
 _UNFINISHED: Final = -1
 
 
@@ -58,16 +61,23 @@ class Joiner:
         self._whole.append(_Assembly(assembly.first, offset))
         return value
 
-    def passed(self, origin: Position) -> None:
-        """Forget records before `origin` in its journal that are still in parts.
+    def passed(self, origin: Position, offset: int) -> None:
+        """Forget records before `origin` in its journal that are still in parts, and old ones.
 
         A shipper goes on to the next record only once all parts of this one are acknowledged,
         and sends all of them again otherwise. So what is still in parts when a later record
-        of the same journal comes is the rest of a repetition, or has lost its beginning.
+        of the same journal comes is the rest of a repetition, or has lost its beginning. A machine
+        that is gone for ever sends no later record: what it left in parts is forgotten `REACH`
+        messages on, or nothing after it could ever be committed. It loses nothing if the machine
+        comes back: what is not acknowledged as a whole is sent as a whole.
         """
         if not self._assemblies:
             return
-        stale = [key for key in self._assemblies if _is_before(key.origin, origin)]
+        stale = [
+            key
+            for key, assembly in self._assemblies.items()
+            if _is_before(key.origin, origin) or offset - assembly.first > REACH
+        ]
         for key in stale:
             del self._assemblies[key]
         self.abandoned += len(stale)

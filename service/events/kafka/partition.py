@@ -60,7 +60,7 @@ class Partition:
         self, offset: int, key: bytes, value: bytes, headers: wire.Headers
     ) -> Record | None:
         if headers.origin is not None:
-            self._joiner.passed(headers.origin)
+            self._joiner.passed(headers.origin, offset)
             if headers.part is not None:
                 whole = self._joiner.add(offset, headers.origin, headers.part, value)
                 return None if whole is None else self._decode(key, whole)

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from kafka import KafkaProducer
@@ -34,9 +34,10 @@ class KafkaSink:
     finds a batch too large and the library halves it, the second half dies with the first.
     """
 
-    def __init__(self, config: KafkaConfig) -> None:
-        """Remember where Kafka is; the first `ship` connects."""
+    def __init__(self, config: KafkaConfig, machine: str = "") -> None:
+        """Remember where Kafka is, and whose records these are; the first `ship` connects."""
         self._config = config
+        self._machine = machine
         self._producer: KafkaProducer | None = None
 
     def ship(self, records: Sequence[Received]) -> None:
@@ -46,7 +47,7 @@ class KafkaSink:
             ShipFailed: some may have been appended; send all of them again, in order.
         """
         try:
-            for messages in wire.rounds(records, self._config.max_message_bytes):
+            for messages in self._rounds(records):
                 self._send(self._connected(), messages)
         except Exception as error:  # noqa: BLE001 - whatever the library raises, nothing is lost
             self.close()
@@ -63,6 +64,9 @@ class KafkaSink:
             with contextlib.suppress(Exception):
                 producer._sender.force_close()  # noqa: SLF001 - see above
                 producer.close(timeout=0)
+
+    def _rounds(self, records: Sequence[Received]) -> Iterator[list[wire.Message]]:
+        return wire.rounds(records, self._config.max_message_bytes, self._machine)
 
     def _connected(self) -> KafkaProducer:
         if self._producer is None:

@@ -9,6 +9,7 @@ travels in parts: slices of it, each a message with the same key, so in one part
 import base64
 import binascii
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 import msgspec
@@ -117,11 +118,12 @@ def undecodable(topic: Topic, key: bytes, value: bytes) -> Record:
     return Record(topic, key, UNDECODABLE, "", value)
 
 
-def messages(received: Received, max_bytes: int) -> Iterator[Message]:
-    """Make the messages, each at most `max_bytes`, that carry a record."""
-    record = received.record
+def messages(received: Received, max_bytes: int, machine: str = "") -> Iterator[Message]:
+    """Make the messages, each at most `max_bytes`, that carry a record of a machine's journals."""
+    record, (log, *place) = received.record, received.position
     value = to_value(record)
-    origin = (_ORIGIN, "/".join(map(str, received.position)).encode())
+    name = f"{machine}.{log}" if machine else log
+    origin = (_ORIGIN, "/".join(map(str, (name, *place))).encode())
     room = max_bytes - len(record.key) - len(origin[1]) - _OVERHEAD_BYTES
     if len(value) <= room:
         yield Message(record.topic, record.key, value, [origin])
@@ -134,11 +136,13 @@ def messages(received: Received, max_bytes: int) -> Iterator[Message]:
         yield Message(record.topic, record.key, chunk, [origin, (_PART, part)])
 
 
-def rounds(records: Iterable[Received], max_bytes: int) -> Iterator[list[Message]]:
+def rounds(
+    records: Iterable[Received], max_bytes: int, machine: str = ""
+) -> Iterator[list[Message]]:
     """Group the messages of many records, in order, so that each group fits in one batch."""
     group: list[Message] = []
     size_bytes = 0
-    for message in (message for record in records for message in messages(record, max_bytes)):
+    for message in chain.from_iterable(messages(it, max_bytes, machine) for it in records):
         if group and size_bytes + message.size_bytes > max_bytes:
             yield group
             group, size_bytes = [], 0

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.events.kafka import wire
+from service.events.kafka.joiner import REACH
 from service.events.kafka.partition import Partition
 from service.events.log import Position, Received, Record, Topic
 
@@ -20,9 +21,9 @@ def record(name: str, size: int = SMALL) -> Record:
     return Record(Topic.EXCHANGES, b"account", "opened", name, b'"%s"' % (b"x" * size))
 
 
-def messages(log: str, offset: int, size: int = SMALL) -> list[wire.Message]:
-    position = Position(log, 1, offset)
-    return list(wire.messages(Received(record(f"{log}-{offset}", size), position), MAX_BYTES))
+def messages(log: str, offset: int, size: int = SMALL, machine: str = "") -> list[wire.Message]:
+    one = Received(record(f"{log}-{offset}", size), Position(log, 1, offset))
+    return list(wire.messages(one, MAX_BYTES, machine))
 
 
 @dataclass
@@ -60,6 +61,28 @@ class Reader:
 
 def ids(received: Sequence[Received]) -> list[str]:
     return [one.record.id for one in received]
+
+
+def test_journals_of_one_name_on_two_machines_are_two() -> None:
+    here = messages("gateway-0", 1, LARGE, "0123456789abcdef")
+    there = messages("gateway-0", 7, LARGE, "fedcba9876543210")
+    mixed = [here[0], there[0], *here[1:], *there[1:], *messages("gateway-0", 9, machine="0" * 16)]
+    assert [it.record.id for it in Reader(mixed).read()] == [
+        "gateway-0-1",
+        "gateway-0-7",
+        "gateway-0-9",
+    ]
+
+
+def test_what_a_machine_that_is_gone_left_in_parts_is_not_waited_for_without_end() -> None:
+    gone, partition = messages("a", 1, LARGE)[0], Partition("exchanges", 0, Topic.EXCHANGES)
+    assert partition.take(0, gone.key, gone.value, gone.headers) is None
+    [other] = messages("b", 1)
+    for offset, due in ((REACH, None), (REACH + 1, REACH + 2)):
+        assert partition.take(offset, other.key, other.value, other.headers) is not None
+        partition.acknowledge(offset)
+        assert partition.due() == due
+    assert partition.abandoned == 1
 
 
 def test_parts_are_joined_when_the_last_one_came() -> None:
