@@ -1,6 +1,6 @@
 """Many texts as arrays of buckets: what training learns from, and the same margins as in use.
 
-An implementation of its own of what `plain.Stretches` does, with numpy, so that each checks the
+An implementation of its own of what `plain.Words` does, with numpy, so that each checks the
 other (`agreement`).
 """
 

@@ -34,15 +34,44 @@ def told(detector: Detector, sample: Sample) -> list[dict[str, Any]]:
 def of_words(model: WordWeights, text: str) -> list[Reason]:
     """Return what the words and pairs add to the margin, of those that weigh most.
 
-    Of a long text those of the stretch that decided, see `WordWeights.margin`.
+    Of a long text those of the stretch that decided, by the kind of misuse that the text is most
+    suspect of, see `WordWeights.margin`.
     """
-    deciding = max((Stretch.deciding(model, it) for it in spans(text)), key=lambda it: it.margin)
+    deciding = max(_stretches(model, text), key=lambda it: it.margin)
     reasons = [
         Reason(it.kind, it.name, Category.ANY, deciding.factor * it.weight)
         for it in deciding.weighed
         if it.weight
     ]
     return sorted(reasons, key=lambda it: (-abs(it.weight), it.name))[:MOST]
+
+
+@dataclass(frozen=True, slots=True)
+class OneKind:
+    """What words weigh for one kind of misuse, by its number."""
+
+    model: WordWeights
+    number: int
+
+    @property
+    def shift(self) -> float:
+        """What is taken from the margin of a short stretch."""
+        return self.model.constants[self.number][0]
+
+    @property
+    def intercept(self) -> float:
+        """What is added to each margin."""
+        return self.model.constants[self.number][1]
+
+    def weight_of(self, bucket: int) -> int:
+        """Return the weight of a bucket."""
+        return self.model.weights_of(bucket)[self.number]
+
+
+def _stretches(model: WordWeights, text: str) -> Iterator["Stretch"]:
+    """Yield what decided for each kind, in each span of a text."""
+    kinds = [OneKind(model, number) for number in range(len(model.constants))]
+    return (Stretch.deciding(kind, it) for it in spans(text) for kind in kinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,39 +85,39 @@ class Weighed:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Words whose weights, each times the factor, make up a margin but for a constant."""
+    """Words whose weights, each times the factor, make up log-odds but for a constant."""
 
     margin: float
     factor: float
     weighed: Sequence[Weighed]
 
     @classmethod
-    def deciding(cls, model: WordWeights, text: str) -> "Stretch":
-        """Return the stretch of a text that has the margin of the text."""
-        each = list(_weighed(model, own_words(text)))
+    def deciding(cls, kind: OneKind, text: str) -> "Stretch":
+        """Return the stretch of a text that has the log-odds of the text."""
+        each, constant = list(_weighed(kind, own_words(text))), kind.intercept
         if not each:
             return cls(-inf, 0.0, ())
-        if model.mean:
-            return cls._of(each, MEAN / ((2 * len(each) - 1) * ONE))
+        if kind.model.mean:
+            return cls._of(each, MEAN / ((2 * len(each) - 1) * ONE), constant)
         if len(each) <= LONG:
-            whole = cls._of(each, 1 / (sqrt(2 * len(each) - 1) * ONE))
+            whole = cls._of(each, 1 / (sqrt(2 * len(each) - 1) * ONE), constant)
         else:
-            whole = cls._of(_worst(each, LONG), 1 / (sqrt(2 * LONG) * ONE))
+            whole = cls._of(_worst(each, LONG), 1 / (sqrt(2 * LONG) * ONE), constant)
         if len(each) <= SHORT:
             return whole
         factor = STEEPNESS / (sqrt(2 * SHORT) * ONE)
-        short = cls._of(_worst(each, SHORT), factor, model.shift)
+        short = cls._of(_worst(each, SHORT), factor, constant - kind.shift)
         return max(whole, short, key=lambda it: it.margin)
 
     @classmethod
-    def _of(cls, each: Sequence[Sequence[Weighed]], factor: float, shift: float = 0.0) -> "Stretch":
+    def _of(cls, each: Sequence[Sequence[Weighed]], factor: float, constant: float) -> "Stretch":
         weighed = [it for one in each for it in one]
-        return cls(factor * sum(it.weight for it in weighed) - shift, factor, weighed)
+        return cls(factor * sum(it.weight for it in weighed) + constant, factor, weighed)
 
 
-def _weighed(model: WordWeights, of_text: Sequence[tuple[int, str]]) -> Iterator[Sequence[Weighed]]:
+def _weighed(kind: OneKind, of_text: Sequence[tuple[int, str]]) -> Iterator[Sequence[Weighed]]:
     """Yield what each word adds, alone and with the one before it, as `Stretches` counts it."""
-    weigh = _counted_once(model)
+    weigh = _counted_once(kind)
     before: tuple[int, str] | None = None
     for word, name in of_text:
         found = [Weighed("word", name, weigh(bucket(word)))]
@@ -99,7 +128,7 @@ def _weighed(model: WordWeights, of_text: Sequence[tuple[int, str]]) -> Iterator
         yield found
 
 
-def _counted_once(model: WordWeights) -> Callable[[int], int]:
+def _counted_once(kind: OneKind) -> Callable[[int], int]:
     """Return a function that weighs buckets; one that is remembered weighs nothing."""
     seen = [-1] * SLOTS
 
@@ -107,7 +136,7 @@ def _counted_once(model: WordWeights) -> Callable[[int], int]:
         if seen[found % SLOTS] == found:
             return 0
         seen[found % SLOTS] = found
-        return model.weight_of(found)
+        return kind.weight_of(found)
 
     return weigh
 

@@ -16,8 +16,8 @@ from detectors import artefacts, explaining, native
 from detectors.api import Category, Part, Reason, Sample
 from detectors.decoding import Revealing, reveal
 from detectors.errors import ArtefactError
-from detectors.log_odds import Curve, added, curve_of
-from detectors.plain import GrowingMargin, PlainWeights, WordWeights
+from detectors.log_odds import Curve, curve_of
+from detectors.plain import GrowingMargin, OfKind, PlainWeights, WordWeights
 from detectors.rotation import Unrotating, unrotate
 from detectors.slices import MAX_CHARS, spans
 
@@ -41,38 +41,23 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class OfKind:
-    """A linear model of one kind of misuse: log-odds = margin of the words + intercept."""
+class Head:
+    """What words weigh for one part, and the curve from a text's margin to its probability."""
 
     words: WordWeights
-    intercept: float
-
-    def log_odds(self, text: str) -> float:
-        """Return those of a text; without words -inf."""
-        return self.words.margin(text) + self.intercept
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The models of one part, and the curve from their odds, added up, to a probability."""
-
-    kinds: tuple[OfKind, ...]
     curve: Curve
 
     def margin(self, text: str) -> float:
         """Return the uncalibrated score of a text, or of what it hides; without words -inf."""
-        return max(map(self._margin, self._readings(text)))
+        margin = self.words.margin(text)
+        if self.words.may_hide(text):
+            margin = max(margin, *map(self.words.margin, revealed(text)))
+        return margin
 
-    def _margin(self, text: str) -> float:
-        return added([it.log_odds(text) for it in self.kinds])
-
-    def _readings(self, text: str) -> Sequence[str]:
-        return (text, *revealed(text)) if self.kinds[0].words.may_hide(text) else (text,)
-
-    def read(self, text: str) -> tuple[OfKind, str]:
-        """Return what decided: the surest kind, and the text or what it hides."""
-        reading = max(self._readings(text), key=self._margin)
-        return max(self.kinds, key=lambda it: it.log_odds(reading)), reading
+    def read(self, text: str) -> str:
+        """Return the text, or what it hides where that has the highest margin."""
+        texts = [text, *revealed(text)] if self.words.may_hide(text) else [text]
+        return max(texts, key=self.words.margin)
 
     def score(self, text: str) -> float:
         """Return the calibrated probability of a text."""
@@ -124,8 +109,8 @@ class Lexical:
 
     def reasons(self, sample: Sample) -> list[Reason]:
         """Return the words and pairs of a text that weigh most; of an exchange, of its answer."""
-        kind, reading = self.heads[sample.part].read(sample.text)
-        return explaining.of_words(kind.words, reading)
+        head = self.heads[sample.part]
+        return explaining.of_words(head.words, head.read(sample.text))
 
     def growing(self, part: Part) -> "Growing":
         """Return an empty text that can be added to."""
@@ -135,50 +120,35 @@ class Lexical:
 class Growing:
     """A text that grows, and what it hides, which grows as well."""
 
-    __slots__ = ("_encoded", "_head", "_plain", "_rotated")
+    __slots__ = ("_encoded", "_head", "_rotated", "_words")
 
     def __init__(self, head: Head) -> None:
         self._head = head
-        self._plain = _Plain(head)
-        self._encoded = _Hidden(head, Revealing())
-        self._rotated = _Hidden(head, Unrotating())
+        self._words: GrowingMargin = head.words.growing()
+        self._encoded = _Hidden(head.words, Revealing())
+        self._rotated = _Hidden(head.words, Unrotating())
 
     def add(self, text: str) -> dict[Category, float]:
         """Append `text`, and return the scores of all text so far."""
-        margin = max(self._plain.add(text), self._encoded.add(text), self._rotated.add(text))
+        margin = max(self._words.add(text), self._encoded.add(text), self._rotated.add(text))
         return {_ANY: self._head.probability(margin)}
-
-
-class _Plain:
-    """A growing text as it stands, by all kinds."""
-
-    __slots__ = ("_kinds",)
-
-    def __init__(self, head: Head) -> None:
-        self._kinds: list[tuple[GrowingMargin, float]] = [
-            (it.words.growing(), it.intercept) for it in head.kinds
-        ]
-
-    def add(self, text: str) -> float:
-        """Append text, and return the margin of all text so far."""
-        return added([words.add(text) + intercept for words, intercept in self._kinds])
 
 
 class _Hidden:
     """What a growing text hides in one way."""
 
-    __slots__ = ("_head", "_margin", "_reader", "_text")
+    __slots__ = ("_margin", "_reader", "_text", "_words")
 
-    def __init__(self, head: Head, reader: Revealing | Unrotating) -> None:
-        self._head = head
+    def __init__(self, words: WordWeights, reader: Revealing | Unrotating) -> None:
+        self._words = words
         self._reader = reader
-        self._text: _Plain | None = None  # few texts hide anything
+        self._text: GrowingMargin | None = None  # few texts hide anything
         self._margin = -inf
 
     def add(self, text: str) -> float:
         """Append text, and return the margin of all that is hidden so far."""
         if hidden := self._reader.add(text):
-            self._text = self._text or _Plain(self._head)
+            self._text = self._text or self._words.growing()
             self._margin = self._text.add(hidden)
         return self._margin
 
@@ -211,16 +181,15 @@ def load_with(
 
 
 def _head(numbers: Mapping[str, Any], library: native.Library | None) -> Head:
-    kinds = [_of_kind(it, library, mean=numbers["mean"]) for it in numbers["kinds"].values()]
-    return Head(tuple(kinds), curve_of(numbers["margins"].tolist(), numbers["log_odds"].tolist()))
-
-
-def _of_kind(numbers: Mapping[str, Any], library: native.Library | None, *, mean: bool) -> OfKind:
-    weights = array("h", numbers["weights"].astype("int16").tobytes())
-    shift = numbers["shift"]
+    kinds, mean = [_of_kind(it) for it in numbers["kinds"].values()], numbers["mean"]
     words = (
-        native.NativeWeights(library, weights, shift, mean=mean)
+        native.NativeWeights(library, kinds, mean=mean)
         if library
-        else PlainWeights(weights.tolist(), shift, mean)
+        else PlainWeights(kinds, mean=mean)
     )
-    return OfKind(words, numbers["intercept"])
+    return Head(words, curve_of(numbers["margins"].tolist(), numbers["log_odds"].tolist()))
+
+
+def _of_kind(numbers: Mapping[str, Any]) -> OfKind:
+    weights = array("h", numbers["weights"].astype("int16").tobytes())
+    return OfKind(weights, numbers["shift"], numbers["intercept"])

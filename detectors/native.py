@@ -17,18 +17,20 @@ from typing import Final
 from detectors.compiling import SOURCE, library_name
 from detectors.features import (
     BUCKETS,
+    CHARACTERS,
     LONGEST_RUN,
     kinds_of_characters,
     last_break,
     normalised_bytes,
     with_cuts,
 )
-from detectors.plain import GrowingMargin, may_hide
+from detectors.plain import MOST_KINDS, GrowingMargin, OfKind, may_hide
 from detectors.slices import spans
 
 _CLOSED: Final = b" "
-_HEAD_BYTES: Final = 16
-"""Shift and mean stand before the weights."""
+_CONSTANTS: Final = struct.Struct(f"=QQ{2 * MOST_KINDS}d")
+"""How many kinds, whether the mean counts, and of each kind shift and intercept."""
+_WEIGHTS_AT: Final = _CONSTANTS.size + CHARACTERS
 
 State = ctypes.Array[ctypes.c_char]
 """The memory of a text that grows."""
@@ -42,22 +44,22 @@ Score = Callable[[bytes, bytes, int], float]
 class Library:
     """The functions of `words.c`; what they do is said there."""
 
-    model_bytes: int
-    text_bytes: int
+    model_bytes: Callable[[int], int]
+    text_bytes: Callable[[int], int]
     is_normal: Callable[[bytes, bytes, int], int]
     may_hide: Callable[[bytes, int], int]
     ascii_margin: Score
     margin: Score
-    begin: Callable[[State], None]
+    begin: Callable[[State, int], None]
     add_ascii: Append
     add: Append
     attempt: Append
     forget: Callable[[State], None]
 
-    def empty(self) -> State:
-        """Return the memory of an empty text."""
-        state = ctypes.create_string_buffer(self.text_bytes)
-        self.begin(state)
+    def empty(self, kinds: int) -> State:
+        """Return the memory of an empty text that is held to so many kinds."""
+        state = ctypes.create_string_buffer(self.text_bytes(kinds))
+        self.begin(state, kinds)
         return state
 
 
@@ -69,8 +71,8 @@ def load_library(folder: Path = SOURCE.parent) -> Library | None:
         return None
     number, size, nothing = map(ctypes.PYFUNCTYPE, (ctypes.c_double, ctypes.c_int, None))
     return Library(
-        model_bytes=size(("watchgate_model_bytes", found))(),
-        text_bytes=size(("watchgate_text_bytes", found))(),
+        model_bytes=size(("watchgate_model_bytes", found)),
+        text_bytes=size(("watchgate_text_bytes", found)),
         is_normal=size(("watchgate_is_normal", found)),
         may_hide=size(("watchgate_may_hide", found)),
         ascii_margin=number(("watchgate_ascii_margin", found)),
@@ -84,36 +86,35 @@ def load_library(folder: Path = SOURCE.parent) -> Library | None:
 
 
 class NativeWeights:
-    """One 16-bit integer a bucket, the shift, and the kinds of characters."""
+    """The kinds of characters, and of each bucket a 16-bit integer for each kind of misuse."""
 
     __slots__ = (
         "_ascii_margin",
         "_empty",
         "_is_normal",
         "_margin",
+        "constants",
         "library",
         "mean",
         "model",
-        "shift",
     )
 
-    def __init__(
-        self, library: Library, weights: Sequence[int], shift: float, *, mean: bool = False
-    ) -> None:
+    def __init__(self, library: Library, kinds: Sequence[OfKind], *, mean: bool = False) -> None:
         """Copy the weights.
 
         Raises:
-            ValueError: there are not `features.BUCKETS`, or one does not fit 16 bits.
+            ValueError: there are not `features.BUCKETS`, one does not fit 16 bits, or there are
+                no kinds, or over `plain.MOST_KINDS`.
         """
-        if len(weights) != BUCKETS:
-            raise ValueError(f"{len(weights)} weights, but there are {BUCKETS} buckets")
+        _check(kinds)
         self.library = library
-        self.shift, self.mean = shift, mean
-        self.model = struct.pack("=dd", shift, mean) + _in_16_bits(weights) + kinds_of_characters()
+        self.constants = [(it.shift, it.intercept) for it in kinds]
+        self.mean = mean
+        self.model = _constants(self.constants, mean=mean) + kinds_of_characters() + _weights(kinds)
         self._is_normal = library.is_normal
         self._ascii_margin = library.ascii_margin
         self._margin = library.margin
-        self._empty = library.empty()
+        self._empty = library.empty(len(kinds))
 
     def margin(self, text: str) -> float:
         """Return the margin of a text, see `plain.WordWeights`."""
@@ -131,10 +132,10 @@ class NativeWeights:
             return bool(self.library.may_hide(text.encode(), len(text)))
         return may_hide(text)
 
-    def weight_of(self, bucket: int) -> int:
-        """Return the weight of a bucket."""
-        found: tuple[int] = struct.unpack_from("=h", self.model, _HEAD_BYTES + 2 * bucket)
-        return found[0]
+    def weights_of(self, bucket: int) -> Sequence[int]:
+        """Return the weight of a bucket for each kind."""
+        kinds = len(self.constants)
+        return struct.unpack_from(f"={kinds}h", self.model, _WEIGHTS_AT + 2 * kinds * bucket)
 
     def encoded(self, text: str) -> bytes:
         """Return a text for C: in a form that has the words of the normalised one.
@@ -152,9 +153,31 @@ class NativeWeights:
         return NativeGrowing(self, type(self._empty).from_buffer_copy(self._empty))
 
 
-def _in_16_bits(weights: Sequence[int]) -> bytes:
+def _check(kinds: Sequence[OfKind]) -> None:
+    if not 0 < len(kinds) <= MOST_KINDS:
+        raise ValueError(f"{len(kinds)} kinds, but one to {MOST_KINDS} are needed")
+    for it in kinds:
+        if len(it.weights) != BUCKETS:
+            raise ValueError(f"{len(it.weights)} weights, but there are {BUCKETS} buckets")
+
+
+def _constants(of_kinds: Sequence[tuple[float, float]], *, mean: bool) -> bytes:
+    numbers = [number for pair in of_kinds for number in pair]
+    unused = [0.0] * (2 * MOST_KINDS - len(numbers))
+    return _CONSTANTS.pack(len(of_kinds), mean, *numbers, *unused)
+
+
+def _weights(kinds: Sequence[OfKind]) -> bytes:
+    """Return the weights of each bucket side by side: one way to memory finds all."""
+    found = array("h", bytes(2 * len(kinds) * BUCKETS))
+    for number, it in enumerate(kinds):
+        found[number :: len(kinds)] = _in_16_bits(it.weights)
+    return found.tobytes()
+
+
+def _in_16_bits(weights: Sequence[int]) -> "array[int]":
     try:
-        return array("h", weights).tobytes()
+        return array("h", weights)
     except (OverflowError, TypeError) as error:
         raise ValueError(f"a weight is no integer of 16 bits: {error}") from None
 

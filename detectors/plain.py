@@ -4,14 +4,16 @@
 of integers, so that both give the very same.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from math import inf, sqrt
 from operator import sub
 from typing import Protocol
 
 from detectors.decoding import may_encode
-from detectors.features import MASK, PAIR, hashes, last_break, with_cuts
+from detectors.features import BUCKETS, MASK, PAIR, hashes, last_break, with_cuts
+from detectors.log_odds import added
 from detectors.rotation import may_be_rotated
 from detectors.slices import spans
 
@@ -28,6 +30,9 @@ this many times, less the head's `shift`."""
 
 MEAN = 16
 """The mean of a text counts so many times: for 128 words it is what the other way gives."""
+
+MOST_KINDS = 4
+"""A head is made of so many kinds at most."""
 
 ONE = 1_024
 """Weights are integers: so many are 1."""
@@ -48,15 +53,16 @@ class GrowingMargin(Protocol):
 
 
 class WordWeights(Protocol):
-    """Looks up what the words and word pairs of a text weigh."""
+    """Looks up what the words and word pairs of a text weigh, for each kind of misuse."""
 
     def margin(self, text: str) -> float:
         """Return how far the words of a text speak for misuse, or -inf without a word.
 
-        That is the sum of weights over the root of their number: of the whole text up to `LONG`
-        words, else of its worst stretch; or `STEEPNESS` times that of its worst stretch of `SHORT`
-        words less a shift, if that is more. Or, for heads that are `mean`, `MEAN` times the mean of
-        the whole text. A bucket that is remembered weighs nothing.
+        For each kind that is the sum of weights over the root of their number: of the whole text up
+        to `LONG` words, else of its worst stretch; or `STEEPNESS` times that of its worst stretch
+        of `SHORT` words less a shift, if that is more. Or, for heads that are `mean`, `MEAN` times
+        the mean of the whole text. A bucket that is remembered weighs nothing. With the kind's
+        intercept it makes log-odds; the odds of all kinds are added up, of which this is the log.
         """
         ...
 
@@ -70,12 +76,12 @@ class WordWeights(Protocol):
         ...
 
     @property
-    def shift(self) -> float:
-        """What is taken from the margin of a short stretch."""
+    def constants(self) -> Sequence[tuple[float, float]]:
+        """Return of each kind what is taken from short stretches, and the intercept."""
         ...
 
-    def weight_of(self, bucket: int) -> int:
-        """Return the weight of a bucket, `ONE` for 1."""
+    def weights_of(self, bucket: int) -> Sequence[int]:
+        """Return the weight of a bucket for each kind, `ONE` for 1."""
         ...
 
     def growing(self) -> GrowingMargin:
@@ -84,29 +90,46 @@ class WordWeights(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class PlainWeights:
-    """One integer a bucket, `ONE` for 1, and the shift of short stretches."""
+class OfKind:
+    """One integer a bucket, `ONE` for 1, the shift of short stretches, and the intercept."""
 
     weights: Sequence[int]
     shift: float
-    mean: bool = False
+    intercept: float = 0.0
+
+
+class PlainWeights:
+    """The weights of some kinds, `MOST_KINDS` at most."""
+
+    __slots__ = ("kinds", "mean", "tables")
+
+    def __init__(self, kinds: Sequence[OfKind], *, mean: bool = False) -> None:
+        """Keep the weights, and after them a 0, which a bucket that is remembered weighs."""
+        self.kinds = tuple(kinds)
+        self.mean = mean
+        self.tables = [[*it.weights, 0] for it in kinds]
+
+    @property
+    def constants(self) -> Sequence[tuple[float, float]]:
+        """Return of each kind the shift and the intercept."""
+        return [(it.shift, it.intercept) for it in self.kinds]
 
     def margin(self, text: str) -> float:
         """Return the margin of a text; beyond the limit, of the worst of its spans."""
         return max(map(self._margin, spans(text)))
 
     def _margin(self, text: str) -> float:
-        stretches = Stretches(self)
-        stretches.take(hashes(text))
-        return stretches.margin()
+        words = Words(self)
+        words.take(hashes(text))
+        return words.margin()
 
     def may_hide(self, text: str) -> bool:
         """Say no where nothing is hidden for sure."""
         return may_hide(text)
 
-    def weight_of(self, bucket: int) -> int:
-        """Return the weight of a bucket."""
-        return self.weights[bucket]
+    def weights_of(self, bucket: int) -> Sequence[int]:
+        """Return the weight of a bucket for each kind."""
+        return [it.weights[bucket] for it in self.kinds]
 
     def growing(self) -> GrowingMargin:
         """Return an empty text that can be added to."""
@@ -119,69 +142,32 @@ def may_hide(text: str) -> bool:
     return may_encode(words) or may_be_rotated(words)
 
 
-def _nothing_seen() -> list[int]:
-    return [-1] * SLOTS
+class Sums:
+    """What the last words of a text weigh for one kind, and the highest so far."""
 
+    __slots__ = ("best_long", "best_short", "past")
 
-def _no_past() -> list[int]:
-    return [0]
+    def __init__(self) -> None:
+        self.past = [0]  # the sums after each of the last words, at most `LONG`, in order
+        self.best_long = self.best_short = -inf
 
-
-@dataclass(slots=True)
-class Stretches:
-    """Sums over the last words of a text, and the highest so far."""
-
-    model: PlainWeights
-    seen: list[int] = field(default_factory=_nothing_seen)
-    """The bucket in each slot."""
-    past: list[int] = field(default_factory=_no_past)
-    """The sums after each of the last words, at most `LONG`, in order."""
-    count: int = 0
-    best_long: float = -inf
-    best_short: float = -inf
-    last: int | None = None
-
-    def copy(self) -> "Stretches":
+    def copy(self) -> "Sums":
         """Return the same, apart from this."""
-        best = self.best_long, self.best_short
-        return Stretches(self.model, self.seen.copy(), self.past, self.count, *best, self.last)
+        found = Sums()
+        found.past, found.best_long, found.best_short = self.past, self.best_long, self.best_short
+        return found
 
-    def take(self, words: Sequence[int]) -> None:
-        """Append words by their hashes."""
-        if not words:
-            return
+    def take(self, gains: Iterable[int]) -> None:
+        """Append what some words weigh."""
         known = len(self.past)
-        sums = [*self.past, *self._sums(words)]
+        sums = [*self.past[:-1], *accumulate(gains, initial=self.past[-1])]
         self.best_short = max(self.best_short, _highest(sums, known, SHORT))
         self.best_long = max(self.best_long, _highest(sums, known, LONG))
         self.past = sums[-LONG:]
-        self.count += len(words)
-        self.last = words[-1]
 
-    def _sums(self, words: Sequence[int]) -> list[int]:
-        """Return the sum after each word; written out, as it takes most of the time."""
-        seen, weights, total, last = self.seen, self.model.weights, self.past[-1], self.last
-        sums = []
-        for word in words:
-            found = word & MASK
-            if seen[found % SLOTS] != found:
-                seen[found % SLOTS] = found
-                total += weights[found]
-            if last is not None:
-                found = (last * PAIR + word) & MASK
-                if seen[found % SLOTS] != found:
-                    seen[found % SLOTS] = found
-                    total += weights[found]
-            last = word
-            sums.append(total)
-        return sums
-
-    def margin(self) -> float:
-        """Return `WordWeights.margin` of the words so far."""
-        count = self.count
-        if not count:
-            return -inf
-        if self.model.mean:
+    def margin(self, count: int, shift: float, *, mean: bool) -> float:
+        """Return `WordWeights.margin` of so many words by this kind, without the intercept."""
+        if mean:
             return self.past[-1] * MEAN / ((2 * count - 1) * ONE)
         if count <= LONG:
             margin = self.past[-1] / (sqrt(2 * count - 1) * ONE)
@@ -189,7 +175,63 @@ class Stretches:
             margin = self.best_long / _LONG_UNIT
         if count <= SHORT:
             return margin
-        return max(margin, STEEPNESS * (self.best_short / _SHORT_UNIT) - self.model.shift)
+        return max(margin, STEEPNESS * (self.best_short / _SHORT_UNIT) - shift)
+
+
+class Words:
+    """The words of a text so far: which are remembered, and what they weigh for each kind."""
+
+    __slots__ = ("_count", "_last", "_model", "_seen", "_sums")
+
+    def __init__(self, model: PlainWeights) -> None:
+        self._model = model
+        self._seen = [-1] * SLOTS  # the bucket in each slot
+        self._count = 0
+        self._last: int | None = None
+        self._sums = [Sums() for _ in model.kinds]
+
+    def copy(self) -> "Words":
+        """Return the same, apart from this."""
+        found = Words(self._model)
+        found._seen, found._count, found._last = self._seen.copy(), self._count, self._last
+        found._sums = [it.copy() for it in self._sums]
+        return found
+
+    def take(self, words: Sequence[int]) -> None:
+        """Append words by their hashes."""
+        if not words:
+            return
+        buckets = self._new_buckets(words)
+        for table, sums in zip(self._model.tables, self._sums, strict=True):
+            sums.take([table[word] + table[pair] for word, pair in buckets])
+        self._count += len(words)
+        self._last = words[-1]
+
+    def _new_buckets(self, words: Sequence[int]) -> list[tuple[int, int]]:
+        """Return the buckets of each word and its pair, or `BUCKETS` where one is remembered."""
+        seen, last = self._seen, self._last
+        buckets = []
+        for hashed in words:
+            word, pair = hashed & MASK, BUCKETS
+            if seen[word % SLOTS] == word:
+                word = BUCKETS
+            else:
+                seen[word % SLOTS] = word
+            if last is not None:
+                found = (last * PAIR + hashed) & MASK
+                if seen[found % SLOTS] != found:
+                    seen[found % SLOTS] = pair = found
+            last = hashed
+            buckets.append((word, pair))
+        return buckets
+
+    def margin(self) -> float:
+        """Return `WordWeights.margin` of the words so far."""
+        count, mean = self._count, self._model.mean
+        if not count:
+            return -inf
+        both = zip(self._model.kinds, self._sums, strict=True)
+        return added([it.intercept + sums.margin(count, it.shift, mean=mean) for it, sums in both])
 
 
 def _highest(sums: Sequence[int], known: int, words: int) -> float:
@@ -199,12 +241,12 @@ def _highest(sums: Sequence[int], known: int, words: int) -> float:
 
 
 class PlainGrowing:
-    """Stretches up to the last break; the text after it may still change, and is tried anew."""
+    """The words up to the last break; the text after it may still change, and is tried anew."""
 
     __slots__ = ("_open", "_settled")
 
     def __init__(self, model: PlainWeights) -> None:
-        self._settled = Stretches(model)
+        self._settled = Words(model)
         self._open = ""
 
     def add(self, text: str) -> float:

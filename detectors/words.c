@@ -27,6 +27,7 @@
 #define ONE 1024      /* plain.ONE */
 #define SLOTS 512     /* plain.SLOTS */
 #define MEAN 16       /* plain.MEAN */
+#define MOST_KINDS 4  /* plain.MOST_KINDS */
 
 #define RUN 24    /* decoding.RUN */
 #define SINGLES 5 /* decoding.SINGLES */
@@ -44,17 +45,24 @@
 enum { GAP, MARK, LETTER, ALONE, UNSEEN, CHANGES = 8 }; /* features.kinds_of_characters */
 
 typedef struct {
-    double shift; /* of short stretches */
-    double mean;  /* not 0: the mean of the whole text counts, and no stretch */
-    int16_t weights[BUCKETS];
-    uint8_t kinds[CHARACTERS]; /* of characters; of those above, GAP + CHANGES */
+    uint64_t kinds; /* of misuse, at most MOST_KINDS */
+    uint64_t mean;  /* not 0: the mean of the whole text counts, and no stretch */
+    struct {
+        double shift, intercept; /* of short stretches; of the margin */
+    } kind[MOST_KINDS];
+    uint8_t characters[CHARACTERS]; /* their kinds; of those above, GAP + CHANGES */
+    int16_t weights[];              /* of each bucket those of all kinds, side by side */
 } Model;
 
-/* A text so far: plain.Stretches, and the word that may still grow. Sums have no bound but that of
- * the text, of which 2^40 words would be needed. */
+/* What the words of a text weigh for one kind: plain.Sums. They have no bound but that of the text,
+ * of which 2^40 words would be needed. */
 typedef struct {
-    int64_t sum;
-    int64_t best_long, best_short;
+    int64_t sum, best_long, best_short;
+    int64_t past[LONG]; /* the sum after word n, at n % LONG */
+} Sums;
+
+/* A text so far: plain.Words, and the word that may still grow. */
+typedef struct {
     uint64_t count;    /* of the words that are closed */
     uint32_t previous; /* hash of the last of them, if there is one */
     uint32_t open;     /* CRC-32 register of the word that may still grow, if there is one */
@@ -62,8 +70,19 @@ typedef struct {
     uint32_t has_open;
     uint32_t in_stem; /* characters of it that count, at most STEM */
     uint32_t seen[SLOTS]; /* the bucket in each slot + 1, or 0 */
-    int64_t past[LONG];   /* the sum after word n, at n % LONG */
+    Sums sums[];          /* of each kind */
 } Text;
+
+/* Room for a text of as many kinds as there can be. */
+typedef union {
+    Text text;
+    uint8_t bytes[sizeof(Text) + MOST_KINDS * sizeof(Sums)];
+} Room;
+
+static size_t text_bytes(uint64_t kinds)
+{
+    return sizeof(Text) + kinds * sizeof(Sums);
+}
 
 enum { QUEUE = 64 };
 
@@ -75,10 +94,11 @@ typedef struct {
     } buckets[QUEUE];
 } Queue;
 
-static void begin(Text *text)
+static void begin(Text *text, uint64_t kinds)
 {
-    memset(text, 0, sizeof *text);
-    text->best_long = text->best_short = INT64_MIN;
+    memset(text, 0, text_bytes(kinds));
+    for (uint64_t kind = 0; kind < kinds; kind++)
+        text->sums[kind].best_long = text->sums[kind].best_short = INT64_MIN;
 }
 
 static uint32_t bucket_of(uint32_t hash)
@@ -86,14 +106,19 @@ static uint32_t bucket_of(uint32_t hash)
     return hash & (BUCKETS - 1);
 }
 
-/* Put a bucket into its slot; return its weight, or 0 if it was there. No processor guesses which,
- * so nothing branches on that. */
-static int64_t see(Text *text, const Model *model, uint32_t bucket)
+static const int16_t *weights_of(const Model *model, uint32_t bucket)
+{
+    return &model->weights[bucket * model->kinds];
+}
+
+/* Put a bucket into its slot; return 0 if it was there, else 1. No processor guesses which, so
+ * nothing branches on that. */
+static int64_t see(Text *text, uint32_t bucket)
 {
     uint32_t *slot = &text->seen[bucket % SLOTS];
     int64_t is_new = *slot != bucket + 1;
     *slot = bucket + 1;
-    return model->weights[bucket] * is_new;
+    return is_new;
 }
 
 static int64_t higher(int64_t one, int64_t other)
@@ -101,24 +126,30 @@ static int64_t higher(int64_t one, int64_t other)
     return one > other ? one : other;
 }
 
-static void turn(Text *text)
+/* The best stretches that end with word `count`, whose sum is `sum`. */
+static void stretch(const Sums *sums, uint64_t count, int64_t sum, int64_t *best_long,
+                    int64_t *best_short)
 {
-    uint64_t count = ++text->count;
     if (count >= SHORT)
-        text->best_short =
-            higher(text->best_short, text->sum - text->past[(count - SHORT) % LONG]);
+        *best_short = higher(*best_short, sum - sums->past[(count - SHORT) % LONG]);
     if (count >= LONG)
-        text->best_long = higher(text->best_long, text->sum - text->past[count % LONG]);
-    text->past[count % LONG] = text->sum;
+        *best_long = higher(*best_long, sum - sums->past[count % LONG]);
 }
 
 static void see_queue(Text *text, const Model *model, Queue *queue)
 {
     for (uint32_t at = 0; at < queue->count; at++) {
-        text->sum += see(text, model, queue->buckets[at].word);
-        if (text->count)
-            text->sum += see(text, model, queue->buckets[at].pair);
-        turn(text);
+        const int16_t *of_word = weights_of(model, queue->buckets[at].word);
+        const int16_t *of_pair = weights_of(model, queue->buckets[at].pair);
+        int64_t word = see(text, queue->buckets[at].word);
+        int64_t pair = text->count ? see(text, queue->buckets[at].pair) : 0;
+        uint64_t count = ++text->count;
+        for (uint64_t kind = 0; kind < model->kinds; kind++) {
+            Sums *sums = &text->sums[kind];
+            sums->sum += of_word[kind] * word + of_pair[kind] * pair;
+            stretch(sums, count, sums->sum, &sums->best_long, &sums->best_short);
+            sums->past[count % LONG] = sums->sum;
+        }
     }
     queue->count = 0;
 }
@@ -131,8 +162,8 @@ static void close_word(Text *text, const Model *model, Queue *queue)
     uint32_t word = bucket_of(hash), pair = bucket_of(text->previous * PAIR + hash);
     if (queue->count == QUEUE)
         see_queue(text, model, queue);
-    PREFETCH(&model->weights[word]);
-    PREFETCH(&model->weights[pair]);
+    PREFETCH(weights_of(model, word));
+    PREFETCH(weights_of(model, pair));
     at = queue->count++;
     queue->buckets[at].word = word;
     queue->buckets[at].pair = pair;
@@ -216,7 +247,7 @@ static size_t decode(const uint8_t *text, size_t bytes, uint32_t *character)
 
 static uint8_t kind_of(const Model *model, uint32_t character)
 {
-    return character < CHARACTERS ? model->kinds[character] : GAP | CHANGES;
+    return character < CHARACTERS ? model->characters[character] : GAP | CHANGES;
 }
 
 /* Append the character, no letter of ASCII, that some bytes begin with; return its length. */
@@ -271,14 +302,12 @@ static void append_ascii(Text *text, const Model *model, const uint8_t *bytes, s
     see_queue(text, model, &queue);
 }
 
-/* Return the margin of a text of some words: plain.Stretches.margin. */
-static double margin_of(const Model *model, uint64_t count, int64_t sum, int64_t best_long,
-                        int64_t best_short)
+/* Return the margin of a text of some words by one kind: plain.Sums.margin. */
+static double margin_of(const Model *model, double shift, uint64_t count, int64_t sum,
+                        int64_t best_long, int64_t best_short)
 {
     double margin, worst;
-    if (!count)
-        return -INFINITY;
-    if (model->mean != 0)
+    if (model->mean)
         return (double)sum * MEAN / ((double)(2 * count - 1) * ONE);
     if (count <= LONG)
         margin = (double)sum / (sqrt((double)(2 * count - 1)) * ONE);
@@ -286,42 +315,63 @@ static double margin_of(const Model *model, uint64_t count, int64_t sum, int64_t
         margin = (double)best_long / (sqrt(2.0 * LONG) * ONE);
     if (count <= SHORT)
         return margin;
-    worst = STEEPNESS * ((double)best_short / (sqrt(2.0 * SHORT) * ONE)) - model->shift;
+    worst = STEEPNESS * ((double)best_short / (sqrt(2.0 * SHORT) * ONE)) - shift;
     return worst > margin ? worst : margin;
+}
+
+/* Return the log of the sum of odds: log_odds.added. */
+static double added(const double *log_odds, uint64_t count)
+{
+    double highest = log_odds[0], sum = 0;
+    for (uint64_t at = 1; at < count; at++)
+        highest = log_odds[at] > highest ? log_odds[at] : highest;
+    if (count == 1)
+        return highest;
+    for (uint64_t at = 0; at < count; at++)
+        sum += exp(log_odds[at] - highest);
+    return highest + log(sum);
 }
 
 /* Return the margin, the open word included as if it were closed. */
 static double margin(const Text *text, const Model *model)
 {
-    uint64_t count = text->count;
-    int64_t sum = text->sum, best_long = text->best_long, best_short = text->best_short;
+    uint32_t word = 0, pair = 0;
+    int64_t is_new_word = 0, is_new_pair = 0;
+    uint64_t count = text->count + (text->has_open != 0);
+    double log_odds[MOST_KINDS] = {0};
+    if (!count)
+        return -INFINITY;
     if (text->has_open) {
-        uint32_t word = bucket_of(~text->open), slot = word % SLOTS;
-        uint32_t pair = bucket_of(text->previous * PAIR + ~text->open);
-        uint32_t in_slot_of_pair = pair % SLOTS == slot ? word + 1 : text->seen[pair % SLOTS];
-        if (text->seen[slot] != word + 1)
-            sum += model->weights[word];
-        if (count && in_slot_of_pair != pair + 1)
-            sum += model->weights[pair];
-        count++;
-        if (count >= SHORT)
-            best_short = higher(best_short, sum - text->past[(count - SHORT) % LONG]);
-        if (count >= LONG)
-            best_long = higher(best_long, sum - text->past[count % LONG]);
+        word = bucket_of(~text->open);
+        pair = bucket_of(text->previous * PAIR + ~text->open);
+        is_new_word = text->seen[word % SLOTS] != word + 1;
+        is_new_pair = text->count && pair + 1 != (pair % SLOTS == word % SLOTS
+                                                      ? word + 1
+                                                      : text->seen[pair % SLOTS]);
     }
-    return margin_of(model, count, sum, best_long, best_short);
+    for (uint64_t kind = 0; kind < model->kinds; kind++) {
+        const Sums *sums = &text->sums[kind];
+        int64_t best_long = sums->best_long, best_short = sums->best_short;
+        int64_t sum = sums->sum + weights_of(model, word)[kind] * is_new_word +
+                      weights_of(model, pair)[kind] * is_new_pair;
+        if (text->has_open)
+            stretch(sums, count, sum, &best_long, &best_short);
+        log_odds[kind] = model->kind[kind].intercept +
+                         margin_of(model, model->kind[kind].shift, count, sum, best_long, best_short);
+    }
+    return added(log_odds, model->kinds);
 }
 
-/* How many bytes a model is. */
-int watchgate_model_bytes(void)
+/* How many bytes a model of so many kinds is. */
+int watchgate_model_bytes(int kinds)
 {
-    return sizeof(Model);
+    return (int)(sizeof(Model) + (size_t)kinds * BUCKETS * sizeof(int16_t));
 }
 
-/* How many bytes a text is. */
-int watchgate_text_bytes(void)
+/* How many bytes a text is, held to so many kinds. */
+int watchgate_text_bytes(int kinds)
 {
-    return sizeof(Text);
+    return (int)text_bytes((uint64_t)kinds);
 }
 
 /* Return whether a text has the words, as it stands, that it has when it is normalised. */
@@ -381,25 +431,25 @@ int watchgate_may_hide(const uint8_t *bytes, uint32_t count)
 /* Return the margin of a text in ASCII. */
 double watchgate_ascii_margin(const Model *model, const uint8_t *bytes, uint32_t count)
 {
-    Text text;
-    begin(&text);
-    append_ascii(&text, model, bytes, count);
-    return margin(&text, model);
+    Room room;
+    begin(&room.text, model->kinds);
+    append_ascii(&room.text, model, bytes, count);
+    return margin(&room.text, model);
 }
 
 /* Return the margin of any text. */
 double watchgate_margin(const Model *model, const uint8_t *bytes, uint32_t count)
 {
-    Text text;
-    begin(&text);
-    append(&text, model, bytes, count);
-    return margin(&text, model);
+    Room room;
+    begin(&room.text, model->kinds);
+    append(&room.text, model, bytes, count);
+    return margin(&room.text, model);
 }
 
 /* Make of as many bytes as `watchgate_text_bytes` says, aligned for an int64_t, an empty text. */
-void watchgate_begin(Text *text)
+void watchgate_begin(Text *text, int kinds)
 {
-    begin(text);
+    begin(text, (uint64_t)kinds);
 }
 
 /* Append ASCII, whose last word stays open, and return the margin of all text so far. */
@@ -419,8 +469,9 @@ double watchgate_add(Text *text, const Model *model, const uint8_t *bytes, uint3
 /* Return what `watchgate_add` would, and leave the text as it is. */
 double watchgate_try(const Text *text, const Model *model, const uint8_t *bytes, uint32_t count)
 {
-    Text copy = *text;
-    return watchgate_add(&copy, model, bytes, count);
+    Room copy;
+    memcpy(&copy, text, text_bytes(model->kinds));
+    return watchgate_add(&copy.text, model, bytes, count);
 }
 
 /* Forget the open word. */

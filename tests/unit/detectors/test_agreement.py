@@ -8,10 +8,10 @@ import pytest
 from detectors.agreement import disagreements
 from detectors.api import Part, Sample
 from detectors.data import Row
-from detectors.lexical import Head, Lexical, OfKind
+from detectors.lexical import Head, Lexical
 from detectors.log_odds import straight
 from detectors.native import Library, NativeWeights
-from detectors.plain import PlainWeights
+from detectors.plain import OfKind, PlainWeights
 
 TEXTS = [
     "",
@@ -30,12 +30,9 @@ SHIFT = 1.5
 @pytest.fixture(params=["python", "native"])
 def detector(request: pytest.FixtureRequest, random_weights: list[int]) -> Lexical:
     library: Library = request.getfixturevalue("library")
-    words = (
-        PlainWeights(random_weights, SHIFT)
-        if request.param == "python"
-        else NativeWeights(library, random_weights, SHIFT)
-    )
-    return Lexical({Part.PROMPT: Head((OfKind(words, 0.5),), straight(2, -1))}, "1", request.param)
+    kinds = [OfKind(random_weights, SHIFT, 0.5)]
+    words = PlainWeights(kinds) if request.param == "python" else NativeWeights(library, kinds)
+    return Lexical({Part.PROMPT: Head(words, straight(2, -1))}, "1", request.param)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import pytest
 
 from detectors.corpus import FIRST_WORDS, combined, corpus
 from detectors.features import BUCKETS
-from detectors.plain import LONG, MEAN, ONE, SHORT, PlainWeights
+from detectors.plain import LONG, MEAN, ONE, SHORT, OfKind, PlainWeights
 
 TEXTS = [
     "",
@@ -19,7 +19,7 @@ TEXTS = [
 
 def test_its_margins_are_those_of_the_detector(random_weights: list[int]) -> None:
     long, short = corpus(TEXTS).margins(np.array(random_weights) / ONE)
-    plain = PlainWeights(random_weights, shift=1.5)
+    plain = PlainWeights([OfKind(random_weights, 1.5)])
 
     expected = [plain.margin(text) for text in TEXTS]
     assert combined(long, short, 1.5).tolist() == pytest.approx(expected, rel=0, abs=1e-9)
@@ -34,7 +34,7 @@ def test_a_text_without_words_has_no_margin() -> None:
 
 def test_means_are_those_of_the_detector(random_weights: list[int]) -> None:
     means = corpus(TEXTS).means(np.array(random_weights) / ONE)
-    plain = PlainWeights(random_weights, shift=1.5, mean=True)
+    plain = PlainWeights([OfKind(random_weights, 1.5)], mean=True)
 
     assert means.tolist() == pytest.approx([plain.margin(text) for text in TEXTS], rel=0, abs=1e-9)
 

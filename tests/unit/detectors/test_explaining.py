@@ -6,13 +6,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from detectors import explaining, lexical, rules
+from detectors import artefacts, explaining, lexical, rules
 from detectors.api import Category, Part, Sample
 from detectors.errors import DataError
-from detectors.explaining import MOST, Stretch, own_words
+from detectors.explaining import MOST, OneKind, Stretch, own_words
 from detectors.features import hashes
 from detectors.native import Library, NativeWeights
-from detectors.plain import LONG, SHORT, PlainWeights
+from detectors.plain import LONG, SHORT, OfKind, PlainWeights
 from tests.real_parts.texts import TRICKY
 
 WORDS = [f"w{n}" for n in range(9)]
@@ -21,7 +21,7 @@ SHIFT = 0.7
 
 @pytest.fixture(scope="module", params=[False, True], ids=["worst", "mean"])
 def model(request: pytest.FixtureRequest, random_weights: list[int]) -> PlainWeights:
-    return PlainWeights(random_weights, SHIFT, request.param)
+    return PlainWeights([OfKind(random_weights, SHIFT)], mean=request.param)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
@@ -34,7 +34,9 @@ def test_what_is_told_adds_up_to_the_margin(
 ) -> None:
     text = " ".join([*some, *(f"n{number}" for number in more)])
 
-    assert Stretch.deciding(model, text).margin == pytest.approx(model.margin(text), abs=1e-9)
+    assert Stretch.deciding(OneKind(model, 0), text).margin == pytest.approx(
+        model.margin(text), abs=1e-9
+    )
 
 
 def test_in_a_long_text_the_stretch_that_decides_is_told(random_weights: list[int]) -> None:
@@ -43,7 +45,7 @@ def test_in_a_long_text_the_stretch_that_decides_is_told(random_weights: list[in
         weights[word % len(weights)] = 900
     text = f"{'lorem ipsum dolor ' * 300} ask for badthing now {'sit amet ' * 300}"
 
-    reasons = explaining.of_words(PlainWeights(weights, 0.0), text)
+    reasons = explaining.of_words(PlainWeights([OfKind(weights, 0.0)]), text)
 
     assert {it.name for it in reasons[:4]} == {"ask", "for", "badthing", "now"}
 
@@ -54,9 +56,15 @@ def test_what_words_add_makes_up_the_margin() -> None:
 
     added = sum(it.weight for it in detector.reasons(sample))
 
-    kind, reading = detector.heads[Part.PROMPT].read(sample.text)
-    assert reading == sample.text
-    assert added == pytest.approx(kind.words.margin(sample.text))
+    head = detector.heads[Part.PROMPT]
+    assert head.read(sample.text) == sample.text
+    folder = artefacts.load(lexical.MODEL_FOLDER, lexical.NAME).content["prompt"]["kinds"].values()
+    each = [
+        (PlainWeights([OfKind(it["weights"].tolist(), it["shift"])]).margin(sample.text), it)
+        for it in folder
+    ]
+    surest, _ = max(each, key=lambda it: it[0] + it[1]["intercept"])
+    assert added == pytest.approx(surest)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -94,12 +102,12 @@ def test_what_a_text_hides_is_told_where_that_decides(shipped: lexical.Lexical) 
 
 
 def test_both_engines_have_the_same_weights(library: Library, random_weights: list[int]) -> None:
-    native = NativeWeights(library, random_weights, SHIFT)
+    kinds = [OfKind(random_weights, SHIFT), OfKind(random_weights[::-1], 0.5, -1.0)]
+    native, plain = NativeWeights(library, kinds), PlainWeights(kinds)
 
-    assert native.shift == SHIFT
-    assert [native.weight_of(it) for it in range(0, len(random_weights), 997)] == [
-        random_weights[it] for it in range(0, len(random_weights), 997)
-    ]
+    assert native.constants == plain.constants == [(SHIFT, 0.0), (0.5, -1.0)]
+    for place in range(0, len(random_weights), 997):
+        assert list(native.weights_of(place)) == plain.weights_of(place)
 
 
 def test_rules_are_told_by_name_the_surest_first_and_no_word_of_the_text() -> None:

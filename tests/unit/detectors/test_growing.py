@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from detectors.api import Category, Part
 from detectors.features import LONGEST_RUN
-from detectors.lexical import Head, Lexical, OfKind
+from detectors.lexical import Head, Lexical
 from detectors.log_odds import straight
 from detectors.native import NativeWeights
-from detectors.plain import LONG, SHORT, PlainWeights, WordWeights
+from detectors.plain import LONG, SHORT, OfKind, PlainWeights, WordWeights
 from detectors.slices import MAX_CHARS
 from tests.real_parts.texts import cut_texts
 
@@ -19,9 +19,13 @@ CORNERS = [0, 1, SHORT, SHORT + 1, LONG, LONG + 1, 2 * LONG]
 SHIFT = 1.5
 
 
+def kinds_of(weights: list[int]) -> list[OfKind]:
+    return [OfKind(weights, SHIFT, 0.1), OfKind(weights[7:] + weights[:7], 0.5, -0.2)]
+
+
 def lexical_of(words: WordWeights) -> Lexical:
     return Lexical(
-        {Part.ANSWER: Head((OfKind(words, 0.1), OfKind(words, -2.0)), straight(1, 0))},
+        {Part.ANSWER: Head(words, straight(1, 0))},
         "random",
         "test",
     )
@@ -30,13 +34,13 @@ def lexical_of(words: WordWeights) -> Lexical:
 @pytest.fixture(scope="module", params=["plain", "native"])
 def model(request: pytest.FixtureRequest, random_weights: list[int]) -> Lexical:
     if request.param == "plain":
-        return lexical_of(PlainWeights(random_weights, SHIFT))
-    return lexical_of(NativeWeights(request.getfixturevalue("library"), random_weights, SHIFT))
+        return lexical_of(PlainWeights(kinds_of(random_weights)))
+    return lexical_of(NativeWeights(request.getfixturevalue("library"), kinds_of(random_weights)))
 
 
 @pytest.fixture(scope="module")
 def plain(random_weights: list[int]) -> Lexical:
-    return lexical_of(PlainWeights(random_weights, SHIFT))
+    return lexical_of(PlainWeights(kinds_of(random_weights)))
 
 
 def any_score(model: Lexical, text: str) -> float:

@@ -10,9 +10,9 @@ from detectors import artefacts, lexical
 from detectors.api import Category, Part, Sample
 from detectors.errors import ArtefactError
 from detectors.features import BUCKETS, bucket, bucket_of_pair, hashes
-from detectors.lexical import WORDLESS, Head, Lexical, OfKind
+from detectors.lexical import WORDLESS, Head, Lexical
 from detectors.log_odds import straight
-from detectors.plain import LONG, ONE, SHORT, STEEPNESS, PlainWeights
+from detectors.plain import LONG, ONE, SHORT, STEEPNESS, OfKind, PlainWeights
 from detectors.slices import MAX_CHARS, SPAN_CHARS, SPANS, spans
 
 MISUSE = [
@@ -68,11 +68,15 @@ def test_the_card_speaks_of_the_shipped_version(shipped: Lexical) -> None:
     assert shipped.version in card
 
 
-def head_of(gains: Mapping[str, int], shift: float = 1e6) -> Head:
+def kind_of(gains: Mapping[str, int], shift: float = 1e6) -> OfKind:
     weights = [0] * BUCKETS
     for word, gain in gains.items():
         weights[bucket(hashes(word)[0])] = gain * ONE
-    return Head((OfKind(PlainWeights(weights, shift), 0.5),), straight(2, -1))
+    return OfKind(weights, shift, 0.5)
+
+
+def head_of(gains: Mapping[str, int], shift: float = 1e6) -> Head:
+    return Head(PlainWeights([kind_of(gains, shift)]), straight(2, -1))
 
 
 @pytest.mark.parametrize("content", [{"prompt": {"weights": 1}}, {"thought": {}}, {"prompt": 3}])
@@ -88,7 +92,7 @@ def test_the_margin_is_the_sum_of_weights_over_the_root_of_their_number() -> Non
     found = (bucket(red), bucket(green), bucket_of_pair(red, green))
     for place, gain in zip(found, (1, 2, 6), strict=True):
         weights[place] = gain * ONE
-    head = Head((OfKind(PlainWeights(weights, 0), 0.5),), straight(2, -1))
+    head = Head(PlainWeights([OfKind(weights, 0, 0.5)]), straight(2, -1))
 
     assert head.margin("red green") == pytest.approx(9 / sqrt(3) + 0.5)
     assert head.probability(0.5) == pytest.approx(0.5)
@@ -96,14 +100,13 @@ def test_the_margin_is_the_sum_of_weights_over_the_root_of_their_number() -> Non
 
 
 def test_the_odds_of_all_kinds_are_added_up() -> None:
-    one, other = (head_of({word: 9}).kinds[0] for word in ("red", "green"))
-    head = Head((one, other), straight(1, 0))
+    one, other = (PlainWeights([kind_of({word: 9})]) for word in ("red", "green"))
+    both = PlainWeights([kind_of({"red": 9}), kind_of({"green": 9})])
 
     for text in ("red", "green", "red green", "blue"):
-        odds = exp(one.log_odds(text)) + exp(other.log_odds(text))
-        assert head.margin(text) == pytest.approx(log(odds))
-    assert head.read("so green") == (other, "so green")
-    assert head.margin("") == -inf
+        odds = exp(one.margin(text)) + exp(other.margin(text))
+        assert both.margin(text) == pytest.approx(log(odds))
+    assert both.margin("") == -inf
 
 
 def test_of_a_long_text_the_worst_stretch_counts() -> None:
@@ -166,7 +169,7 @@ def test_a_refusal_is_suspected_less_than_an_answer_that_complies(shipped: Lexic
 @settings(deadline=None)
 @given(st.floats(allow_nan=False))
 def test_any_margin_gives_a_probability(margin: float) -> None:
-    assert 0 <= Head((), straight(3, 1)).probability(margin) <= 1
+    assert 0 <= Head(PlainWeights([]), straight(3, 1)).probability(margin) <= 1
 
 
 def test_a_text_without_words_gets_the_documented_probability(shipped: Lexical) -> None:
