@@ -62,10 +62,11 @@ class Revealing:
     def add(self, text: str) -> str:
         """Append text, and return what is revealed by it."""
         data, at = self._tail + text, self._skip
+        maybe = may_encode(data.split())  # once: there may be thousands of runs
         found = ""
         while True:
             if self._run is None:
-                at = self._look(data, at)
+                at = self._look(data, at, maybe=maybe)
             if self._run is None:
                 return found
             at, revealed = self._run.read(data, at)
@@ -76,9 +77,9 @@ class Revealing:
                 return found
             self._run = None
 
-    def _look(self, data: str, at: int) -> int:
-        """Open the first run from `at` on, and return where it begins."""
-        match = _MAYBE.search(data, at) if may_encode(data.split()) else None
+    def _look(self, data: str, at: int, *, maybe: bool) -> int:
+        """Open the first run from `at` on, if there may be one, and return where it begins."""
+        match = _MAYBE.search(data, at) if maybe else None
         if match is None:
             keep = max(at, len(data) - _REACH)
             start = max(keep - 1, 0)

@@ -43,10 +43,15 @@ def teachers(rows: Sequence[Row]) -> dict[Kind, NDArray[np.bool_]]:
     kinds = np.array([kind_of([Category(name) for name in it.categories]) for it in rows])
     for kind in (Kind.JAILBREAK, Kind.INJECTION):
         mine = misuse & (kinds == kind)
-        sources = {it.source for it, is_mine in zip(rows, mine, strict=True) if is_mine}
-        if len(set(map(family, sources))) < LEAST_FAMILIES:
+        if _families(rows, mine) < LEAST_FAMILIES:
             kinds[mine] = Kind.REQUEST
+    if _families(rows, misuse & (kinds == Kind.REQUEST)) < LEAST_FAMILIES:
+        kinds[misuse] = Kind.REQUEST
     return {kind: ~misuse | (kinds == kind) for kind in Kind if (misuse & (kinds == kind)).any()}
+
+
+def _families(rows: Sequence[Row], chosen: NDArray[np.bool_]) -> int:
+    return len({family(it.source) for it, is_one in zip(rows, chosen, strict=True) if is_one})
 
 
 def held_to_more(log_odds: Sequence[NDArray[np.float64]], penalty: float) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import os
+import select
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -52,17 +53,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         for line in str(error).splitlines():
             sys.stderr.write(f"watchgate: {line}\n")
         return _USAGE if isinstance(error, ConfigError) else _PROBLEM
-    except BrokenPipeError:  # who reads has had enough, as `head` has; there is nobody to tell
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _PROBLEM
+    except BrokenPipeError:
+        if not _is_stdout_broken():
+            raise
+        return _PROBLEM  # who reads has had enough, as `head` has; there is nobody to tell
     except KeyboardInterrupt:
         return _PROBLEM
 
 
 def _finished(args: argparse.Namespace) -> int:
     code = int(args.run(args))
-    sys.stdout.flush()  # here, where it is known what to do if nobody reads
+    if sys.stdout is not None:
+        sys.stdout.flush()  # here, where it is known what to do if nobody reads
     return code
+
+
+def _is_stdout_broken() -> bool:
+    """Say whether nobody reads stdout; then nothing more goes there."""
+    watch = select.poll()
+    watch.register(sys.stdout.fileno(), 0)  # an error is told unasked
+    is_broken = any(events & select.POLLERR for _, events in watch.poll(0))
+    if is_broken:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return is_broken
 
 
 def _parser(first: Sequence[str]) -> argparse.ArgumentParser:

@@ -1,9 +1,11 @@
 """A backtest from this machine: the recorded stream, the detectors and points that there are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from detectors.api import Detector
+from detectors.cascade import Cascade
 from service.core.backtest import Backtest, Source, threshold_for
 from service.core.screening import Point
 from service.errors import BadRecord, WatchgateError
@@ -71,6 +73,7 @@ def run(
     _check(candidate, there_are)
     todays = todays_points(settings, store)
     with there_are.at_work() as detectors:
+        _check_part(candidate, detectors)
         return backtest(records(settings, stretch), detectors, candidate, todays, max_examples)
 
 
@@ -87,6 +90,18 @@ def _check(candidate: Point, there_are: Detectors) -> None:
         )
 
 
+def _check_part(candidate: Point, detectors: Sequence[Detector]) -> None:
+    parts = {it.name: it.parts for it in detectors}
+    for cascade in (it for it in detectors if isinstance(it, Cascade)):
+        parts |= {it.detector.name: it.parts for it in cascade.stages}
+    scored = parts.get(candidate.detector, frozenset())
+    if candidate.part not in scored:
+        made_for = ", ".join(sorted(scored))
+        raise WatchgateError(
+            f"{candidate.detector} does not score {candidate.part}s, but: {made_for}"
+        )
+
+
 def with_threshold(
     settings: Settings, candidate: Point, stretch: Stretch, alerts_per_day: float
 ) -> Point:
@@ -98,6 +113,7 @@ def with_threshold(
     there_are = detectors_of(settings)
     _check(candidate, there_are)
     with there_are.at_work() as detectors:
+        _check_part(candidate, detectors)
         scores, seconds = scores_of(records(settings, stretch), detectors, candidate)
     if seconds < _DAY_S:
         raise WatchgateError(

@@ -117,7 +117,7 @@ def _own_files(section: _Simple) -> Sequence[Path]:
     """Return the files to look at for a change; those that are shipped change with the code."""
     match section:
         case sections.LexicalDetector(model=Path() as folder):
-            return (folder / artefacts.MANIFEST,)
+            return folder / artefacts.MANIFEST, folder / artefacts.MODEL
         case sections.RulesDetector(files=files):
             return files
     return ()

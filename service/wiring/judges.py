@@ -87,7 +87,8 @@ class DisagreementCount:
         """Count those of a batch; all verdicts on a text are in the same one."""
         by_text: dict[tuple[str, str], dict[str, Scores]] = defaultdict(dict)
         for it in verdicts:
-            scores = {Category(category): score for category, score in it.scores.items()}
+            known = {name: score for name, score in it.scores.items() if name in set(Category)}
+            scores = {Category(category): score for category, score in known.items()}
             by_text[it.exchange_id, it.part][it.detector] = scores
         for judge, other in self._pairs:
             scored = [(of.get(judge), of.get(other)) for of in by_text.values()]

@@ -28,10 +28,11 @@ class _Key(NamedTuple):
 
 @dataclass(slots=True)
 class _Assembly:
-    """A record in parts: at which offsets it began and became whole, and what came so far."""
+    """A record in parts: the offsets at which it began, became whole and was last heard of."""
 
     first: int
     last: int = _UNFINISHED
+    heard: int = _UNFINISHED
     chunks: dict[int, bytes] = field(default_factory=dict)
 
 
@@ -53,6 +54,7 @@ class Joiner:
         """Take a part in; return the whole value if it was the last one missing."""
         key = _Key(origin, part.total, part.size_bytes)
         assembly = self._assemblies.setdefault(key, _Assembly(offset))
+        assembly.heard = offset
         assembly.chunks.setdefault(part.number, chunk)
         if len(assembly.chunks) < part.total:
             return None
@@ -67,16 +69,19 @@ class Joiner:
         A shipper goes on to the next record only once all parts of this one are acknowledged,
         and sends all of them again otherwise. So what is still in parts when a later record
         of the same journal comes is the rest of a repetition, or has lost its beginning. A machine
-        that is gone for ever sends no later record: what it left in parts is forgotten `REACH`
-        messages on, or nothing after it could ever be committed. It loses nothing if the machine
-        comes back: what is not acknowledged as a whole is sent as a whole.
+        that is gone for ever sends no later record: what it left in parts is forgotten when no part
+        came for `REACH` messages, or nothing after it could ever be committed. If the machine comes
+        back, what is not acknowledged as a whole is sent as a whole; only a shipper that pauses for
+        so long between two parts, and then goes on, would lose the record.
         """
         if not self._assemblies:
             return
         stale = [
             key
             for key, assembly in self._assemblies.items()
-            if _is_before(key.origin, origin) or offset - assembly.first > REACH
+            if _is_before(key.origin, origin)
+            or _is_resent(key.origin, origin)
+            or offset - assembly.heard > REACH
         ]
         for key in stale:
             del self._assemblies[key]
@@ -91,6 +96,11 @@ class Joiner:
         self._whole = [one for one in self._whole if one.last >= acknowledged]
         held = (one.first for one in (*self._whole, *self._assemblies.values()))
         return min((acknowledged, *held))
+
+
+def _is_resent(one: Position, other: Position) -> bool:
+    """Say whether one without a machine's name, as origins once were, comes again with it."""
+    return one.log == other.log.partition(".")[2] and one[1:] == other[1:]
 
 
 def _is_before(one: Position, other: Position) -> bool:

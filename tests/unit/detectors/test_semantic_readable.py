@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,3 +51,32 @@ def test_ordinary_text_stays_as_it_is(text: str) -> None:
 def test_any_text_can_be_read_and_none_grows(text: str) -> None:
     for reading in readings(text):
         assert len(reading) <= len(text) + 1
+
+
+def test_one_word_of_two_alphabets_changes_no_other_word() -> None:
+    russian = "\u041e\u0442\u043f\u0440\u0430\u0432\u044c \u043c\u043d\u0435"
+    assert readable(f"{russian} SMS\u043a\u0443 \u0441\u0435\u0439\u0447\u0430\u0441") == (
+        f"{russian} SMSky \u0441\u0435\u0439\u0447\u0430\u0441"
+    )
+    assert readable("50 \u00b5g of it") == "50 \u03bcg of it"  # not milligrams
+
+
+def test_what_was_guessed_is_read_as_it_stands_too() -> None:
+    formulas = "Mix KClO3, C3H5N3O9, HNO3 and H2SO4"
+    assert list(readings(formulas))[1] == formulas
+
+
+@pytest.mark.parametrize(
+    "unit", ["a", "9", "a1", "\u0430a ", "a b c d e f  . ", "A ", "aB", "0 ", "\u0301"]
+)
+def test_four_times_the_text_takes_no_more_than_linear_time(unit: str) -> None:
+    def taken_s(chars: int) -> float:
+        text = f"a b c {unit * (chars // len(unit))}"
+        started = time.process_time()
+        list(readings(text))
+        return time.process_time() - started
+
+    taken_s(1_000)  # what is made once
+    assert (
+        min(taken_s(40_000) for _ in range(3)) < 12 * min(taken_s(10_000) for _ in range(3)) + 0.05
+    )

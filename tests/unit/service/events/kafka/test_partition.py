@@ -74,6 +74,35 @@ def test_journals_of_one_name_on_two_machines_are_two() -> None:
     ]
 
 
+def test_a_part_that_comes_again_keeps_what_came_before() -> None:
+    first, *rest = messages("a", 1, LARGE)
+    [other] = messages("b", 1)
+    partition = Partition("exchanges", 0, Topic.EXCHANGES)
+    found = [
+        partition.take(offset, it.key, it.value, it.headers)
+        for offset, it in (
+            (0, first),
+            (REACH - 1, first),
+            (REACH + 5, other),
+            *enumerate(rest, REACH + 6),
+        )
+    ]
+    assert [it.record.id for it in found if it is not None] == ["b-1", "a-1"]
+    assert partition.abandoned == 0
+
+
+def test_what_was_half_sent_before_origins_named_machines_is_not_waited_for() -> None:
+    old, new = messages("a", 1, LARGE), messages("a", 1, LARGE, "0" * 16)
+    partition = Partition("exchanges", 0, Topic.EXCHANGES)
+    found = [
+        partition.take(offset, it.key, it.value, it.headers)
+        for offset, it in enumerate([old[0], *new])
+    ]
+    assert [it.record.id for it in found if it is not None] == ["a-1"]
+    partition.acknowledge(len(new))
+    assert partition.due() == len(new) + 1
+
+
 def test_what_a_machine_that_is_gone_left_in_parts_is_not_waited_for_without_end() -> None:
     gone, partition = messages("a", 1, LARGE)[0], Partition("exchanges", 0, Topic.EXCHANGES)
     assert partition.take(0, gone.key, gone.value, gone.headers) is None
