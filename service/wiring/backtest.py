@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from detectors.api import Detector
-from detectors.cascade import Cascade
 from service.core.backtest import Backtest, Source, threshold_for
 from service.core.screening import Point
 from service.errors import BadRecord, WatchgateError
@@ -16,7 +15,7 @@ from service.events.schema import made_at
 from service.settings import KafkaLog, Settings
 from service.store import Store
 from service.store.points import Versions, active_points, find_point
-from service.wiring.detectors import Detectors, detectors_of
+from service.wiring.detectors import Detectors, detectors_of, parts_of
 from service.wiring.parts import clock, journal_root, kafka_config
 from service.wiring.points import points_of
 from service.workers.backtest import backtest, scores_of
@@ -91,10 +90,7 @@ def _check(candidate: Point, there_are: Detectors) -> None:
 
 
 def _check_part(candidate: Point, detectors: Sequence[Detector]) -> None:
-    parts = {it.name: it.parts for it in detectors}
-    for cascade in (it for it in detectors if isinstance(it, Cascade)):
-        parts |= {it.detector.name: it.parts for it in cascade.stages}
-    scored = parts.get(candidate.detector, frozenset())
+    scored = parts_of(detectors).get(candidate.detector, frozenset())
     if candidate.part not in scored:
         made_for = ", ".join(sorted(scored))
         raise WatchgateError(

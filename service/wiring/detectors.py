@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from detectors import artefacts, lexical, plugins, rules, semantic
-from detectors.api import Category, Detector, Sample, close_all
+from detectors.api import Category, Detector, Part, Sample, close_all
 from detectors.budgets import Budget
 from detectors.cascade import Cascade, Combine, Stage, StageUse
 from detectors.errors import DataError, DetectorError
@@ -64,6 +64,13 @@ class Detectors(NamedTuple):
 
 
 SHIPPED: Final = Detectors()
+
+
+def parts_of(detectors: Sequence[Detector]) -> Mapping[str, Collection[Part]]:
+    """Return what each scores, and each stage of a cascade, by name."""
+    cascades = [it for it in detectors if isinstance(it, Cascade)]
+    stages = {it.detector.name: it.parts for cascade in cascades for it in cascade.stages}
+    return {it.name: it.parts for it in detectors} | stages
 
 
 def _say_nothing(_cascade: str, _use: StageUse) -> None:

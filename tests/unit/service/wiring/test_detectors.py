@@ -16,7 +16,7 @@ from service.errors import ConfigError
 from service.settings import Settings
 from service.settings.detectors import JudgeDetector
 from service.telemetry.metrics import Metrics
-from service.wiring.detectors import detectors_of, stages_counted_by
+from service.wiring.detectors import detectors_of, parts_of, stages_counted_by
 from service.wiring.points import points_of
 
 LEXICAL = {"kind": "lexical"}
@@ -102,6 +102,7 @@ def test_a_cascade_works_in_the_place_of_its_stages(own_model: Path) -> None:
     assert (suite.name, found.stages) == ("suite", {"lexical", "rules", "own"})
     assert found.categories["suite"] == CATEGORIES["lexical"] | CATEGORIES["rules"]
     assert [it.only for it in suite.stages] == [None, None, {Part.PROMPT}]
+    assert parts_of([suite])["own"] == {Part.PROMPT}
     [staged] = suite.score_staged([Sample("What is the capital of France?", Part.PROMPT)])
     assert set(staged.by_stage) | set(staged.left_out) == {"lexical", "rules", "own"}
     assert [(name, use.stage) for name, use in told] == [
