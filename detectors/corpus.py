@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from detectors.features import BUCKETS, bucket, bucket_of_pair, hashes
-from detectors.plain import LONG, MEAN, SHORT, SLOTS, STEEPNESS
+from detectors.plain import FEWEST, LONG, MEAN, SHORT, SLOTS, STEEPNESS
 
 Numbers = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -43,7 +43,8 @@ class Corpus:
     def features(self, *, mean: bool = False) -> sparse.csr_matrix:
         """Return a matrix (m, BUCKETS): of its first words and pairs each has 1 over their root.
 
-        Or `MEAN` over their number, for heads that are `mean`.
+        Or `MEAN` over their number, for heads that are `mean`: a short text teaches as much as a
+        long one, though its own margin is less (`FEWEST`).
         """
         rows = np.repeat(np.arange(len(self.starts) - 1), self.sizes())
         is_seen = np.arange(len(rows)) - self.starts[rows] < FIRST_WORDS
@@ -71,7 +72,8 @@ class Corpus:
     def means(self, weights: Numbers) -> Numbers:
         """Return the margins of heads that are `mean`, of shape (m,); without words -inf."""
         sums, sizes = self._sums(weights), self.sizes()
-        whole = (sums[self.starts[1:]] - sums[self.starts[:-1]]) * MEAN / _number(sizes)
+        number = np.maximum(_number(sizes), FEWEST)
+        whole = (sums[self.starts[1:]] - sums[self.starts[:-1]]) * MEAN / number
         return np.where(sizes > 0, whole, -np.inf)
 
     def _sums(self, weights: Numbers) -> Numbers:

@@ -11,7 +11,7 @@ from zlib import crc32
 from detectors.api import Category, Detector, ExplainingDetector, Reason, Sample
 from detectors.errors import DataError
 from detectors.features import bucket, bucket_of_pair, fold, hashes, stems, with_cuts, words
-from detectors.plain import LONG, MEAN, ONE, SHORT, SLOTS, STEEPNESS, WordWeights
+from detectors.plain import FEWEST, LONG, MEAN, ONE, SHORT, SLOTS, STEEPNESS, WordWeights
 from detectors.slices import spans
 
 MOST = 20
@@ -98,7 +98,7 @@ class Stretch:
         if not each:
             return cls(-inf, 0.0, ())
         if kind.model.mean:
-            return cls._of(each, MEAN / ((2 * len(each) - 1) * ONE), constant)
+            return cls._of(each, MEAN / (max(2 * len(each) - 1, FEWEST) * ONE), constant)
         if len(each) <= LONG:
             whole = cls._of(each, 1 / (sqrt(2 * len(each) - 1) * ONE), constant)
         else:

@@ -29,7 +29,14 @@ STEEPNESS = 1.75
 this many times, less the head's `shift`."""
 
 MEAN = 16
-"""The mean of a text counts so many times: for 128 words it is what the other way gives."""
+"""The mean of a text counts so many times: for 128 words it is what the other way gives.
+
+It is the mean of so many words at least: of fewer it would tell more than they do, and the first
+words of an answer that grows would be as suspect as the worst of texts.
+"""
+
+FEWEST = 2 * MEAN - 1
+"""So many words and pairs are there at least, for that."""
 
 MOST_KINDS = 4
 """A head is made of so many kinds at most."""
@@ -168,7 +175,7 @@ class Sums:
     def margin(self, count: int, shift: float, *, mean: bool) -> float:
         """Return `WordWeights.margin` of so many words by this kind, without the intercept."""
         if mean:
-            return self.past[-1] * MEAN / ((2 * count - 1) * ONE)
+            return self.past[-1] * MEAN / (max(2 * count - 1, FEWEST) * ONE)
         if count <= LONG:
             margin = self.past[-1] / (sqrt(2 * count - 1) * ONE)
         else:

@@ -27,6 +27,7 @@
 #define ONE 1024      /* plain.ONE */
 #define SLOTS 512     /* plain.SLOTS */
 #define MEAN 16       /* plain.MEAN */
+#define FEWEST 31     /* plain.FEWEST */
 #define MOST_KINDS 4  /* plain.MOST_KINDS */
 
 #define RUN 24    /* decoding.RUN */
@@ -307,8 +308,10 @@ static double margin_of(const Model *model, double shift, uint64_t count, int64_
                         int64_t best_long, int64_t best_short)
 {
     double margin, worst;
-    if (model->mean)
-        return (double)sum * MEAN / ((double)(2 * count - 1) * ONE);
+    if (model->mean) {
+        uint64_t number = 2 * count - 1 > FEWEST ? 2 * count - 1 : FEWEST;
+        return (double)sum * MEAN / ((double)number * ONE);
+    }
     if (count <= LONG)
         margin = (double)sum / (sqrt((double)(2 * count - 1)) * ONE);
     else

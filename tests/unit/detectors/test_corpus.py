@@ -3,7 +3,7 @@ import pytest
 
 from detectors.corpus import FIRST_WORDS, combined, corpus
 from detectors.features import BUCKETS
-from detectors.plain import LONG, MEAN, ONE, SHORT, OfKind, PlainWeights
+from detectors.plain import FEWEST, LONG, MEAN, ONE, SHORT, OfKind, PlainWeights
 
 TEXTS = [
     "",
@@ -40,9 +40,17 @@ def test_means_are_those_of_the_detector(random_weights: list[int]) -> None:
 
 
 def test_features_of_a_mean_add_up_to_it() -> None:
-    texts = corpus(["one two three", ""])
+    long = " ".join(map(str, range(MEAN, 3 * MEAN)))
+    texts = corpus([long, "one two three", ""])
 
-    assert texts.features(mean=True).sum(axis=1).ravel().tolist() == [[MEAN, 0]]
+    sums = texts.features(mean=True).sum(axis=1).ravel().tolist()[0]
+    assert sums == pytest.approx([MEAN, MEAN, 0])
+
+
+def test_the_mean_of_a_short_text_is_of_more_words_than_it_has() -> None:
+    texts, weights = corpus(["one two three"]), np.ones(BUCKETS)
+
+    assert texts.means(weights).tolist() == pytest.approx([5 * MEAN / FEWEST])
 
 
 def test_features_of_a_text_have_length_one_where_nothing_repeats_and_an_empty_text_has_none() -> (

@@ -172,6 +172,24 @@ def test_any_margin_gives_a_probability(margin: float) -> None:
     assert 0 <= Head(PlainWeights([]), straight(3, 1)).probability(margin) <= 1
 
 
+HARMLESS_ANSWERS = [
+    "Once upon a time there was a little girl named Lily who loved to play in the garden.",
+    "The capital of France is Paris, which lies on the river Seine.",
+    "Sure! Here is a recipe for a cake: take two eggs, a cup of flour and some sugar.",
+    "First, open the file; then read it line by line, and close it when you are done.",
+    "Yes, you can sort a list in Python with the function sorted.",
+    "1. Rest. 2. Drink water. 3. See a doctor if it does not get better in three days.",
+]
+
+
+@pytest.mark.parametrize("answer", HARMLESS_ANSWERS)
+def test_the_first_words_of_a_harmless_answer_decide_nothing(shipped: Lexical, answer: str) -> None:
+    growing = shipped.growing(Part.ANSWER)
+    scores = [growing.add(f" {word}")[Category.ANY] for word in answer.split()]
+
+    assert max(scores) < 0.9
+
+
 def test_a_text_without_words_gets_the_documented_probability(shipped: Lexical) -> None:
     assert any_score(shipped, "") == any_score(shipped, "!!! 🙂") == WORDLESS
 

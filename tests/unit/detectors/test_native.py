@@ -235,6 +235,7 @@ def test_its_constants_are_those_of_plain_python(library: Library, native: Nativ
     assert f"#define PAIR {features.PAIR:#X}u ".replace("0X", "0x") in source
     assert f"#define CHARACTERS {CHARACTERS:#x} " in source
     assert f"#define MOST_KINDS {MOST_KINDS} " in source
+    assert f"#define FEWEST {plain_engine.FEWEST} " in source
     assert f"#define LONGEST_RUN {features.LONGEST_RUN} " in source
     assert f"#define STEM {features.STEM} " in source
     for name in ("RUN", "SINGLES"):
