@@ -167,7 +167,7 @@ def _suite(options: argparse.Namespace, uses: list[StageUse]) -> Cascade:
     stages = [Stage(FACTORIES[_FIRST]())]
     stages += [Stage(FACTORIES[it](), Combine.MAX) for it in _FINDERS if it in FACTORIES]
     if options.dear:
-        budget = Budget(options.share, clock=time.monotonic, burst_texts=1.0)
+        budget = Budget(options.share, clock=time.monotonic, burst_texts=5.0)
         only = frozenset(options.parts)
         stages.append(Stage(_dear(options), budget=budget, only=only))
     return Cascade("suite", stages, uses.append)
