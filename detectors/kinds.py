@@ -37,7 +37,7 @@ def kind_of(categories: Collection[Category]) -> Kind:
     return Kind.INJECTION if set(categories) == {Category.PROMPT_INJECTION} else Kind.REQUEST
 
 
-def teachers(rows: Sequence[Row]) -> dict[Kind, NDArray[np.bool_]]:
+def taught_by_kind(rows: Sequence[Row]) -> dict[Kind, NDArray[np.bool_]]:
     """Return for each kind which rows teach it, of shape (n,): its misuse, and all benign ones."""
     misuse = np.array([it.label == 1 for it in rows])
     kinds = np.array([kind_of([Category(name) for name in it.categories]) for it in rows])

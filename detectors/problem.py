@@ -12,8 +12,7 @@ from detectors.corpus import Corpus, corpus
 from detectors.data import Row, cap_sources
 from detectors.errors import DataError
 from detectors.fitting import source_weights
-from detectors.kinds import Kind
-from detectors.kinds import teachers as kinds_of
+from detectors.kinds import Kind, taught_by_kind
 from detectors.metrics import Scores
 from detectors.validation import Labelled
 
@@ -133,7 +132,7 @@ def problem(rows: Sequence[Row], part: Part, plan: Plan) -> Problem:
     features = sparse.vstack([texts.features(mean=mean)[teaches], stretches.features()]).tocsr()
     learnt = Labelled(label[taught], source[taught])
     is_prompt = part is Part.PROMPT
-    kinds = kinds_of(rows) if is_prompt else {Kind.REQUEST: np.ones(len(rows), np.bool_)}
+    kinds = taught_by_kind(rows) if is_prompt else {Kind.REQUEST: np.ones(len(rows), np.bool_)}
     return Problem(part, texts, Labelled(label, source), features, learnt, taught, kinds)
 
 

@@ -15,7 +15,7 @@ from detectors.api import Category, Part, Sample
 from detectors.calibration import calibrate, platt
 from detectors.data import Row, cap_sources
 from detectors.fitting import source_weights
-from detectors.kinds import PENALTIES, held_to_more, teachers
+from detectors.kinds import PENALTIES, held_to_more, taught_by_kind
 from detectors.log_odds import Curve
 from detectors.metrics import Scores
 from detectors.semantic import probes
@@ -128,7 +128,7 @@ def train_part(
     source = np.array([it.source for it in rows])
     label = np.array([it.label for it in rows])
     everything = np.ones(len(rows), np.bool_)
-    kinds = list(teachers(rows).values()) if part is Part.PROMPT else [everything]
+    kinds = list(taught_by_kind(rows).values()) if part is Part.PROMPT else [everything]
     found = [fit(texts, Task(Labelled(label, source), it), plan, measure) for it in kinds]
     of_any = combined(found, Labelled(label, source), measure)
     progress(f"{part}, any: {best_of(of_any.quality)}")

@@ -5,7 +5,7 @@ import pytest
 
 from detectors.api import Category
 from detectors.data import Row
-from detectors.kinds import Kind, held_to_more, kind_of, teachers
+from detectors.kinds import Kind, held_to_more, kind_of, taught_by_kind
 
 
 def rows(**of_sources: str) -> list[Row]:
@@ -33,7 +33,7 @@ def test_a_kind_is_told_by_the_categories(categories: tuple[Category, ...], kind
 
 def test_each_kind_is_taught_by_its_misuse_and_by_all_that_is_benign() -> None:
     given = rows(a="cyber", b="fraud", c="jailbreak", d="jailbreak")
-    taught = teachers(given)
+    taught = taught_by_kind(given)
     assert set(taught) == {Kind.REQUEST, Kind.JAILBREAK}
     for kind, names in ((Kind.REQUEST, "ab"), (Kind.JAILBREAK, "cd")):
         misuse = [
@@ -51,7 +51,7 @@ def test_each_kind_is_taught_by_its_misuse_and_by_all_that_is_benign() -> None:
     ],
 )
 def test_a_kind_of_one_family_is_none_of_its_own(sources: dict[str, str]) -> None:
-    [(kind, taught)] = teachers(rows(**sources)).items()
+    [(kind, taught)] = taught_by_kind(rows(**sources)).items()
     assert kind is Kind.REQUEST
     assert taught.all()
 
