@@ -15,7 +15,7 @@ KEY ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check lint unit unit-service unit-others test evaluate bench soak load docs lock clean
+.PHONY: help setup run check lint unit unit-service unit-others test coverage evaluate bench soak load docs lock clean
 
 help:  ## show this
 	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /\1\t/' \
@@ -55,6 +55,9 @@ test: lint  ## set up and run every test, with a real vLLM
 	@$(BIN)/watchgate vllm --prepare
 	@$(BIN)/python -m scripts.fetch_parts
 	@$(BIN)/python -m scripts.test_all $(ARGS)
+
+coverage:  ## every test, and what of the code they run (half as long again)
+	@$(MAKE) --no-print-directory test ARGS="--coverage $(ARGS)"
 
 evaluate: setup  ## the detectors' quality against its floors, of the suite by a sample (DATA=folder)
 	@if [ -d "$(DATA)" ]; then $(BIN)/watchgate detectors evaluate --data "$(DATA)" \

@@ -1,7 +1,8 @@
-"""Every test, with coverage: `python -m scripts.test_all [PYTEST ARGUMENT ...]`.
+"""Every test: `python -m scripts.test_all [--coverage] [PYTEST ARGUMENT ...]`.
 
-Processes that the tests start are measured too, unless they are killed. The report goes to
-.cache/coverage.txt; the last line printed, also in .cache/tests.txt, is pytest's closing line.
+The last line printed, also in .cache/tests.txt, is pytest's closing line. With --coverage the
+processes that the tests start are measured too, unless they are killed, and the report goes to
+.cache/coverage.txt: that takes half as long again, and makes everything that is timed slower.
 """
 
 import subprocess
@@ -13,23 +14,29 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[1]
 REPORT: Final = ROOT / ".cache" / "coverage.txt"
 SUMMARY: Final = ROOT / ".cache" / "tests.txt"
+PYTEST: Final = ("-m", "pytest")
 COVERAGE: Final = (sys.executable, "-m", "coverage")
+MEASURE: Final = "--coverage"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run pytest, report the coverage; return pytest's exit code."""
-    given = sys.argv[1:] if arguments is None else arguments
-    subprocess.run([*COVERAGE, "erase"], cwd=ROOT, check=True)
-    code, closing_line = _pytest(given)
-    summary = f"{_coverage()}\n{closing_line}\n"
+    """Run pytest, with --coverage report that; return pytest's exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    is_measured = MEASURE in given
+    if is_measured:
+        given.remove(MEASURE)
+        subprocess.run([*COVERAGE, "erase"], cwd=ROOT, check=True)
+    runner = (*COVERAGE, "run") if is_measured else (sys.executable,)
+    code, closing_line = _shown([*runner, *PYTEST, *given])
+    summary = f"{_coverage()}\n{closing_line}\n" if is_measured else f"{closing_line}\n"
+    SUMMARY.parent.mkdir(exist_ok=True)
     SUMMARY.write_text(summary, encoding="utf-8")
     print(summary, end="", flush=True)
     return code
 
 
-def _pytest(arguments: Sequence[str]) -> tuple[int, str]:
-    """Return pytest's exit code and its last line, having shown all of them."""
-    command = [*COVERAGE, "run", "-m", "pytest", *arguments]
+def _shown(command: Sequence[str]) -> tuple[int, str]:
+    """Return a command's exit code and its last line, having shown all of them."""
     last = ""
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
@@ -49,11 +56,8 @@ def _coverage() -> str:
     REPORT.write_text(done.stdout + done.stderr, encoding="utf-8")
     total = next((line for line in done.stdout.splitlines() if line.startswith("TOTAL")), "")
     share = total.split()[-1] if total else "not known"
-    return f"coverage of service and detectors, lines and branches: {share} ({_shown(REPORT)})"
-
-
-def _shown(path: Path) -> str:
-    return str(path.relative_to(ROOT))
+    where = REPORT.relative_to(ROOT)
+    return f"coverage of service and detectors, lines and branches: {share} ({where})"
 
 
 if __name__ == "__main__":
