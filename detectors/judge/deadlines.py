@@ -1,6 +1,6 @@
 """Connections on which a request has a deadline as a whole, however little comes at a time.
 
-A socket's timeout is one for each read: it begins anew with every byte.
+A socket's timeout is one for each read and each partial send: it begins anew with every byte.
 """
 
 import math
@@ -11,6 +11,8 @@ from typing import Any
 
 import httpcore
 
+from detectors.judge.resolving import Resolver
+
 
 class Deadline(threading.local):
     """When the request of a thread must have ended, in seconds of a clock."""
@@ -20,7 +22,7 @@ class Deadline(threading.local):
         self.at = math.inf
         self._clock = clock
 
-    def cut(self, timeout_s: float | None, late: type[Exception]) -> float | None:
+    def cut(self, timeout_s: float | None, late: type[Exception]) -> float:
         """Return a timeout that ends by the deadline; raise `late` if that has passed."""
         left_s = self.at - self._clock()
         if left_s <= 0:
@@ -35,6 +37,7 @@ class BoundedBackend(httpcore.NetworkBackend):
         """Connect nothing yet."""
         self._deadline = deadline
         self._plain = httpcore.SyncBackend()
+        self._resolver = Resolver()
 
     def connect_tcp(
         self,
@@ -44,10 +47,31 @@ class BoundedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect; a name of several addresses may take the time once for each."""
-        timeout = self._deadline.cut(timeout, httpcore.ConnectTimeout)
-        stream = self._plain.connect_tcp(host, port, timeout, local_address, socket_options)
-        return _BoundedStream(stream, self._deadline)
+        """Connect to the first address of a name that answers, each given its share of the time."""
+        options = list(socket_options or ())
+        addresses = self._addresses(host, port)
+        failed: Exception = httpcore.ConnectError()
+        for number, address in enumerate(addresses):
+            left_s = self._deadline.cut(None, httpcore.ConnectTimeout)
+            share_s = min(
+                left_s / (len(addresses) - number), math.inf if timeout is None else timeout
+            )
+            try:
+                stream = self._plain.connect_tcp(address, port, share_s, local_address, options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failed = error
+            else:
+                return _BoundedStream(stream, self._deadline)
+        raise failed
+
+    def _addresses(self, host: str, port: int) -> list[str]:
+        left_s = self._deadline.cut(None, httpcore.ConnectTimeout)
+        try:
+            return self._resolver.addresses(host, port, left_s)
+        except TimeoutError:
+            raise httpcore.ConnectTimeout from None
+        except (OSError, UnicodeError):
+            raise httpcore.ConnectError from None
 
 
 class _BoundedStream(httpcore.NetworkStream):
@@ -61,7 +85,18 @@ class _BoundedStream(httpcore.NetworkStream):
         return self._plain.read(max_bytes, self._deadline.cut(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._plain.write(buffer, self._deadline.cut(timeout, httpcore.WriteTimeout))
+        """Send all of it; httpcore would begin the timeout anew after each piece that is taken."""
+        sock = self._plain.get_extra_info("socket")
+        unsent = memoryview(buffer)
+        while unsent:
+            sock.settimeout(self._deadline.cut(timeout, httpcore.WriteTimeout))
+            try:
+                sent = sock.send(unsent)
+            except TimeoutError as error:
+                raise httpcore.WriteTimeout from error
+            except OSError as error:
+                raise httpcore.WriteError from error
+            unsent = unsent[sent:]
 
     def close(self) -> None:
         self._plain.close()

@@ -5,9 +5,11 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +22,10 @@ from tests.real_parts.guard import DEADLINE_S, Answer, Guard, said
 SAFE = said("Safety: Safe\nCategories: None")
 TEXT = [Sample("a text", Part.PROMPT)]
 DRIP_S = 0.02
+SIP_BYTES = 64 << 10
+LONG_CHARS = 16 << 20
+"""More than the buffers between two sockets hold."""
+SILENT = "127.0.0.2"
 
 
 class Trickling:
@@ -151,3 +157,111 @@ def test_a_date_that_is_later_than_the_deadline_is_not_waited_for(status: int) -
             judge.score(TEXT)
         judge.close()
     assert len(guard.asked) == 1
+
+
+class Sipping:
+    """A server that takes a request in small sips until whoever sends it hangs up."""
+
+    def __init__(self, tls: ssl.SSLContext | None) -> None:
+        self._tls = tls
+        self._listener = socket.socket()
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen()
+        self._listener.settimeout(DEADLINE_S)
+        scheme = "https" if tls else "http"
+        self.url = f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.taken_bytes = 0
+
+    def serve(self) -> None:
+        plain, _ = self._listener.accept()
+        connection = self._tls.wrap_socket(plain, server_side=True) if self._tls else plain
+        with connection, contextlib.suppress(OSError):
+            while sip := connection.recv(SIP_BYTES):
+                self.taken_bytes += len(sip)
+                threading.Event().wait(DRIP_S)
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@contextlib.contextmanager
+def sipping(tls: ssl.SSLContext | None = None) -> Iterator[Sipping]:
+    with contextlib.closing(Sipping(tls)) as server:
+        thread = threading.Thread(target=server.serve)
+        thread.start()
+        yield server
+        thread.join()
+
+
+@pytest.mark.parametrize("is_tls", [False, True])
+def test_a_guard_that_takes_the_request_in_sips_is_given_up(tmp_path: Path, is_tls: bool) -> None:
+    made = self_signed(tmp_path, "IP:127.0.0.1")
+    with sipping(made.server_context() if is_tls else None) as server:
+        config = config_of(server.url, 0.7, str(made.certificate) if is_tls else "")
+        judge = Judge(replace(config, max_chars=LONG_CHARS, retries=0))
+        with pytest.raises(TimedOut, match="no whole answer within"):
+            judge.score([Sample("a" * LONG_CHARS, Part.PROMPT)])
+        judge.close()
+    assert 0 < server.taken_bytes < LONG_CHARS, "the connection is closed before all is taken"
+
+
+def test_a_resolver_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers, asked = threading.Event(), []
+
+    def hang(host: str, *_: object, **__: object) -> list[object]:
+        asked.append(host)
+        answers.wait(DEADLINE_S)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    judge = Judge(replace(config_of("http://guard.internal:8000", 0.3), pause_s=0.0))
+    for _ in range(2):
+        with pytest.raises(Unreachable, match="ConnectTimeout"):
+            judge.score(TEXT)
+    assert asked == ["guard.internal"], "the second waits for what the first asked"
+    answers.set()
+    judge.close()
+
+
+@contextlib.contextmanager
+def silent_at(port: int) -> Iterator[None]:
+    """Listen with a queue that is full: who connects hears nothing."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind((SILENT, port))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex((SILENT, port))
+        yield
+
+
+def test_an_address_that_does_not_answer_leaves_time_for_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, kind = socket.getaddrinfo, (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+
+    def two(host: str, port: int, family: int = 0, type: int = 0) -> list[Any]:  # noqa: A002
+        if host == "guard.internal":
+            return [(*kind, (address, port)) for address in (SILENT, "127.0.0.1")]
+        return real(host, port, family, type)
+
+    with Guard(lambda _: SAFE) as guard, silent_at(port := int(guard.url.rpartition(":")[2])):
+        monkeypatch.setattr(socket, "getaddrinfo", two)
+        judge = Judge(replace(config_of(f"http://guard.internal:{port}", 2.0), retries=0))
+        [scores] = judge.score(TEXT)
+        judge.close()
+    assert scores[Category.ANY] == 0.05
+
+
+def test_a_name_that_is_none_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object, **__: object) -> list[object]:
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", none)
+    judge = Judge(replace(config_of("http://guard.internal:8000", DEADLINE_S), retries=0))
+    with pytest.raises(Unreachable, match="ConnectError"):
+        judge.score(TEXT)
+    judge.close()
