@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from detectors import explaining, lexical, rules_command
 from detectors.api import Detector, InlineDetector, Part, Sample
 from detectors.choosing import choose
-from detectors.data import DEFAULT_FOLDER
+from detectors.data import DEFAULT_FOLDER, OR_DATA
 from detectors.errors import ArtefactError, DataError, DetectorError
+from detectors.reading import unreadable
 from detectors.registry import FACTORIES
 from detectors.retraining import command as retraining
 
@@ -206,7 +207,11 @@ def _request(args: argparse.Namespace) -> "pipeline.Request":
     """Return what the arguments ask for; rows of one's own do without the data folder."""
     from detectors import pipeline  # noqa: PLC0415 - as above
 
-    is_left_out = args.rows and args.data == DEFAULT_FOLDER and not DEFAULT_FOLDER.is_dir()
+    is_left_out = args.data == DEFAULT_FOLDER and not DEFAULT_FOLDER.is_dir()
+    if is_left_out and not args.rows:
+        raise DataError(
+            f"nothing to evaluate on: name rows of your own with --rows FILE, {OR_DATA}"
+        )
     models = [str(args.model)] if args.model else []
     return pipeline.Request(
         data=None if is_left_out else args.data,
@@ -261,7 +266,7 @@ def _text(path: Path | None) -> str:
     try:
         return path.read_text(encoding="utf-8") if path else sys.stdin.read()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path or 'stdin'} cannot be read as UTF-8 text: {error}") from error
+        raise unreadable(path or Path("stdin"), error, "a file of UTF-8 text") from None
 
 
 def _print_json(value: object) -> None:

@@ -16,11 +16,18 @@ import msgspec
 
 from detectors.api import Part, Sample
 from detectors.errors import DataError
+from detectors.reading import no_row, unreadable
 
 DEFAULT_FOLDER = Path(__file__).parents[2] / "shared" / "data"
 """Where the data lies beside a checkout of the repository; users have none."""
 
 LICENCES = "licences.tsv"
+A_FOLDER = f"a data folder, which holds {LICENCES}, train_pool/*.jsonl and dev/*.jsonl"
+OR_DATA = f"or with --data DIR {A_FOLDER} (the default, {DEFAULT_FOLDER}, is not there)"
+RIGHT = (
+    '{"id": "1", "text": "...", "label": 0, "source": "mine", "licence": "own"}, '
+    'with "response" where the label speaks of that'
+)
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -67,22 +74,24 @@ def read_rows(path: Path) -> list[Row]:
     """Read one JSONL file; raises `DataError` with file and line where a row is malformed."""
     decoder = msgspec.json.Decoder(Row)
     rows = []
-    for number, line in enumerate(_lines(path), start=1):
-        if not line:
+    for number, line in enumerate(_lines(path, "a file of JSON lines"), start=1):
+        if not line.strip():
             continue
         try:
             row = decoder.decode(line)
-        except msgspec.DecodeError as error:
-            raise DataError(f"{path}, line {number}: {error}") from error
+        except (msgspec.DecodeError, RecursionError):
+            raise DataError(f"{path}, line {number}: {no_row(line, Row, RIGHT)}") from None
         if row.label not in (0, 1):
             raise DataError(f"{path}, line {number}: label is {row.label}, but must be 0 or 1")
         rows.append(row)
+    if not rows:
+        raise DataError(f"{path} has no rows; a right line is {RIGHT}")
     return rows
 
 
 def read_licences(path: Path) -> dict[str, Licence]:
     """Read source → licence; only the word `yes` lets a source train what is shipped."""
-    table = csv.DictReader(_lines(path), delimiter="\t")
+    table = csv.DictReader(_lines(path, A_FOLDER), delimiter="\t")
     try:
         return {
             row["source"]: Licence(row["licence"], row["may_train_shipped_artefact"] == "yes")
@@ -94,12 +103,14 @@ def read_licences(path: Path) -> dict[str, Licence]:
 
 def training_rows(folder: Path) -> list[Row]:
     """Return the rows of `train_pool` whose source is known and may train what is shipped."""
+    _check(folder)
     licences = read_licences(folder / LICENCES)
     return trainable(_read_folder(folder / "train_pool"), licences)
 
 
 def dev_rows(folder: Path) -> list[Row]:
     """Return the rows of `dev`: for reports, never for training or selection."""
+    _check(folder)
     return _read_folder(folder / "dev")
 
 
@@ -122,14 +133,18 @@ def cap_sources(rows: Iterable[Row], limit: int) -> list[Row]:
 def _read_folder(folder: Path) -> list[Row]:
     paths = sorted(folder.glob("*.jsonl"))
     if not paths:
-        raise DataError(f"{folder} holds no .jsonl file; name the data folder with --data DIR")
+        raise DataError(f"{folder} holds no .jsonl file; name {A_FOLDER}, with --data DIR")
     return [row for path in paths for row in read_rows(path)]
 
 
-def _lines(path: Path) -> list[str]:
+def _check(folder: Path) -> None:
+    if not folder.is_dir():
+        why = "is a file" if folder.exists() else "is not there"
+        raise DataError(f"{folder} {why}; name {A_FOLDER}, with --data DIR")
+
+
+def _lines(path: Path, right: str) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").split("\n")  # not splitlines: U+2028 is text
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise unreadable(path, error, right) from None

@@ -13,6 +13,7 @@ from detectors.api import Part
 from detectors.errors import DataError
 from detectors.estimates import Key
 from detectors.evaluation import Report
+from detectors.reading import unreadable
 
 Floors = Mapping[str, Mapping[str, Mapping[str, float]]]
 
@@ -21,7 +22,9 @@ def read(path: Path) -> Floors:
     """Read a floors file; raises `DataError` when it is missing or not TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError) as error:
+        raise unreadable(path, error, "a TOML file of floors") from None
+    except tomllib.TOMLDecodeError as error:
         raise DataError(f"floors cannot be read from {path}: {error}") from error
 
 

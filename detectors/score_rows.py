@@ -16,8 +16,10 @@ import msgspec
 
 from detectors.api import Category, Detector, Part, Sample, Scores, score_whole
 from detectors.errors import DataError
+from detectors.reading import no_row, unreadable
 
 BATCH_ROWS: Final = 256
+RIGHT: Final = '{"id": 1, "text": "..."}, with "response" where an answer is to be scored, too'
 
 
 class Given(msgspec.Struct, frozen=True):
@@ -73,10 +75,16 @@ def score_rows(detector: Detector, source: Path, target: Path, *, show_progress:
             count = _score(detector, rows, scores, source, show_progress=show_progress)
         unfinished.replace(target)
     except OSError as error:
-        raise DataError(f"{error.filename or target}: {error.strerror}") from error
+        raise _failed(error, source, target) from error
     finally:
         unfinished.unlink(missing_ok=True)
     return count
+
+
+def _failed(error: OSError, source: Path, target: Path) -> DataError:
+    if error.filename == str(source):
+        return unreadable(source, error, "a file of JSON lines")
+    return DataError(f"{error.filename or target}: {error.strerror}")
 
 
 def _score(
@@ -108,13 +116,11 @@ def _rows(
         try:
             row = _given.decode(line)
             yield row.id, row.sample(parts), len(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, DataError) as error:
-            raise DataError(f"{source}, line {number}: {_words(error)}") from None
-
-
-def _words(error: Exception) -> str:
-    """Say what is wrong without a word of the row."""
-    return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            why = no_row(line, Given, RIGHT)
+            raise DataError(f"{source}, line {number}: {why}") from None
+        except DataError as error:
+            raise DataError(f"{source}, line {number}: {error}") from None
 
 
 def _line(row: tuple[str | int, Sample, int], scored: Scores) -> bytes:

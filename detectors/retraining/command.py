@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from detectors import lexical, semantic
-from detectors.data import DEFAULT_FOLDER
+from detectors.data import DEFAULT_FOLDER, OR_DATA
 from detectors.errors import DataError
 
 Leaf = Callable[[str, str, str], argparse.ArgumentParser]
@@ -91,6 +91,8 @@ def train(args: argparse.Namespace) -> int:
 
 
 def _train_on_pool(args: argparse.Namespace) -> int:
+    if args.data is None and not DEFAULT_FOLDER.is_dir():
+        raise DataError(f"nothing to train on: name rows of your own with --config FILE, {OR_DATA}")
     chosen = semantic if args.detector == semantic.NAME else lexical
     output = args.output or chosen.MODEL_FOLDER
     version = _pipeline(chosen.NAME)(args.data or DEFAULT_FOLDER, output, _say)

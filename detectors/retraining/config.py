@@ -45,7 +45,9 @@ def read(path: Path) -> TrainingConfig:
     except ArtefactError as error:
         raise DataError(str(error)) from None
     if not isinstance(content, dict):
-        raise DataError(f"{path} must be a mapping with {', '.join(KEYS)}")
+        others = ", ".join(it for it in KEYS if it not in _NEEDED)
+        needed = " and ".join(_NEEDED)
+        raise DataError(f"{path} must be a mapping: it needs {needed}, and may have {others}")
     values: dict[str, Any] = {}
     problems = [*_unknown(content), *_read(content, path.parent, values)]
     if problems:

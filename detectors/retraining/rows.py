@@ -16,9 +16,11 @@ import msgspec
 
 from detectors.data import Row
 from detectors.errors import DataError
+from detectors.reading import no_row, unreadable
 
 OWN = "own"
 """The licence of rows that name none."""
+RIGHT = '{"id": 1, "text": "...", "label": 0}, with "response" where the label speaks of that'
 
 
 class OwnRow(msgspec.Struct, frozen=True):
@@ -75,7 +77,7 @@ def read(files: Sequence[RowFile], *, labels_needed: bool = True) -> OwnRows:
         blob = _bytes(file.path)
         rows = list(_rows(blob, file, labels_needed=labels_needed))
         if not rows:
-            raise DataError(f"{file.path} has no rows; it takes a JSON object a line")
+            raise DataError(f"{file.path} has no rows; a right line is {RIGHT}")
         found += rows
         facts.append(_facts(file.path.name, blob, rows))
     return OwnRows(tuple(found), tuple(facts))
@@ -95,8 +97,9 @@ def _rows(blob: bytes, file: RowFile, *, labels_needed: bool) -> Iterator[Row]:
             continue
         try:
             row = decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise DataError(f"{file.path}, line {number}: {_words(error)}") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            why = no_row(line, OwnRow, RIGHT)
+            raise DataError(f"{file.path}, line {number}: {why}") from None
         if row.label not in (0, 1) and (labels_needed or row.label is not None):
             said = "missing" if row.label is None else row.label
             wanted = "must be 0 (benign) or 1 (misuse)"
@@ -116,13 +119,8 @@ def _as_row(row: OwnRow, file: RowFile) -> Row:
     )
 
 
-def _words(error: Exception) -> str:
-    """Say what is wrong without a word of the row."""
-    return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-
-
 def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+        raise unreadable(path, error, "a file of JSON lines") from None

@@ -5,7 +5,8 @@ from typing import Any
 
 import yaml
 
-from detectors.errors import ArtefactError, DataError
+from detectors.errors import ArtefactError
+from detectors.reading import unreadable
 
 
 class _Loader(yaml.SafeLoader):
@@ -31,7 +32,7 @@ def read(path: Path) -> object:
     try:
         return _Loader(path.read_text(encoding="utf-8")).get_single_data()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as UTF-8 text: {error}") from None
+        raise unreadable(path, error, "a file of YAML") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f", line {mark.line + 1}" if mark else ""

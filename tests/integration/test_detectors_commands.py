@@ -11,6 +11,7 @@ from detectors import artefacts, commands, lexical
 from detectors.api import Part
 from detectors.errors import DataError
 from detectors.pipeline import Request, evaluate_against_floors
+from detectors.retraining import command as retraining
 from detectors.semantic import weights
 
 
@@ -248,3 +249,50 @@ def test_adding_the_parser_imports_no_learning_library() -> None:
     )
 
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "flag"), [("evaluate", "--rows FILE"), ("train", "--config FILE")]
+)
+def test_without_arguments_or_data_it_is_said_what_to_name(
+    command: str, flag: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (commands, retraining):
+        monkeypatch.setattr(module, "DEFAULT_FOLDER", Path("nowhere"))
+
+    assert run(command) == 2
+
+    said = capsys.readouterr().err
+    assert "nothing to" in said
+    assert f"name rows of your own with {flag}, or with --data DIR" in said
+
+
+@pytest.mark.parametrize("command", ["evaluate", "train"])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("folder", "folder/{} "),
+        ("file", "file is a file; name a data folder"),
+        ("gone", "gone is not there; name a data folder"),
+    ],
+)
+def test_what_is_no_data_folder_is_named(
+    command: str, name: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+
+    assert run(command, "--data", str(tmp_path / name)) == 2
+
+    lacking = {"evaluate": "dev holds no .jsonl file;", "train": "licences.tsv cannot be read:"}
+    assert words.format(lacking[command]) in capsys.readouterr().err
+
+
+def test_an_empty_file_of_rows_is_no_evaluation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rows.jsonl").touch()
+
+    assert run("evaluate", "--rows", str(tmp_path / "rows.jsonl")) == 2
+
+    assert "rows.jsonl has no rows; a right line is" in capsys.readouterr().err

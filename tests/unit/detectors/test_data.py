@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,27 @@ def test_a_file_that_is_not_utf8_is_refused_with_the_place(tmp_path: Path) -> No
 def test_a_label_that_is_neither_0_nor_1_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="label is 2"):
         read_rows(write_rows(tmp_path / "x.jsonl", plain("a", label=2)))
+
+
+def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text("\n \n")
+
+    with pytest.raises(DataError, match=r"x\.jsonl has no rows; a right line is"):
+        read_rows(path)
+
+
+@pytest.mark.parametrize("read", [dev_rows, training_rows])
+def test_what_is_no_folder_is_explained(tmp_path: Path, read: Callable[[Path], list[Row]]) -> None:
+    file = tmp_path / "x.jsonl"
+    file.touch()
+
+    with pytest.raises(DataError, match=r"x\.jsonl is a file; name a data folder"):
+        read(file)
+    with pytest.raises(DataError, match="nowhere is not there; name a data folder"):
+        read(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="it is a folder; name a file of JSON lines"):
+        read_rows(tmp_path)
 
 
 def test_a_folder_without_data_is_explained(tmp_path: Path) -> None:

@@ -285,7 +285,7 @@ def test_a_figure_that_is_not_reported_misses_its_floor(made: Report) -> None:
 
 
 def test_the_floors_file_must_be_there_and_be_toml(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="floors cannot be read"):
+    with pytest.raises(DataError, match=r"floors\.toml cannot be read: .* a TOML file of floors"):
         floors.read(tmp_path / "floors.toml")
     (tmp_path / "floors.toml").write_text("= nonsense")
     with pytest.raises(DataError, match="floors cannot be read"):

@@ -70,10 +70,14 @@ def test_without_a_score_of_any_the_highest_category_is_the_misuse(tmp_path: Pat
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (b'{"id": 1}', "line 2: .*text"),
-        (b"not json", "line 2: JSON is malformed"),
+        (b'{"id": 1}', "line 2: it has no text"),
+        (b'"secret"', "line 2: it is not a JSON object"),
+        (b"not json", r"line 2: it is not JSON; a right line is \{\"id\": 1"),
         (b'{"id": 1, "text": "secret \xe2"}', "line 2: it is not UTF-8"),
-        (b'{"id": [], "text": "secret"}', "line 2: Expected"),
+        (
+            b'{"id": [], "text": "secret"}',
+            "line 2: its id is not a string or a whole number; a right line",
+        ),
         (
             b'{"id": 1, "text": "secret", "response": "x"}',
             "line 2: .*the part answer; scored are: prompt",

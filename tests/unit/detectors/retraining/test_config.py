@@ -64,7 +64,7 @@ def test_shipped_and_auto_are_what_there_is_without_the_keys(tmp_path: Path) -> 
         (SHORTEST + "prior: 0\n", "must be auto or a number above 0"),
         (SHORTEST + "prior: .inf\n", "must be auto or a number above 0"),
         (SHORTEST + "held_out: 0.9\n", "a share from 0 to 0.5"),
-        ("- rows\n", "must be a mapping with rows, output"),
+        ("- rows\n", "must be a mapping: it needs rows and output"),
         ("rows: [", "line 1"),
     ],
 )
