@@ -13,6 +13,7 @@ from service.commands.common import (
     opened_store,
     print_json,
     print_table,
+    say,
     shown_time,
 )
 from service.core.alerts import Alert, Delivery, State
@@ -31,9 +32,11 @@ def add_parser(
         commands,
         "list",
         "list the alerts that fire, the latest first, and who was told",
-        "watchgate alerts list --all --json",
+        "watchgate alerts list --all --point op_4f1c... --json",
     )
     listing.add_argument("--all", action="store_true", help="resolved ones too")
+    words = "only those of this operating point, as `points list` names it"
+    listing.add_argument("--point", metavar="ID", help=words)
     add_json_argument(listing)
     listing.set_defaults(run=_list)
     return parser
@@ -41,14 +44,21 @@ def add_parser(
 
 def _list(args: argparse.Namespace) -> int:
     with opened_store(load_settings(args)) as store, store.read() as connection:
-        found = list_alerts(connection, resolved=args.all)
+        found = list_alerts(connection, resolved=args.all, point=args.point)
         deliveries = list_deliveries(connection)
+    if args.point is not None and not found:
+        say(_nothing(args.point, is_all=args.all))
     if args.json:
         print_json([_shown(alert, deliveries.get(alert.id, ())) for alert in found])
     else:
         headings = ("STATE", "COUNT", "SINCE", "LAST", "ALERT", "TOLD")
         print_table(headings, [_row(alert, deliveries.get(alert.id, ())) for alert in found])
     return Exit.OK
+
+
+def _nothing(point: str, *, is_all: bool) -> str:
+    more = "" if is_all else "; --all lists resolved ones, too"
+    return f"no alerts of {point}: only points whose action is page or block raise some{more}"
 
 
 def _shown(alert: Alert, deliveries: Sequence[Delivery]) -> dict[str, Any]:

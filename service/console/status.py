@@ -25,6 +25,11 @@ from service.store.heartbeats import Heartbeat, read_heartbeats
 Latest = Annotated[int, Query(ge=1, le=10_000, description="At most so many, the latest first.")]
 
 
+Point = Annotated[
+    str | None, Query(max_length=512, description="Only those of this operating point, by its id.")
+]
+
+
 class Status:
     """Answers each question with one look into the store."""
 
@@ -55,10 +60,13 @@ class Status:
             open_gaps=sum(gaps.values()),
         )
 
-    def alerts(self, resolved: bool = False, limit: Latest = 1000) -> list[AlertView]:
+    def alerts(
+        self, resolved: bool = False, point: Point = None, limit: Latest = 1000
+    ) -> list[AlertView]:
         """The alerts that fire or, with `resolved`, all of them, the latest first."""
         with self._office.read() as connection:
-            return [_alert(one) for one in list_alerts(connection, resolved=resolved)[:limit]]
+            found = list_alerts(connection, resolved=resolved, point=point)
+        return [_alert(one) for one in found[:limit]]
 
     def coverage(self, limit: Latest = 1000) -> CoverageView:
         """The exchanges that are not covered; in a healthy installation there are none."""

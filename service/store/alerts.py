@@ -71,12 +71,15 @@ def save_deliveries(connection: Connection, deliveries: Iterable[Delivery]) -> N
         connection.execute(update(alert_deliveries).where(this).values(**asdict(delivery)))
 
 
-def list_alerts(connection: Connection, *, resolved: bool = False) -> Sequence[Alert]:
-    """Return the alerts that fire, or all of them, the latest first."""
+def list_alerts(
+    connection: Connection, *, resolved: bool = False, point: str | None = None
+) -> Sequence[Alert]:
+    """Return the alerts that fire, or all of them, the latest first; of one operating point."""
     query = select(alerts).order_by(alerts.c.id.desc())
     if not resolved:
         query = query.where(FIRING)
-    return [_alert(row) for row in connection.execute(query).mappings()]
+    found = [_alert(row) for row in connection.execute(query).mappings()]
+    return [it for it in found if point is None or it.labels.get("point") == point]
 
 
 def list_deliveries(connection: Connection) -> Mapping[int, Sequence[Delivery]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from http.client import HTTPConnection
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -85,6 +86,8 @@ def test_alerts_are_those_of_the_outbox(one: Installation) -> None:
     until(lambda: told(one, "alerts") and told(one, "alerts")[0]["exchange_id"] == exchange_id)
     (alert,) = told(one, "alerts?limit=1")
     assert (alert["state"], alert["labels"]["model"]) == ("firing", "fast")
+    assert told(one, f"alerts?point={quote(alert['labels']['point'], safe='')}") == [alert]
+    assert told(one, "alerts?point=op_none") == []
 
 
 def test_keys_are_shown_without_what_it_takes_to_use_them(one: Installation) -> None:

@@ -79,3 +79,26 @@ def test_people_get_columns(config: Path, capsys: pytest.CaptureFixture[str]) ->
     assert 'category="any"' in firing
     assert resolved.startswith("resolved")
     assert resolved.endswith("1 of 1")
+
+
+def test_the_alerts_of_one_point_are_listed(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = json.loads(run(config, capsys, "--all", "--json", "--point", LABELS["point"]))
+
+    assert [it["exchange"] for it in found] == ["ex-2", "ex-1"]
+
+
+def test_of_a_point_without_alerts_it_is_said_which_points_raise_some(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = argparse.ArgumentParser("watchgate")
+    alerts.add_parser(parser.add_subparsers(required=True))
+    words = ["alerts", "list", "--config", str(config), "--json", "--point", "op_none"]
+    args = parser.parse_args(words)
+    assert args.run(args) == 0
+
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == []
+    assert "no alerts of op_none: only points whose action is page or block" in printed.err
+    assert "--all" in printed.err

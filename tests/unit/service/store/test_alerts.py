@@ -73,6 +73,14 @@ def test_an_alert_is_resolved_once_it_was_quiet(store: Store) -> None:
         assert list_alerts(connection) == []
 
 
+def test_the_alerts_of_one_point_can_be_listed(store: Store) -> None:
+    raise_at(store, NOW, crossing(), crossing(labels={**LABELS, "point": "op_1", "model": "n"}))
+    with store.read() as connection:
+        (alert,) = list_alerts(connection, point="op_1")
+        assert alert.labels["model"] == "n"
+        assert list_alerts(connection, point="op") == []
+
+
 def test_what_comes_after_the_end_begins_another_alert(store: Store) -> None:
     raise_at(store, NOW, crossing())
     settle_at(store, NOW + HOLD_S)
