@@ -82,7 +82,8 @@ def _add_evaluate(commands: Subparsers) -> None:
         type=_count,
         default=150,
         metavar="N",
-        help="rows of each source that the robustness battery transforms; 0 leaves it out",
+        help="rows of each source that the robustness battery transforms, "
+        "and whose beginnings are scored; 0 leaves both out",
     )
     parser.add_argument(
         "--baselines", action="store_true", help="train the field's baselines and report on them"

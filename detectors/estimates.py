@@ -19,9 +19,10 @@ is too narrow, and of no width at all for a share of nothing."""
 
 Key = tuple[str, str, str]
 """A figure's place: kind, source, name. Kinds are those of `KINDS`; of a category the source is
-its name, of the battery the transformation's, of calibration the score's."""
+its name, of the battery the transformation's, of calibration the score's, of beginnings how much of
+an answer counts."""
 
-KINDS = ("misuse", "benign", "category", "calibration", "robustness")
+KINDS = ("misuse", "benign", "category", "calibration", "robustness", "beginnings")
 
 
 @dataclass(frozen=True, slots=True)

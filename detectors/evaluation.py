@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from detectors import robustness
+from detectors import beginnings, robustness
 from detectors.api import Category, Detector, Part
+from detectors.beginnings import Beginnings
 from detectors.curves import Curves, curves
 from detectors.data import Row
 from detectors.estimates import (
@@ -85,7 +86,8 @@ def evaluate(
         scored = score_rows(detector, chosen, part, options.vetted, batch)
         progress(f"{part}: {len(chosen)} rows scored, now {ROUNDS} bootstrap rounds")
         battery = robustness.measure(detector, chosen, scored, options, progress)
-        reports[part] = report(scored, options, battery)
+        begun = beginnings.measure(detector, chosen, part, options)
+        reports[part] = report(scored, options, battery, begun)
     return reports
 
 
@@ -121,6 +123,7 @@ def report(
     scored: Scored,
     options: Options = OPTIONS,
     battery: Mapping[Key, Estimate] | None = None,
+    begun: Beginnings = Beginnings(),  # noqa: B008 - it is frozen
 ) -> Report:
     """Work out every figure, and its interval by resampling rows within source and label."""
     values = figures(scored, once(len(scored.scores)), options.needs)
@@ -130,19 +133,23 @@ def report(
         key: _estimate(key, float(value[0]), interval(rounds[key]), sizes)
         for key, value in values.items()
     }
-    found |= battery or {}
+    found |= {**(battery or {}), **begun.figures}
     benign = scored.scores[scored.benign]
     limits = {name: threshold_at(benign, rate) for name, rate in RATES.items() if len(benign)}
     return Report(
         scored.part,
-        sizes | robustness.counts(scored, options),
+        {**sizes, **robustness.counts(scored, options), **begun.rows},
         limits,
         _with_worst(found, sizes),
-        lacking(scored, list(found), options.needs) | robustness.lacking(scored, options),
+        {**_lacking(scored, found, options), **begun.lacking},
         reliability(scored.scores, scored.rows.label),
         curves(scored),
         {key: tuple(it.tolist()) for key, it in rounds.items() if key[1] in _SUMMARIES},
     )
+
+
+def _lacking(scored: Scored, found: Mapping[Key, Estimate], options: Options) -> dict[Key, str]:
+    return lacking(scored, list(found), options.needs) | robustness.lacking(scored, options)
 
 
 def _in_rounds(scored: Scored, options: Options) -> Table:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from detectors.api import Part
+from detectors.beginnings import POINT
 from detectors.estimates import MEAN, OWN, WORST, Estimate, Key
 from detectors.evaluation import Report
 from detectors.robustness import PLAIN
@@ -19,6 +20,7 @@ _NAMES = {
     "recall_kept": "recall kept",
     "flagged_at_1pct": "flagged at 1% overall",
     "flagged_at_01pct": "flagged at 0.1% overall",
+    "crossed_at_point": "share that crosses",
     "ece": "calibration error",
     "brier": "Brier score",
 }
@@ -44,6 +46,12 @@ they are. Recall is the mean over sources, kept is its ratio to that of the same
 AUROC compares with benign rows written in the same way, as does the last column: who flags
 whatever is encoded keeps recall, and flags benign texts too."""
 
+_BEGINNINGS = f"""\
+Harmless answers that cross a point at {POINT:g}, the example of docs/screening.md, with exact
+intervals. A stream is screened while it grows: what its first words cross is cut off there,
+whatever would have followed. Steps are of about a token; of exchanges, which are scored when they
+are over, they are longer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -65,6 +73,7 @@ def tables(report: Report) -> list[Table]:
         _figures(report, "calibration", "Calibration", _CALIBRATION),
         _bins(report),
         _figures(report, "robustness", "Robustness", _ROBUSTNESS),
+        _figures(report, "beginnings", "Beginnings of harmless answers", _BEGINNINGS),
     ]
     return [it for it in found if it.rows or it.notes]
 
@@ -134,7 +143,14 @@ def _figures(report: Report, kind: str, title: str, words: str) -> Table:
     return Table(title, words, header, rows, list(_notes(report, kind)))
 
 
-_FIRST = {"category": "category", "calibration": "score", "robustness": "written"}
+_FIRST = {
+    "category": "category",
+    "calibration": "score",
+    "robustness": "written",
+    "beginnings": "seen",
+}
+_AS_A_WHOLE = {"robustness": "Robustness", "beginnings": "This"}
+"""What is not measured at all where one figure is not."""
 
 
 _LABELS = ("benign", "misuse")
@@ -167,7 +183,7 @@ def _notes(report: Report, kind: str) -> Iterator[str]:
     for reason, keys in by_reason.items():
         names = ", ".join(dict.fromkeys(_in_words(key[2]) for key in keys))
         of = ", ".join(dict.fromkeys(key[1] for key in keys))
-        what = "Robustness" if kind == "robustness" else f"{names} of {of}"
+        what = _AS_A_WHOLE.get(kind, f"{names} of {of}")
         yield f"{what} {UNMEASURED}: {reason}."
 
 
