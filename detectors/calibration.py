@@ -27,10 +27,8 @@ _OUTSIDE = 10.0
 
 def calibrate(margins: Scores, rows: Labelled, of_rows: Scores) -> Curve:
     """Return the curve for a mixture of half benign and half misuse, as rows weigh."""
-    slope, offset = platt(margins, rows, of_rows)
-    if slope < LEAST_SLOPE:
-        return straight(LEAST_SLOPE, 0.0)
-    if np.bincount(rows.label, minlength=2).min() < ENOUGH_ROWS:
+    slope, offset = rising(margins, rows, of_rows)
+    if slope == LEAST_SLOPE or np.bincount(rows.label, minlength=2).min() < ENOUGH_ROWS:
         return straight(slope, offset)
     shares = IsotonicRegression(y_min=0.002, y_max=0.998, out_of_bounds="clip")
     shares.fit(margins, rows.label, sample_weight=of_rows)
@@ -51,6 +49,12 @@ def platt(margins: Scores, rows: Labelled, of_rows: Scores) -> tuple[float, floa
     model = LogisticRegression(C=1e6)
     model.fit(margins.reshape(-1, 1), rows.label, sample_weight=of_rows)
     return float(model.coef_[0, 0]), float(model.intercept_[0])
+
+
+def rising(margins: Scores, rows: Labelled, of_rows: Scores) -> tuple[float, float]:
+    """Return slope and offset of that line, or of one that hardly rises where it would not."""
+    slope, offset = platt(margins, rows, of_rows)
+    return (slope, offset) if slope >= LEAST_SLOPE else (LEAST_SLOPE, 0.0)
 
 
 def _places(margins: Scores, of_rows: Scores) -> Scores:

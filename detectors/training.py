@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from detectors.api import Part
-from detectors.calibration import LEAST_SLOPE, calibrate, platt
+from detectors.calibration import calibrate, rising
 from detectors.corpus import combined
 from detectors.data import Row
 from detectors.fitting import fit
@@ -129,8 +129,7 @@ def calibrated_kind(data: Problem, kind: Kind, value: float, plan: Plan) -> Cali
     margins, limit = left_out_margins(data.of_kind(kind), value, plan)
     judged = data.judged_of(kind)
     of_rows = row_weights(judged, data.part, plan)
-    slope, offset = platt(margins[data.kinds[kind]], judged, of_rows)
-    slope = max(slope, LEAST_SLOPE)
+    slope, offset = rising(margins[data.kinds[kind]], judged, of_rows)
     return Calibrated(kind, slope, offset, limit, slope * margins + offset)
 
 

@@ -20,9 +20,9 @@ from detectors.log_odds import Curve, curve_of
 from detectors.semantic import DEEP, MODEL_FOLDER, NAME
 from detectors.semantic.gguf import Floats
 from detectors.semantic.readable import readable, readings
-from detectors.semantic.windows import MAX_WINDOWS, sampled
+from detectors.semantic.windows import LEAST_WINDOWS, MAX_WINDOWS, sampled
 
-SCORING: Final = 2
+SCORING: Final = 3
 """Counted up whenever the same model files would give other scores: part of `version`."""
 TOKENLESS: Final = 0.01
 """The probability given to a text without a token, such as the empty one: nothing speaks for it."""
@@ -110,12 +110,16 @@ class Semantic:
 
 
 def vectors(encoder: Reader, sample: Sample, most: int = MAX_WINDOWS) -> Sequence[Floats]:
-    """Return the vectors of at most `most` windows of a sample.
+    """Return the vectors of at most `most` windows of a sample, and as many of what it hides.
 
     An answer by itself is read as a message, too: what asked for it is not there. What a text
-    hides in an encoding has windows of its own.
+    hides in an encoding has windows of its own, which a share of as many windows is left for: a
+    text full of encodings costs no more than two.
     """
-    found = [_read(encoder, sample, it, most) for it in readings(sampled(sample.text))]
+    first, *others = readings(sampled(sample.text))
+    share = max(most // max(len(others), 1), LEAST_WINDOWS)
+    found = [_read(encoder, sample, first, most)]
+    found += [_read(encoder, sample, it, share) for it in others]
     return [one for some in found for one in some]
 
 

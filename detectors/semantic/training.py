@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from detectors.api import Category, Part, Sample
-from detectors.calibration import calibrate, platt
+from detectors.calibration import calibrate, rising
 from detectors.data import Row, cap_sources
 from detectors.fitting import source_weights
 from detectors.kinds import PENALTIES, held_to_more, taught_by_kind
@@ -59,6 +59,10 @@ class Texts:
         """Return the label and source of each window."""
         return Labelled(rows.label[self.text], rows.source[self.text])
 
+    def highest(self, margins: Scores) -> Scores:
+        """Return each text's highest margin: what its windows are added up to comes before."""
+        return probes.highest(margins, self.text)
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -79,12 +83,12 @@ class Task:
     def calibrated(self, margins: Scores) -> tuple[float, float]:
         """Return slope and offset that make log-odds of margins."""
         of_rows = source_weights(self.judged, probes.SOURCE_POWER)
-        return platt(margins[self.among], self.judged, of_rows)
+        return rising(margins[self.among], self.judged, of_rows)
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """log-odds = weights · vector + offset, and those of rows whose family was left out."""
+    """log-odds = weights · vector + offset, and those of windows whose family was left out."""
 
     weights: Matrix
     offset: float
@@ -130,7 +134,7 @@ def train_part(
     everything = np.ones(len(rows), np.bool_)
     kinds = list(taught_by_kind(rows).values()) if part is Part.PROMPT else [everything]
     found = [fit(texts, Task(Labelled(label, source), it), plan, measure) for it in kinds]
-    of_any = combined(found, Labelled(label, source), measure)
+    of_any = combined(found, texts, Labelled(label, source), measure)
     progress(f"{part}, any: {best_of(of_any.quality)}")
     wanted = _category_labels(rows, plan) if part is Part.PROMPT else {}
     fitted = {
@@ -156,11 +160,11 @@ class OfAny:
     quality: Mapping[float, Quality]
 
 
-def combined(found: Sequence[Fitted], rows: Labelled, measure: Measure) -> OfAny:
+def combined(found: Sequence[Fitted], texts: Texts, rows: Labelled, measure: Measure) -> OfAny:
     """Choose the penalty on left-out families, and calibrate the sum of odds there."""
     width, margins, quality = len(found[0].weights), {}, {}
     for penalty in PENALTIES if len(found) > 1 else (0.0,):
-        margins[penalty] = held_to_more([it.left_out for it in found], penalty)
+        margins[penalty] = texts.highest(held_to_more([it.left_out for it in found], penalty))
         quality[penalty] = measure(margins[penalty], rows)
     best = max(quality, key=lambda it: quality[it].auroc)
     kinds = linear(
@@ -217,10 +221,11 @@ def fit(texts: Texts, task: Task, plan: Plan, measure: Measure) -> Fitted:
     halves = np.split(texts.vectors, 2, axis=1)
     fitted = [_fit_half(replace(texts, vectors=it), task, plan, measure) for it in halves]
     left_out: Scores = np.sum([it.left_out for it in fitted], axis=0)
-    slope, offset = task.calibrated(left_out)
+    of_texts = texts.highest(left_out)
+    slope, offset = task.calibrated(of_texts)
     weights = slope * np.concatenate([it.weights for it in fitted])
     inner = slope * sum(it.offset for it in fitted) + offset
-    quality = {0.0: task.quality(left_out, measure)}
+    quality = {0.0: task.quality(of_texts, measure)}
     return Fitted(weights, inner, slope * left_out + offset, quality)
 
 
@@ -232,11 +237,10 @@ def _fit_half(texts: Texts, task: Task, plan: Plan, measure: Measure) -> Fitted:
     found = probes.moments(scaled[teach], Labelled(seen.label[teach], seen.source[teach]))
     left_out, quality = {}, {}
     for ridge in plan.ridges:
-        windowed = probes.left_out_margins(scaled, seen, found, ridge)
-        left_out[ridge] = probes.highest(windowed, texts.text)
-        quality[ridge] = task.quality(left_out[ridge], measure)
+        left_out[ridge] = probes.left_out_margins(scaled, seen, found, ridge)
+        quality[ridge] = task.quality(texts.highest(left_out[ridge]), measure)
     best = max(quality, key=lambda it: quality[it].auroc)
-    slope, offset = task.calibrated(left_out[best])
+    slope, offset = task.calibrated(texts.highest(left_out[best]))
     probe = probes.fit_all(found, best)
     inner = slope * probe.offset + offset
     return Fitted(slope * probe.weights / scale, inner, slope * left_out[best] + offset, quality)

@@ -28,6 +28,9 @@ STEP_TOKENS: Final = WINDOW_TOKENS - OVERLAP_TOKENS
 MAX_WINDOWS: Final = 64
 """So many windows are encoded at most."""
 
+LEAST_WINDOWS: Final = 2
+"""The first and the last."""
+
 MAX_TOKENS: Final = OVERLAP_TOKENS + MAX_WINDOWS * STEP_TOKENS
 """Up to here every token is encoded (10,272 tokens, some 45,000 characters of English)."""
 
@@ -49,7 +52,7 @@ def tokens_of(text: str, tokenise: Tokenise) -> Tokens:
 
 
 def windows(tokens: Tokens, most: int = MAX_WINDOWS) -> list[Tokens]:
-    """Cut tokens into at most `most` windows, two or more; no token makes no window.
+    """Cut tokens into at most `most` windows, `LEAST_WINDOWS` or more; no token makes no window.
 
     All but the only window of a short text hold `WINDOW_TOKENS` tokens: the last begins earlier
     than the grid says, so that it is no stump.

@@ -1,5 +1,6 @@
 """Heads on vectors: what a text's score is, and what a model's files may hold."""
 
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import replace
 from math import exp, log
@@ -15,6 +16,7 @@ from detectors.log_odds import straight
 from detectors.semantic import NAME, detector, weights
 from detectors.semantic.detector import TOKENLESS, Head, Linear, Semantic, logistic
 from detectors.semantic.gguf import Floats
+from detectors.semantic.windows import MAX_WINDOWS
 
 ANY, CYBER = Category.ANY, Category.CYBER
 STRAIGHT = straight(1.0, 0.0)
@@ -62,6 +64,16 @@ def test_an_exchange_is_read_with_its_prompt() -> None:
 
 def test_a_text_without_a_token_is_not_suspected() -> None:
     assert score("") == {ANY: TOKENLESS, CYBER: TOKENLESS}
+
+
+def test_what_a_text_hides_has_windows_of_its_own_and_no_more_than_the_text() -> None:
+    hidden = b64encode(b"1234 " * 1_000).decode()
+    text = "a 5tr4ng3 w0rd 1n 3v3ry pl4c3 " * 100 + hidden
+
+    found = detector.vectors(Words(), Sample(text, Part.PROMPT))
+
+    assert max(it[1] for it in found) == 4
+    assert MAX_WINDOWS < len(found) <= 2 * MAX_WINDOWS
 
 
 def test_its_parts_are_those_that_have_heads() -> None:

@@ -11,8 +11,8 @@ from detectors.data import Row
 from detectors.semantic import probes, training
 from detectors.semantic.detector import Semantic
 from detectors.semantic.gguf import Floats
-from detectors.semantic.training import Plan
-from detectors.validation import Labelled
+from detectors.semantic.training import Fitted, Plan, Task, Texts
+from detectors.validation import Labelled, mean_over_sources
 
 RNG_SEED = 3
 PLAN = Plan(category_rows=20, category_families=2)
@@ -110,6 +110,34 @@ def test_kinds_have_probes_of_their_own_where_a_family_can_be_left_out() -> None
         trained = training.train(as_jailbreaks(*sources), Scripted(), PLAN, lambda _w: None)
         assert len(trained[Part.PROMPT].head.kinds.offsets) == kinds
         assert len(trained[Part.ANSWER].head.kinds.offsets) == 1
+
+
+def test_odds_of_kinds_are_added_up_in_each_window_before_the_highest_counts() -> None:
+    """Else a text with a little of each kind, far apart, would be above one with both at once."""
+    label, source = np.tile([0, 1], 20), np.repeat(["a", "b"], 20)
+    of_label = np.array([[2.2, -9], [-9, 2.2]]), np.array([[2.0, 2.0]])
+    windows = [of_label[it] for it in label]
+    odds = np.concatenate(windows).T
+    texts = Texts(odds.T, np.repeat(np.arange(40), [len(it) for it in windows]))
+    kinds = [Fitted(np.ones(2), 0.0, it) for it in odds]
+
+    of_any = training.combined(kinds, texts, Labelled(label, source), mean_over_sources)
+
+    assert of_any.quality[0.5].auroc == 1
+
+
+def test_a_half_that_ranks_unseen_families_the_wrong_way_round_hardly_counts() -> None:
+    label, source = np.tile([0, 1], 80), np.repeat(["a", "b", "c", "d"], 40)
+    signs = np.where(np.isin(source, ["a", "b"]), 1, -1) * (2 * label - 1)
+    rng = np.random.default_rng(RNG_SEED)
+    vectors = np.stack([signs, np.zeros(160), 2 * label, np.zeros(160)], axis=1)
+    texts = Texts(vectors + rng.standard_normal((160, 4)), np.arange(160))
+    task = Task(Labelled(label, source), np.ones(160, np.bool_))
+
+    fitted = training.fit(texts, task, PLAN, mean_over_sources)
+
+    assert abs(fitted.weights[0]) < abs(fitted.weights[2]) / 10
+    assert fitted.quality[0.0].auroc > 0.85
 
 
 def test_a_probe_turns_from_what_tells_sources_apart() -> None:
