@@ -128,7 +128,7 @@ def _measure(root: Path, options: argparse.Namespace) -> dict[str, Any]:
     stop, records = threading.Event(), 2 * options.exchanges
     journal = Journal(root / "screener-0", limits=_LIMITS)
     reader = JournalReader(root, SCREENER, [Topic.EXCHANGES], batch_records=options.batch_records)
-    _, metrics = make_metrics()
+    _, metrics = make_metrics(SCREENER)
     left = [records]
 
     def tick(done: Sequence[object]) -> None:

@@ -6,7 +6,7 @@ served; an unsettled one past its deadline is a *gap*, until later events cover 
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -53,7 +53,9 @@ class _Exchange:
     opened: bool = False
     closed: bool = False
     served: bool | None = False
+    ended_at: float = 0.0
     screened: frozenset[Part] = frozenset()
+    screened_at: float = 0.0
     gap: GapKind | None = None
     restored: bool = False
 
@@ -88,6 +90,7 @@ class Coverage:
         self._torn: list[tuple[int, int]] = []
         self._numbers = ServedNumbers(bounds.open_s)
         self._covered: Counter[str] = Counter()
+        self._delays: list[tuple[str, float]] = []
         self._filled: list[CoverageGap] = []
 
     # What is read
@@ -127,7 +130,7 @@ class Coverage:
         exchange = self._find(exchange_id, model, at)
         if exchange is None:
             return
-        exchange.closed, exchange.served = True, served
+        exchange.closed, exchange.served, exchange.ended_at = True, served, at
         exchange.due = at + self._bounds.unscreened_s[tier]
         if carried and not exchange.opened and exchange.gap is None:
             self._remember(exchange_id)
@@ -139,6 +142,7 @@ class Coverage:
         exchange = self._find(exchange_id, model, at)
         if exchange is not None:
             exchange.screened |= RELEASED if exchange.restored else {part}
+            exchange.screened_at = max(exchange.screened_at, at)
             self._settle(exchange_id, exchange)
 
     def released(
@@ -180,6 +184,15 @@ class Coverage:
         covered, self._covered = self._covered, Counter()
         return covered
 
+    def take_delays(self) -> Sequence[tuple[str, float]]:
+        """Return how long screening took, in seconds, as (model, delay), each exchange once.
+
+        Of exchanges that were served, from their end to the last verdict; of those that were not
+        screened by their deadline, up to that.
+        """
+        delays, self._delays = self._delays, []
+        return delays
+
     def cut(self) -> int:
         """Return the last turn that need not be read again: what is left is judged the same.
 
@@ -208,6 +221,8 @@ class Coverage:
             return
         if exchange.served:
             self._covered[exchange.model] += 1
+            if exchange.gap is None:
+                self._note_delay(exchange, exchange.screened_at)
         if exchange.gap is not None:
             self._filled.append(CoverageGap(exchange_id, exchange.model, exchange.gap))
         self._remember(exchange_id)
@@ -226,9 +241,14 @@ class Coverage:
             return None
         del self._unsettled[exchange_id]
         exchange.gap = UNSCREENED if exchange.opened and exchange.closed else UNRECORDED
+        if exchange.gap == UNSCREENED and exchange.served:
+            self._note_delay(exchange, exchange.due)
         if not exchange.closed:
             self._numbers.explain(exchange_id)
         self._gaps[exchange_id] = exchange
         if len(self._gaps) > self._bounds.remembered:
             self._gaps.popitem(last=False)
         return CoverageGap(exchange_id, exchange.model, exchange.gap)
+
+    def _note_delay(self, exchange: _Exchange, until: float) -> None:
+        self._delays.append((exchange.model, max(0.0, until - exchange.ended_at)))

@@ -6,24 +6,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from cryptography.x509 import load_pem_x509_certificates
-
 from service.core.findings import Finding, ok, problem
 from service.doctor.results import Named
-from service.settings import KafkaLog, RedisLimits, Settings
+from service.settings import Settings
+from service.wiring.certificates import earliest_end, named_certificates
 
 SOON_DAYS: Final = 21.0
 """A certificate that ends within so many days is a problem already."""
 _OTHERS: Final = 0o007
 
-Files = tuple[str, Path | None, Path | None]
-"""A setting's path, the certificates that it names, and their key."""
-
 
 def certificates(settings: Settings) -> Iterator[Named]:
     """Check each certificate's end, and that its key is its own and kept from others."""
     now = datetime.now(UTC)
-    for name, file, key in _named(settings):
+    for name, file, key in named_certificates(settings):
         if file is not None:
             try:
                 yield name, _judge(file, key, now)
@@ -32,23 +28,8 @@ def certificates(settings: Settings) -> Iterator[Named]:
                 yield name, problem(f"{file}: {words}", "correct the file, or its setting")
 
 
-def _named(settings: Settings) -> Iterator[Files]:
-    if tls := settings.gateway.tls:
-        yield "gateway.tls", tls.cert_file, tls.key_file
-    for i, upstream in enumerate(settings.upstreams):
-        yield f"upstreams[{i}].cert_file", upstream.cert_file, upstream.key_file
-        yield f"upstreams[{i}].ca_file", upstream.ca_file, None
-    if isinstance(settings.event_log, KafkaLog):
-        security = settings.event_log.security
-        yield "event_log.security.cert_file", security.cert_file, security.key_file
-        yield "event_log.security.ca_file", security.ca_file, None
-    if isinstance(settings.limits, RedisLimits):
-        yield "limits.cert_file", settings.limits.cert_file, settings.limits.key_file
-        yield "limits.ca_file", settings.limits.ca_file, None
-
-
 def _judge(file: Path, key: Path | None, now: datetime) -> Finding:
-    ends = min(it.not_valid_after_utc for it in load_pem_x509_certificates(file.read_bytes()))
+    ends = earliest_end(file)
     days = (ends - now).total_seconds() / 86400
     if days < SOON_DAYS:
         when = f"ended on {ends:%Y-%m-%d}" if days < 0 else f"ends on {ends:%Y-%m-%d}"

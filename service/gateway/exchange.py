@@ -167,6 +167,8 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
     traceparent: str | None
     """Of the gateway's own span if it makes one, else as the caller gave it."""
     reader: AnswerReader
+    upload_s: float = 0.0
+    """Until the request's body had come, where it did not come with its head."""
     finding: PromptFinding | None = None
     """What screening the prompt came to; None: it is left to the workers."""
     gate: AnswerGate | None = None

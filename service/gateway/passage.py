@@ -169,7 +169,7 @@ class Passage:
         ]
         if exchange.traceparent is not None:
             headers.append((b"traceparent", exchange.traceparent.encode()))
-        self._meters.before.observe(exchange.elapsed_s())
+        self._meters.before.observe(exchange.elapsed_s() - exchange.upload_s)
         path = exchange.surface.path.encode()
         self._answer = answer = await exchange.model.upstream.send(
             b"POST", path, headers, body, exchange

@@ -85,6 +85,7 @@ class Arrival(msgspec.Struct, eq=False):
     at: float
     started: float
     head: Head
+    upload_s: float = 0.0
     surface: str = "other"
     model: str = "other"
     entered: str | None = None
@@ -157,6 +158,7 @@ class Pipeline:
         body = self._body_now(arrival.head.fields, scope)
         if body is None:
             body = await self._body(arrival.head.fields, receive)
+            arrival.upload_s = time.perf_counter() - arrival.started
             now = time.time()  # a body may take long: what was true may be no more
             caller = self._caller(arrival, now)
         return caller, target, parse(body)
@@ -207,6 +209,7 @@ class Pipeline:
             ids=self.ids,
             received_at=arrival.at,
             started=arrival.started,
+            upload_s=arrival.upload_s,
             caller=caller,
             surface=surface,
             model=model,

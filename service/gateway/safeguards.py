@@ -134,6 +134,8 @@ class SafeguardWatch:
         self._screener_reads_kafka = screener_reads_kafka
         self._staleness_bounds_s = staleness_bounds_s
         self._metrics = metrics
+        self._journal_used = metrics.upkeep.journal_used.labels("gateway")
+        self._disk_free = metrics.upkeep.disk_free.labels("gateway")
         self._ticks = ticks
         self._started = ticks()
         age_s = None if unread_since is None else abs(clock() - unread_since)
@@ -147,6 +149,8 @@ class SafeguardWatch:
         facts = self._facts(now, lag_s, news)
         self._board.update(facts)
         self._metrics.journal_bytes.set(self._journal.used_bytes)
+        self._journal_used.set(self._journal.used_share)
+        self._disk_free.set(self._journal.disk_free)
         self._metrics.journal_oldest.set(lag_s)
         self._metrics.screening_lag.set(facts.screening_lag_s or lag_s)
         heard_at = self._started if news.heard_at is None else news.heard_at

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, values
 
 from service.telemetry.judge_metrics import JudgeMetrics
 from service.telemetry.making import Maker
+from service.telemetry.upkeep_metrics import UpkeepMetrics
 
 _FAST_S: Final = (
     0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1,
@@ -19,6 +20,7 @@ _FAST_S: Final = (
 _SLOW_S: Final = (
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300,
 )  # fmt: skip
+_DELAY_S: Final = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _SCORE: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)
 
 
@@ -49,7 +51,8 @@ class Metrics:
         )  # fmt: skip
         self.overhead = make.histogram(
             "overhead_seconds",
-            "The gateway's own time: before forwarding, and from the upstream's last byte on.",
+            "The gateway's own time: before forwarding, less the wait for a body that comes late, "
+            "and from the upstream's last byte on.",
             _FAST_S, "phase",
         )  # fmt: skip
         self.time_to_first_token = make.histogram(
@@ -131,6 +134,12 @@ class Metrics:
             "Exchanges served and not recorded, or not screened within the tier's bound.",
             "model", "kind", merge="livemax",
         )  # fmt: skip
+        self.screening_delay = make.histogram(
+            "screening_delay_seconds",
+            "Of exchanges that were served, from their end to their last verdict; of those that "
+            "were not screened within the tier's bound, the bound.",
+            _DELAY_S, "model",
+        )  # fmt: skip
         self.unscanned = make.counter(
             "unscanned_total", "Parts of exchanges that could not be scored.", "model", "reason"
         )
@@ -166,10 +175,16 @@ class Metrics:
         )  # fmt: skip
         self._register_detectors(make)
         self.judges = JudgeMetrics(make)
+        self.upkeep = UpkeepMetrics(make)
         self.verdicts = make.counter(
             "verdicts_total",
             'Verdicts, by the gravest action crossed ("none": no operating point was).',
             "detector", "category", "action",
+        )  # fmt: skip
+        self.flagged = make.counter(
+            "flagged_total",
+            "Verdicts that crossed an operating point, by the gravest action crossed.",
+            "model", "action",
         )  # fmt: skip
         self.operating_points = make.gauge(
             "operating_points",

@@ -27,9 +27,10 @@ from service.telemetry.ops import (
     ops_server,
     serve_in_thread,
 )
+from service.wiring.certificates import show_certificates
 from service.wiring.identity import token_verifier
 from service.wiring.office import make_office
-from service.wiring.parts import is_prepared, make_metrics, prepare_later
+from service.wiring.parts import CONSOLE, is_prepared, make_metrics, prepare_later
 
 
 def run_console(settings: Settings, ops: OpsAddress) -> int:
@@ -39,7 +40,8 @@ def run_console(settings: Settings, ops: OpsAddress) -> int:
         CannotListen: its address is taken.
         ConfigError: a secret cannot be read or made, or is not the store's.
     """
-    registry, metrics = make_metrics()
+    registry, metrics = make_metrics(CONSOLE)
+    show_certificates(settings, metrics, CONSOLE)
     with (
         contextlib.closing(Store(settings.store.url)) as store,
         token_verifier(settings, metrics) as tokens,

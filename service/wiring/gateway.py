@@ -41,10 +41,11 @@ from service.telemetry.ops import (
     serve_in_thread,
 )
 from service.telemetry.tracing import make_tracer
+from service.wiring.certificates import show_certificates
 from service.wiring.detectors import Detectors, detectors_of
 from service.wiring.identity import token_verifier
 from service.wiring.limits import limiter_of
-from service.wiring.parts import clock, counted_points, make_metrics, own_journal
+from service.wiring.parts import GATEWAY, clock, counted_points, make_metrics, own_journal
 from service.wiring.peppers import peppers_of
 from service.wiring.pipeline import models_of, pipeline_of
 from service.wiring.reloading import DetectorWatch, show_versions, watching
@@ -92,7 +93,8 @@ async def gateway_of(
     settings: Settings, detectors: Detectors | None = None
 ) -> AsyncIterator[Gateway]:
     """Put a gateway together; at the end all that it appended is kept and counted."""
-    registry, metrics = make_metrics()
+    registry, metrics = make_metrics(GATEWAY)
+    show_certificates(settings, metrics, GATEWAY, "upstreams", "limits")
     meters = Meters(metrics)
     async with limiter_of(settings, meters) as limiter:
         counted = _Counted(registry, metrics, meters, limiter)
@@ -119,7 +121,7 @@ async def _put_together(
     with (
         contextlib.closing(tracer),
         contextlib.closing(Store(settings.store.url)) as store,
-        own_journal(settings, "gateway", evidence.announce) as journal,
+        own_journal(settings, GATEWAY, evidence.announce) as journal,
         token_verifier(settings, metrics) as tokens,
     ):
         evidence.attach(journal)

@@ -25,11 +25,13 @@ from service.store import Store
 from service.store.engine import UNREACHABLE
 from service.telemetry.metrics import Metrics
 
+GATEWAY = "gateway"
 SCREENER = "screener"
 ENFORCER = "enforcer"
 COVERAGE = "coverage"
 AUDITOR = "auditor"
 SHIPPER = "shipper"
+CONSOLE = "console"
 
 clock = time.time
 _log = logging.getLogger(__name__)
@@ -142,10 +144,12 @@ def kafka_config(log: KafkaLog) -> KafkaConfig:
     )
 
 
-def make_metrics() -> tuple[CollectorRegistry, Metrics]:
-    """Return this process's registry and the metrics in it."""
+def make_metrics(role: str) -> tuple[CollectorRegistry, Metrics]:
+    """Return the registry of a process of this role, which starts now, and the metrics in it."""
     registry = CollectorRegistry()
-    return registry, Metrics(registry)
+    metrics = Metrics(registry)
+    metrics.upkeep.process_started_at.labels(role).set(clock())
+    return registry, metrics
 
 
 def counted_points(metrics: Metrics) -> Count:

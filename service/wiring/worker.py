@@ -4,7 +4,7 @@ import contextlib
 import logging
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,6 +22,7 @@ from service.telemetry.ops import (
     ops_server,
     serve_in_thread,
 )
+from service.wiring.certificates import show_certificates
 from service.wiring.parts import (
     clock,
     is_prepared,
@@ -47,11 +48,13 @@ class Worker:
         self._role = role
         self._settings = settings
         self._ops = ops
-        self._registry, self.metrics = make_metrics()
+        self._registry, self.metrics = make_metrics(role)
+        show_certificates(settings, self.metrics, "event_log")
         self._stop = threading.Event()
         self._running = False
         self._failed = False
         self._threads: list[threading.Thread] = []
+        self._looks: list[Callable[[], None]] = []
         self._resources = contextlib.ExitStack()
         self.store = Store(settings.store.url)
         self._resources.callback(self.store.close)
@@ -82,9 +85,17 @@ class Worker:
             prepare_later(self.store, self._stop)
         return not self._stop.is_set()
 
-    def journal(self) -> contextlib.AbstractContextManager[Journal]:
+    @contextlib.contextmanager
+    def journal(self) -> Iterator[Journal]:
         """Open the journal that this worker appends to."""
-        return own_journal(self._settings, self._role)
+        with own_journal(self._settings, self._role) as journal:
+            used = self.metrics.upkeep.journal_used.labels(self._role)
+            free = self.metrics.upkeep.disk_free.labels(self._role)
+            self._looks += [
+                lambda: used.set(journal.used_share),
+                lambda: free.set(journal.disk_free),
+            ]
+            yield journal
 
     def watched(self, group: str, reader: EventReader) -> Progress:
         """Give signs of life of a group that reads, and close its reader in the end."""
@@ -92,6 +103,8 @@ class Worker:
         lag = self.metrics.lag_records
         progress = Progress(reader, clock, lambda topic, n: lag.labels(group, topic).set(n))
         self._pulse.add(group, progress)
+        lag_s = self.metrics.upkeep.lag_seconds.labels(group)
+        self._looks.append(lambda: lag_s.set(progress.lag_s()))
         return progress
 
     def loop(  # noqa: PLR0913  (what a loop is made of)
@@ -130,7 +143,8 @@ class Worker:
             thread.start()
         self._running = True
         while not self._stop.wait(1.0):
-            pass
+            for look in self._looks:
+                look()
         for thread in self._threads:
             thread.join()
         return 1 if self._failed else 0

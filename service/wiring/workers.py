@@ -36,6 +36,7 @@ from service.workers.alerts import AlertSender, Pace
 from service.workers.auditor import DAY_S, Auditor, Shown, last_anchored
 from service.workers.coverage import Reconciler, SettlingReader
 from service.workers.enforcer import Enforcer
+from service.workers.expiry import ExpiryWatch
 from service.workers.points import PointWatch
 from service.workers.screener import Heard, Screener, ignore
 
@@ -46,6 +47,7 @@ _LEAST_ANCHOR_S = 60.0
 """Between two anchors of the same head, however short the event log is kept."""
 _POINTS_S = 1.0
 """Between two looks at the operating points; more often where the store is asked more often."""
+_DELIVERED = {True: "ok", False: "failed"}
 _DEFAULT_SCREENING_S = 300.0
 """The bound of tiers that name none."""
 
@@ -60,6 +62,7 @@ def run_screener(settings: Settings, ops: OpsAddress) -> int:
         show_versions(working, worker.metrics)
         heard = _watched_judges(settings, there_are, working, worker)
         screener = Screener(working, points.current, journal, worker.metrics, clock, heard=heard)
+        screener.declare(model.name for model in settings.models)
         worker.loop(SCREENER, [Topic.EXCHANGES], screener, journal)
         worker.add(DetectorWatch(there_are.reloadable, screener.use, worker.metrics).run)
         return worker.run()
@@ -113,13 +116,15 @@ def run_enforcer(settings: Settings, ops: OpsAddress) -> int:
         worker.loop(ENFORCER, [Topic.VERDICTS], enforcer, journal)
         _reconcile(settings, worker, journal)
         _audit(settings, worker, journal)
+        delivered = {ok: metrics.alert_deliveries.labels(it) for ok, it in _DELIVERED.items()}
         sender = AlertSender(
             store,
             settings.alerts.alertmanagers,
             Pace(settings.alerts.resend_s, settings.alerts.hold_s),
-            lambda ok: metrics.alert_deliveries.labels("ok" if ok else "failed").inc(),
+            lambda ok: delivered[ok].inc(),
         )
         worker.add(sender.run)
+        worker.add(ExpiryWatch(store, metrics.upkeep.expiring, clock).run)
         return worker.run()
 
 

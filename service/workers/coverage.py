@@ -84,6 +84,7 @@ class Reconciler:
         self._close_filled()
         for model, count in self._coverage.take_covered().items():
             self._metrics.screened.labels(model).inc(count)
+        self._count_delays()
 
     def cut(self) -> int:
         """Return the last turn that may be acknowledged: what was read by then is kept."""
@@ -102,6 +103,7 @@ class Reconciler:
             return
         self._next_check = now + _CHECK_S
         self._unsaved += self._coverage.gaps(min(now, self._read_to) if records else now)
+        self._count_delays()
         self._keep(now)
         self._key_uses.save()
 
@@ -111,6 +113,7 @@ class Reconciler:
         self._reported |= {(name, kind) for name in names for kind in _KINDS}
         for name in names:
             self._metrics.screened.labels(name)
+            self._metrics.screening_delay.labels(name)
 
     def _note(self, position: Position, event: AnyEvent) -> None:
         coverage, id_, model, at = self._coverage, event.exchange_id, event.model, event.at
@@ -130,6 +133,10 @@ class Reconciler:
                 coverage.released(event.boot, number, model, at, carried)
         elif event.completes:
             coverage.screened(id_, model, at, Part(event.part))
+
+    def _count_delays(self) -> None:
+        for model, seconds in self._coverage.take_delays():
+            self._metrics.screening_delay.labels(model).observe(seconds)
 
     def _keep(self, now: float) -> None:
         if self._unsaved:

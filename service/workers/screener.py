@@ -8,7 +8,7 @@ gets a verdict that says so: "unscanned" is an outcome of its own.
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -85,6 +85,10 @@ class Screener:
         self._counts = VerdictCounts(metrics)
         self._clock = clock
         self._heard = heard
+
+    def declare(self, models: Iterable[str]) -> None:
+        """Show from the start that nothing of these models was flagged yet."""
+        self._counts.declare(models)
 
     def use(self, new: Detector) -> None:
         """Score by this version of a detector from the next batch on; any one thread may call."""

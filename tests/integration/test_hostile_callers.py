@@ -90,6 +90,22 @@ async def test_a_request_that_comes_byte_by_byte_is_served(tmp_path: Path) -> No
         assert (first, second) == (compact(chat("0")), compact(chat("1")))
 
 
+@on_uvloop
+async def test_waiting_for_a_body_that_comes_late_is_not_the_gateways_own_time(
+    tmp_path: Path,
+) -> None:
+    late_s = 0.3
+    async with gateway_before(ANSWERS, folder=tmp_path) as gateway:
+        connection = await gateway.connect()
+        whole = rendered(CHAT, chat())
+        await connection.send(whole[:-1])
+        await asyncio.sleep(late_s)
+        await connection.send(whole[-1:])
+        assert (await connection.reply()).status == 200
+        took_s = gateway.metric("request_duration_seconds_sum")
+        assert took_s - gateway.metric("overhead_seconds_sum", phase="before") >= late_s
+
+
 HEAD: Final = rendered(CHAT, headers=[("content-length", "1000")])
 CHUNKED: Final = rendered(CHAT, headers=[("transfer-encoding", "chunked")])
 

@@ -41,6 +41,18 @@ def test_what_is_served_is_recorded_and_screened(one: Installation) -> None:
     assert {(id_, part) for id_ in served for part in ("prompt", "answer")} <= completed
 
 
+def test_each_process_shows_its_start_and_each_that_appends_the_room_of_its_journal(
+    one: Installation,
+) -> None:
+    appending = {"gateway", "screener", "enforcer"}
+
+    def showing(metric: str) -> set[str]:
+        return {role for role in (*appending, "console") if one.metric(metric, role=role) > 0}
+
+    until(lambda: showing("watchgate_journal_used_ratio") == appending)
+    assert showing("watchgate_process_start_timestamp_seconds") == appending | {"console"}
+
+
 def test_a_receipt_shows_both_records_and_the_verdicts_without_what_was_said(
     one: Installation,
 ) -> None:

@@ -106,3 +106,9 @@ class Ballast:
     def _free_bytes(self) -> int:
         stat = os.statvfs(self._path.parent)
         return stat.f_bavail * stat.f_frsize
+
+
+def free_share(folder: Path) -> float:
+    """Return the share of a folder's disk that is free for who is not root, from 0 to 1."""
+    stat = os.statvfs(folder)
+    return stat.f_bavail / stat.f_blocks

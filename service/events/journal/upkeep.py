@@ -12,7 +12,7 @@ from service.events.journal.groups import Group, groups_folder
 from service.events.journal.open_exchanges import OpenExchanges
 from service.events.journal.pending import Fault
 from service.events.journal.segment import remove_segment
-from service.events.journal.space import Ballast, FullSegment, Limits, removable
+from service.events.journal.space import Ballast, FullSegment, Limits, free_share, removable
 
 _INTERVAL_S: Final = 1.0
 _log = logging.getLogger(__name__)
@@ -45,6 +45,8 @@ class Upkeep:
         self._kept_bytes = sum(segment.size_bytes for segment in self._full)
         self.last_segment_bytes = 0
         """The size of the segment that is written to, as its writer last saw it."""
+        self.disk_free = free_share(folder)
+        """Share of the disk that is free, as it was within the last second."""
         self._stopping = False
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal-upkeep", daemon=True)
@@ -87,6 +89,7 @@ class Upkeep:
         try:
             self._remove_acknowledged(time.time())
             self._ballast.take()
+            self.disk_free = free_share(self._folder)
         except (EventLogError, OSError) as error:  # what is not done now is done later
             _log.warning("the journal's upkeep failed: %s", error)
 

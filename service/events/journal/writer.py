@@ -166,6 +166,16 @@ class Journal:
         return self._upkeep.used_bytes + self._queue.queued_bytes
 
     @property
+    def used_share(self) -> float:
+        """Return how much of what new exchanges may fill is used; at 1 none is taken."""
+        return self.used_bytes / self._limits.openings_bytes
+
+    @property
+    def disk_free(self) -> float:
+        """Return the share of the disk that is free, from 0 to 1."""
+        return self._upkeep.disk_free
+
+    @property
     def written(self) -> int:
         """Return the offset up to which records survive a killed process."""
         return self._written.offset

@@ -129,6 +129,16 @@ def test_each_served_exchange_counts_as_covered_once(turns: list[list[Event]]) -
     assert not coverage.take_covered()
 
 
+@given(covered_logs)
+def test_each_served_exchange_has_one_delay_however_its_events_come(
+    turns: list[list[Event]],
+) -> None:
+    served = {event.id for turn in turns for event in turn if event.served}
+    coverage = read(turns)
+    assert coverage.take_delays() == [("m", 2.0)] * len(served)
+    assert not coverage.take_delays()
+
+
 @given(logs_that_lack_one())
 def test_a_missing_event_makes_one_gap_of_its_kind(
     log: tuple[Event, list[list[Event]]],

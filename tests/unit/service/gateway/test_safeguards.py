@@ -127,6 +127,20 @@ def test_nothing_is_served_before_the_first_look(make: Callable[..., House]) -> 
     assert house.board.any_served()
 
 
+def test_the_room_for_the_journal_is_shown_as_shares(make: Callable[..., House]) -> None:
+    house = make()
+    house.append()
+    house.watch.check()
+    used, free = (
+        house.registry.get_sample_value(f"watchgate_journal_{name}_ratio", {"role": "gateway"})
+        for name in ("used", "disk_free")
+    )
+    assert used == pytest.approx(house.journal.used_share)
+    assert free == house.journal.disk_free
+    assert 0 < house.journal.used_share < 1
+    assert 0 <= house.journal.disk_free <= 1
+
+
 def test_nothing_is_served_on_the_word_of_a_watch_that_has_stopped(
     make: Callable[..., House],
 ) -> None:

@@ -6,9 +6,9 @@ from service.telemetry.making import PREFIX
 from service.telemetry.metrics import Metrics
 
 CLOSED_SETS = {
-    "action", "category", "decision", "detector", "group", "issuer", "judge", "kind", "model",
-    "outcome", "phase", "reason", "replica", "safeguard", "seen_by", "source", "stage", "state",
-    "surface", "topic", "upstream",
+    "action", "category", "certificate", "decision", "detector", "group", "issuer", "judge",
+    "kind", "model", "outcome", "phase", "reason", "replica", "role", "safeguard", "seen_by",
+    "source", "stage", "state", "surface", "topic", "upstream",
     "version",  # of a detector: as many as an operator puts in place while a process runs
 }  # fmt: skip
 

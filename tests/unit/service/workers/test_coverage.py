@@ -107,6 +107,20 @@ def test_a_covered_exchange_is_counted_and_leaves_no_gap(desk: Desk) -> None:
     assert desk.metric("coverage_gap_exchanges", model="m", kind="unscreened") == 0
 
 
+def test_how_long_screening_took_is_counted_from_the_end_of_the_exchange(desk: Desk) -> None:
+    desk.read(*covered()[:3], verdict(Part.ANSWER, at=NOW + 7))
+    assert desk.metric("screening_delay_seconds_count", model="m") == 1
+    assert desk.metric("screening_delay_seconds_sum", model="m") == pytest.approx(17)
+
+
+def test_what_is_not_screened_within_its_bound_counts_as_late_once(desk: Desk) -> None:
+    desk.read(*covered()[:3])
+    desk.idle(LATE)
+    assert desk.metric("screening_delay_seconds_sum", model="m") == pytest.approx(300)
+    desk.read(verdict(Part.ANSWER, at=LATE))
+    assert desk.metric("screening_delay_seconds_count", model="m") == 1
+
+
 def test_a_verdict_that_completes_nothing_covers_nothing(desk: Desk) -> None:
     desk.read(*covered()[:3], verdict(Part.ANSWER, completes=False))
     assert desk.idle(LATE) == [("ex-1", "unscreened")]

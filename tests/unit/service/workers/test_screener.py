@@ -244,6 +244,7 @@ def test_a_score_over_a_point_is_a_crossing_and_is_counted() -> None:
     labels = {"detector": "words", "category": "any"}
     assert screening.metric("verdicts_total", action="page", **labels) == 1
     assert screening.metric("verdicts_total", action="none", **labels) == 1
+    assert screening.metric("flagged_total", model="m", action="page") == 1
 
 
 @pytest.mark.parametrize("kind", ["verdict", "broken"])
