@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from cryptography.x509 import load_pem_x509_certificates
-
 from service.settings import KafkaLog, RedisLimits, Settings
 from service.telemetry.metrics import Metrics
 
@@ -37,6 +35,10 @@ def earliest_end(file: Path) -> datetime:
         OSError: it cannot be read.
         ValueError: it holds no certificate in PEM.
     """
+    from cryptography.x509 import (  # noqa: PLC0415  (few processes name any: it takes 0.1 s)
+        load_pem_x509_certificates,
+    )
+
     return min(it.not_valid_after_utc for it in load_pem_x509_certificates(file.read_bytes()))
 
 
