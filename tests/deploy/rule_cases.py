@@ -1,22 +1,23 @@
 """The alert rules, and the cases that promtool tests them by.
 
-A file of cases, `rules/NAME.yaml`, belongs to the rule file of the same name. Each of its entries is
-about one alerting rule:
+A file of cases, `rules/NAME.yaml`, belongs to the rule file of the same name. Each of its entries
+is about one alerting rule:
 
     alert: WatchgateCoverageGap
-    which: {window: 1h}                   # where several rules have the name: these labels tell which
-    labels: {model: chat}                 # what the alert carries beyond the rule's own labels
-    step: 1m                              # between two samples, and two looks at the rules (default)
-    firing: {SERIES: VALUES, …}           # makes the alert fire: in promtool's notation
-    begins: 10m                           # when what it asks for is first true
-    threshold: {SERIES: VALUES, …}        # at the limit, or as near as it gets: it never fires
-    healthy: {SERIES: VALUES, …}          # as usual: it never fires
-    also:                                 # what else is to hold
+    which: {window: 1h}              # where several rules have the name: labels that tell which
+    labels: {model: chat}            # what the alert carries beyond the rule's own labels
+    step: 1m                         # between two samples, and between two looks at the rules
+    firing: {SERIES: VALUES, …}      # makes the alert fire
+    begins: 10m                      # when what it asks for is first true
+    threshold: {SERIES: VALUES, …}   # at the limit, or as near as it gets: it never fires
+    healthy: {SERIES: VALUES, …}     # as usual: it never fires
+    also:                            # what else is to hold
       - {name: after a restart, fires: false, series: {SERIES: VALUES, …}}
 
-Where `firing` is true and the rule's `for` is not yet over, the alert is pending; once it is over, it
-fires. Series of `common` are in every case of the entry that does not give them itself. A value AxN is A
-and N more of it, A+BxN is A and N more, each by B larger; _xN are N looks that found nothing.
+Where `firing` is true and the rule's `for` is not yet over, the alert is pending; once it is over,
+it fires. Series of `common` are in every case of the entry that does not give them itself. Values
+are in promtool's notation: AxN is A and N more of it, A+BxN is A and N more, each by B larger, and
+_xN are N looks that found nothing.
 """
 
 import json
@@ -146,12 +147,12 @@ def _tests(case: Case, rule: Rule) -> Iterator[dict[str, Any]]:
     firing = _alerts(asked, "firing")
     pending = _look(f"count({_alerts(asked, 'pending')})", begins_s, ("{}", 1))
     yield test(
-        "before its pending period is over",
+        "not before its pending period is over, and then",
         case.firing,
         *((pending,) if rule.for_s else ()),
         _look(firing, fires_s - step_s),
+        _look(firing, fires_s, (expected, 1)),
     )
-    yield test("after its pending period", case.firing, _look(firing, fires_s, (expected, 1)))
     yield test("at the threshold", case.threshold, never())
     yield test("while all is well", case.healthy, never())
     for one in case.also:
