@@ -15,7 +15,7 @@ KEY ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check lint unit unit-service unit-others test coverage evaluate bench soak load docs lock clean
+.PHONY: help setup run check lint unit unit-service unit-others test coverage evaluate bench soak load docs lock dashboards clean
 
 help:  ## show this
 	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /\1\t/' \
@@ -75,6 +75,9 @@ load: setup  ## load by people's scenarios, with Locust (URL=http://host:8080 KE
 
 docs: setup  ## write the tables of docs/ anew from the code
 	@$(BIN)/python -m scripts.make_docs
+
+dashboards: setup  ## write the chart's dashboards anew from scripts/dashboards
+	@$(BIN)/python -m scripts.dashboards
 
 lock: setup  ## pin the packages anew (requirements/main.txt and dev.txt)
 	@$(BIN)/python -m scripts.lock $(ARGS)

@@ -15,6 +15,7 @@ PARTS: Final[Mapping[str, str]] = {
     "openssl": "openssl",
     "curl": "curl",
     "redis-server": "redis-server",
+    "prometheus": "prometheus",
     "promtool": "prometheus",
 }
 """The package that holds each program."""

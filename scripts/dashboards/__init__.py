@@ -1,0 +1,1 @@
+"""Grafana's dashboards as code: one file each, see docs/dashboards.md."""
