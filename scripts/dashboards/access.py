@@ -13,14 +13,7 @@ from scripts.dashboards.panels import (
     series,
     to_docs,
 )
-from scripts.dashboards.promql import (
-    MODEL,
-    increase,
-    named,
-    or_zero,
-    rate,
-    share,
-)
+from scripts.dashboards.promql import MODEL, named, or_zero, rate, share, total
 
 
 def access() -> Board:
@@ -88,7 +81,7 @@ def _rights() -> list[AnyPanel]:
             ),
             Query(
                 or_zero(
-                    f"{increase('access_denied_total', MODEL, by='model, reason')} > 0",
+                    f"{total('access_denied_total', MODEL, by='model, reason')} > 0",
                     model="none",
                     reason="none",
                 ),
@@ -103,7 +96,7 @@ def _rights() -> list[AnyPanel]:
                 "Refusals that the audit log counts as one kind, since there were too many kinds "
                 "at a time: somebody tries everything.",
             ),
-            Query(or_zero(increase("denials_overflow_total")), "refusals"),
+            Query(or_zero(total("denials_overflow_total")), "refusals"),
             width=6,
             height=8,
             decimals=0,

@@ -55,12 +55,15 @@ class Board:
     variables: Sequence[Builder[VariableModel]] = ()
     """Those beyond the data source and the interval."""
     since: str = "now-3h"
+    refresh: str = "30s"
 
     def document(self) -> Document:
         """Return what Grafana takes."""
         whole = dashboard.Dashboard(self.title).uid(self.uid).description(self.about)
-        whole.tags([TAG]).editable().timezone("browser").time(self.since, "now").refresh("30s")
-        whole.tooltip(DashboardCursorSync.CROSSHAIR).links(_links())
+        whole.tags([TAG]).editable().timezone("browser").time(self.since, "now").refresh(
+            self.refresh
+        )
+        whole.refresh(self.refresh).tooltip(DashboardCursorSync.CROSSHAIR).links(_links())
         whole.variables([_datasource(), *self.variables, _interval()]).annotation(_Pages())
         for section in self.sections:
             whole.with_row(dashboard.Row(section.title))
@@ -76,7 +79,7 @@ def choice(name: str, label: str, query: str) -> dashboard.QueryVariable:
     """Return a variable of a label's values, all of them until somebody chooses."""
     variable = dashboard.QueryVariable(name).label(label).query(query).datasource(DATASOURCE)
     variable.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).sort(VariableSort.ALPHABETICAL_ASC)
-    every = VariableOption(selected=True, text="All", value="$__all")
+    every = VariableOption(selected=True, text=["All"], value=["$__all"])
     return variable.multi(True).include_all(True).all_value(".*").current(every)
 
 

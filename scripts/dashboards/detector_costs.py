@@ -15,14 +15,7 @@ from scripts.dashboards.panels import (
     states,
     to_docs,
 )
-from scripts.dashboards.promql import (
-    increase,
-    newest,
-    or_zero,
-    quantile,
-    rate,
-    share,
-)
+from scripts.dashboards.promql import buckets, lately, newest, or_zero, quantile, rate, share
 
 _CHOSEN = 'detector=~"$detector"'
 
@@ -46,18 +39,18 @@ def health() -> list[AnyPanel]:
         ),
         heat(
             Words("Batches by the time to score them", "Of the chosen detectors.", "s"),
-            increase("detector_seconds_bucket", _CHOSEN, by="le", window="$__rate_interval"),
+            buckets("detector_seconds", _CHOSEN),
         ),
         shared.left_unscored(),
         series(
             Words(
                 "Failures",
-                "Batches that a detector failed on, in the time shown. What it should have scored "
+                "Batches that a detector failed on. What it should have scored "
                 "counts as unscored.",
             ),
             Query(
                 or_zero(
-                    increase("detector_errors_total", _CHOSEN, by="detector"), detector="none"
+                    lately("detector_errors_total", _CHOSEN, by="detector"), detector="none"
                 ),
                 "{{detector}}",
             ),
@@ -66,12 +59,12 @@ def health() -> list[AnyPanel]:
         series(
             Words(
                 "New files",
-                "Loaded or refused, in the time shown. Refused: the version before goes on, and "
+                "Loaded or refused. Refused: the version before goes on, and "
                 "the log says why.",
             ),
             Query(
                 or_zero(
-                    increase("detector_reloads_total", _CHOSEN, by="detector, outcome"),
+                    lately("detector_reloads_total", _CHOSEN, by="detector, outcome"),
                     detector="none",
                     outcome="new",
                 ),

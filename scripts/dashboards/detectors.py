@@ -12,12 +12,14 @@ from scripts.dashboards.panels import (
     series,
     to_docs,
 )
-from scripts.dashboards.promql import increase, mean, newest, or_zero, rate, share
+from scripts.dashboards.promql import buckets, mean, newest, or_zero, rate, share, total
 
 CHOSEN = 'detector=~"$detector", category=~"$category"'
 BY = "detector, category"
 WEEK = "1w:1h"
 """The last week, looked at once an hour: all samples of a week would be too dear."""
+_STEP = "10m"
+"""Between points of graphs that look at a week for each: less would be too dear."""
 
 
 def detectors() -> Board:
@@ -44,6 +46,7 @@ def detectors() -> Board:
             ),
         ],
         since="now-24h",
+        refresh="5m",
     )
 
 
@@ -56,7 +59,7 @@ def _scores() -> list[AnyPanel]:
                 "Scores by their height, of the chosen detectors and categories. Choose one of "
                 "each: a mixture says little. Most traffic is harmless and at the bottom.",
             ),
-            increase("score_bucket", CHOSEN, by="le", window="$__rate_interval"),
+            buckets("score", CHOSEN),
             links=[to_docs("Detectors", "detectors")],
         ),
         series(
@@ -133,7 +136,7 @@ def _flags() -> list[AnyPanel]:
                 "By detector, category and the gravest action that followed.",
             ),
             Query(
-                f"sort_desc(round({increase('verdicts_total', CHOSEN, by=f'{BY}, action')}) > 0)",
+                f"sort_desc(round({total('verdicts_total', CHOSEN, by=f'{BY}, action')}) > 0)",
                 "verdicts",
             ),
             width=16,
@@ -160,7 +163,7 @@ def _drift() -> list[AnyPanel]:
                 "hour and the last week (Kolmogorov-Smirnov, at the buckets' bounds). Over 0.1 "
                 "look; over 0.2 it is another traffic or another detector.",
             ),
-            Query(distance, "{{detector}}: {{category}}"),
+            Query(distance, "{{detector}}: {{category}}", step=_STEP),
             width=6,
             limits=Limits(orange=0.1, red=0.2),
         ),
@@ -170,7 +173,7 @@ def _drift() -> list[AnyPanel]:
                 "The last hour's mean by the last week's: 1 is no change.",
                 "suffix: x",
             ),
-            Query(f"{hour} / ({week} > 0)", "{{detector}}: {{category}}"),
+            Query(f"{hour} / ({week} > 0)", "{{detector}}: {{category}}", step=_STEP),
             width=6,
         ),
         rows(

@@ -17,7 +17,8 @@ from scripts.dashboards.panels import (
 )
 from scripts.dashboards.promql import (
     MODEL,
-    increase,
+    buckets,
+    lately,
     mean,
     named,
     or_zero,
@@ -138,7 +139,7 @@ def _own_time() -> list[AnyPanel]:
                 "prompts, or prompts that are screened anew.",
                 "s",
             ),
-            increase(f"{own}_bucket", 'phase="before"', by="le", window="$__rate_interval"),
+            buckets(own, 'phase="before"'),
         ),
         series(
             Words(
@@ -172,7 +173,7 @@ def _durations() -> list[AnyPanel]:
         ),
         heat(
             Words("Requests by duration", "Of the chosen models.", "s"),
-            increase("request_duration_seconds_bucket", MODEL, by="le", window="$__rate_interval"),
+            buckets("request_duration_seconds", MODEL),
         ),
         series(
             Words(
@@ -230,12 +231,11 @@ def _upstreams() -> list[AnyPanel]:
         series(
             Words(
                 "Left out, by reason",
-                "Times in the time shown that a replica was left out, by the failure that was "
-                "one too many.",
+                "Replicas that were left out, when, and by the failure that was one too many.",
                 "none",
             ),
             Query(
-                increase("upstream_ejections_total", by=f"{by}, reason"),
+                lately("upstream_ejections_total", by=f"{by}, reason"),
                 "{{upstream}} {{replica}}: {{reason}}",
             ),
         ),

@@ -16,7 +16,6 @@ from scripts.dashboards.panels import (
 from scripts.dashboards.promql import (
     MODEL,
     count_of,
-    increase,
     named,
     newest,
     or_unknown,
@@ -24,6 +23,7 @@ from scripts.dashboards.promql import (
     quantile,
     rate,
     share,
+    total,
     unless_none,
 )
 
@@ -69,7 +69,7 @@ def _covered() -> list[AnyPanel]:
                 "Prometheus rounds; the coverage gap is exact.",
             ),
             *(
-                Query(f"round({increase(f'exchanges_{it}_total', MODEL)})", it)
+                Query(f"round({total(f'exchanges_{it}_total', MODEL)})", it)
                 for it in ("served", "recorded", "screened")
             ),
             width=8,
@@ -93,7 +93,7 @@ def _covered() -> list[AnyPanel]:
                 "Prompts, answers and exchanges that no detector could score, for a reason that "
                 "is a gap in the coverage. Unscored never counts as passed.",
             ),
-            Query(or_zero(increase("unscanned_total", outcomes.UNSCORED)), "parts"),
+            Query(or_zero(total("unscanned_total", outcomes.UNSCORED)), "parts"),
             limits=ANY_IS_ODD,
             decimals=0,
             links=[pipeline, to_board("Detectors", board.DETECTORS)],

@@ -17,16 +17,7 @@ from scripts.dashboards.panels import (
     to_board,
     to_docs,
 )
-from scripts.dashboards.promql import (
-    MODEL,
-    increase,
-    mean,
-    newest,
-    or_zero,
-    quantile,
-    rate,
-    share,
-)
+from scripts.dashboards.promql import MODEL, mean, newest, or_zero, quantile, rate, share, total
 
 HOUR: Final = "1h"
 
@@ -104,7 +95,7 @@ def _faults() -> dict[str, str]:
     }
     ignored = newest("operating_points", 'state="ignored"', by="source")
     return {
-        legend: increase(metric, where, window=HOUR) for legend, (metric, where) in counters.items()
+        legend: total(metric, where, window=HOUR) for legend, (metric, where) in counters.items()
     } | {"points ignored": f"sum({ignored})"}
 
 

@@ -69,6 +69,8 @@ class Query:
     expr: str
     legend: str
     instant: bool = False
+    step: str = "$interval"
+    """The least distance between two points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ def number(  # noqa: PLR0913  (all but the first have defaults)
     decimals: int | None = None,
     links: Sequence[dashboard.DashboardLink] = (),
 ) -> stat.Panel:
-    """Return the last value of each query, on a ground that says whether it is good."""
+    """Return the value of each query now, on a ground that says whether it is good."""
     color = kinds.BigValueColorMode.VALUE
     if limits is not NO_LIMITS:
         color = kinds.BigValueColorMode.BACKGROUND_SOLID
@@ -137,7 +139,8 @@ def number(  # noqa: PLR0913  (all but the first have defaults)
     panel.no_value(_NOT_KNOWN).mappings([meaning({str(UNKNOWN): (_NOT_KNOWN, RED)})])
     if decimals is not None:
         panel.decimals(decimals)
-    return _dressed(_asking(panel, queries), words, width, height, links)
+    now = [Query(it.expr, it.legend, instant=True) for it in queries]
+    return _dressed(_asking(panel, now), words, width, height, links)
 
 
 def heat(
@@ -271,7 +274,7 @@ def _target(
 ) -> prometheus.Dataquery:
     target = prometheus.Dataquery().expr(query.expr).legend_format(query.legend).format(format_)
     target.datasource(DATASOURCE).ref_id("A")
-    return target.instant() if query.instant else target.range().interval("$interval")
+    return target.instant() if query.instant else target.range().interval(query.step)
 
 
 def _legend() -> common.VizLegendOptions:

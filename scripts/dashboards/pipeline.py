@@ -16,13 +16,15 @@ from scripts.dashboards.panels import (
 )
 from scripts.dashboards.promql import (
     MODEL,
-    increase,
+    buckets,
+    lately,
     named,
     newest,
     or_unknown,
     or_zero,
     quantile,
     rate,
+    total,
 )
 
 
@@ -105,7 +107,7 @@ def _journal() -> list[AnyPanel]:
                 "Two bands are two levels: written and synced. A band that climbs is the disk.",
                 "s",
             ),
-            increase("journal_append_seconds_bucket", by="le", window="$__rate_interval"),
+            buckets("journal_append_seconds"),
             width=6,
         ),
     ]
@@ -145,13 +147,13 @@ def _workers() -> list[AnyPanel]:
         series(
             Words(
                 "Dead letters",
-                "Records that a worker could not handle, in the time shown. They are kept: "
+                "Records that a worker could not handle. They are kept: "
                 "`watchgate dead-letters list`.",
                 "none",
             ),
             Query(
                 or_zero(
-                    increase("dead_letters_total", by="topic, reason"), topic="none", reason="none"
+                    lately("dead_letters_total", by="topic, reason"), topic="none", reason="none"
                 ),
                 "{{topic}}: {{reason}}",
             ),
@@ -210,7 +212,7 @@ def _effects() -> list[AnyPanel]:
                 "In the time shown: entries were changed, cut off or put in. "
                 "`watchgate audit verify` says where.",
             ),
-            Query(or_zero(increase("audit_log_breaks_total")), "breaks"),
+            Query(or_zero(total("audit_log_breaks_total")), "breaks"),
             height=8,
             decimals=0,
             limits=ANY_IS_BAD,
@@ -234,11 +236,11 @@ def _kafka() -> list[AnyPanel]:
         series(
             Words(
                 "Shipper started over",
-                "Failures in the time shown, by reason. Nothing is lost: the journal grows and is "
+                "Failures, by reason. Nothing is lost: the journal grows and is "
                 "shipped later.",
                 "none",
             ),
-            Query(or_zero(increase("ship_errors_total", by="reason"), reason="none"),
+            Query(or_zero(lately("ship_errors_total", by="reason"), reason="none"),
                   "{{reason}}"),
             width=12,
             limits=Limits(orange=1),

@@ -25,9 +25,19 @@ def rate(metric: str, where: str = "", *, by: str = "", window: str = INTERVAL) 
     return f"{summed(by)}(rate({named(metric, where)}[{window}]))"
 
 
-def increase(metric: str, where: str = "", *, by: str = "", window: str = RANGE) -> str:
-    """Return what a counter grew by in all, summed but for the labels `by`."""
+def total(metric: str, where: str = "", *, by: str = "", window: str = RANGE) -> str:
+    """Return what a counter grew by in all, summed but for the labels `by`: for numbers."""
     return f"{summed(by)}(increase({named(metric, where)}[{window}]))"
+
+
+def lately(metric: str, where: str = "", *, by: str = "") -> str:
+    """Return what a counter grew by around each moment: for graphs of what is rare."""
+    return total(metric, where, by=by, window=INTERVAL)
+
+
+def buckets(metric: str, where: str = "") -> str:
+    """Return what each bucket of a histogram grew by around each moment: for heatmaps."""
+    return lately(f"{metric}_bucket", where, by="le")
 
 
 def quantile(q: float, metric: str, where: str = "", *, by: str = "") -> str:

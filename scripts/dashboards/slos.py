@@ -67,6 +67,7 @@ def slos() -> Board:
         "30 days, 14.4 uses 2 % of it in an hour, and pages.",
         [Section(f"{it.title}: {it.about}", _panels(it)) for it in _OBJECTIVES],
         since="now-24h",
+        refresh="1m",
     )
 
 

@@ -18,14 +18,15 @@ from scripts.dashboards.panels import (
     to_docs,
 )
 from scripts.dashboards.promql import (
+    buckets,
     count_of,
-    increase,
     mean,
     named,
     or_unknown,
     quantile,
     rate,
     share,
+    total,
 )
 
 CHOSEN = 'model_name=~"$model"'
@@ -89,7 +90,7 @@ def _load() -> list[AnyPanel]:
         number(
             Words("Preemptions", "Requests that were put off for lack of KV cache, in the time "
                   "shown."),
-            Query(or_unknown(increase("vllm:num_preemptions_total", CHOSEN)), "preemptions"),
+            Query(or_unknown(total("vllm:num_preemptions_total", CHOSEN)), "preemptions"),
             width=5,
             limits=Limits(orange=1),
             decimals=0,
@@ -146,13 +147,11 @@ def _time() -> list[AnyPanel]:
         heat(
             Words("First tokens by time", "A second band are requests that waited, or long "
                   "prompts.", "s"),
-            increase("vllm:time_to_first_token_seconds_bucket", CHOSEN, by="le",
-                     window="$__rate_interval"),
+            buckets("vllm:time_to_first_token_seconds", CHOSEN),
         ),
         heat(
             Words("Waits in the queue", "Any band above the lowest is load.", "s"),
-            increase("vllm:request_queue_time_seconds_bucket", CHOSEN, by="le",
-                     window="$__rate_interval"),
+            buckets("vllm:request_queue_time_seconds", CHOSEN),
         ),
     ]  # fmt: skip
 
