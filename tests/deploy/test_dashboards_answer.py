@@ -10,6 +10,7 @@ import pytest
 
 from tests.deploy.dashboard_files import BOARD_VARIABLES, Target, targets
 from tests.deploy.dashboard_site import DRIFTED, STEADY, site
+from tests.real_parts.kafka_broker import wait_until
 from tests.real_parts.prometheus import Prometheus, QueryFailed, Series
 
 DEADLINE_S: Final = 90.0
@@ -71,14 +72,20 @@ def test_what_never_happened_is_shown_as_a_zero(prometheus: Prometheus) -> None:
 
 
 def test_drift_is_told_from_none(prometheus: Prometheus) -> None:
-    found = {
+    wait_until(lambda: {DRIFTED, STEADY} <= set(_drift(prometheus)), DEADLINE_S, "both score")
+    found = _drift(prometheus)
+    assert found[DRIFTED] == pytest.approx(1, abs=0.05)
+    assert found[STEADY] == pytest.approx(0, abs=0.05)
+
+
+def _drift(prometheus: Prometheus) -> dict[str, float]:
+    """Return how far each detector's distribution of scores is from last week's."""
+    return {
         it["metric"]["detector"]: float(it["values"][-1][1])
         for target in targets()
         if target.panel == "Distance of the distributions"
         for it in _shown(prometheus, target, target.expr)
     }
-    assert found[DRIFTED] == pytest.approx(1, abs=0.05)
-    assert found[STEADY] == pytest.approx(0, abs=0.05)
 
 
 def by_itself(expr: str) -> str:
