@@ -15,7 +15,7 @@ KEY ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check lint unit unit-service unit-others test coverage evaluate bench soak load docs lock dashboards clean
+.PHONY: help setup run check lint unit unit-service unit-others test coverage evaluate bench soak load docs lock dashboards site clean
 
 help:  ## show this
 	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /\1\t/' \
@@ -78,6 +78,9 @@ docs: setup  ## write the tables of docs/ anew from the code
 
 dashboards: setup  ## write the chart's dashboards anew from scripts/dashboards
 	@$(BIN)/python -m scripts.dashboards
+
+site: setup  ## build the site of the documents into .cache/site; a broken link is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 lock: setup  ## pin the packages anew (requirements/main.txt and dev.txt)
 	@$(BIN)/python -m scripts.lock $(ARGS)

@@ -2,14 +2,14 @@
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from service.cli import main
+from tests.real_parts.documents import Document, run_watchgate
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "administration.md"
+DOCUMENT = Document("administration.md")
 CONFIG = """
 data_dir: var
 upstreams: [{name: local, url: "http://127.0.0.1:8000"}]
@@ -21,14 +21,6 @@ CHANGING = [
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "TIME"),
     (re.compile(r"[A-Za-z0-9_-]+…"), "…"),
 ]
-
-
-def steps() -> Iterator[tuple[str, str]]:
-    """Yield each command of the document with what it says is printed."""
-    for block in re.findall(r"```console\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL):
-        for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, output = step.partition("\n")
-            yield command, output
 
 
 def comparable(text: str) -> str:
@@ -44,7 +36,7 @@ def with_ids(command: str, real: Mapping[str, str]) -> str:
 
 
 def test_the_document_has_the_commands_that_an_operator_needs() -> None:
-    said = [" ".join(shlex.split(command)[1:3]) for command, _ in steps()]
+    said = [" ".join(shlex.split(step.command)[1:3]) for step in DOCUMENT.steps()]
     needed = [
         "orgs create", "projects create", "limits set", "keys create", "keys rotate", "audit list",
         "keys revoke", "accounts suspend", "admin bootstrap", "tokens create",
@@ -53,16 +45,15 @@ def test_the_document_has_the_commands_that_an_operator_needs() -> None:
 
 
 def test_the_commands_of_the_document_print_what_it_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "watchgate.yaml").write_text(CONFIG)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LOGNAME", "alice")
     real: dict[str, str] = {}
-    for command, expected in steps():
-        assert main(shlex.split(with_ids(command, real))[1:]) == 0, command
-        printed = capsys.readouterr()
-        told = printed.out + printed.err
-        assert comparable(told) == comparable(expected), command
-        real |= dict(zip(ID.findall(expected), ID.findall(told), strict=True))
+    for step in DOCUMENT.steps():
+        code, told = run_watchgate(with_ids(step.command, real))
+        assert code == 0, step.command
+        assert comparable(told) == comparable(step.output), step.command
+        real |= dict(zip(ID.findall(step.output), ID.findall(told), strict=True))
     assert {it.partition("_")[0] for it in real} == {"key", "adm"}

@@ -6,7 +6,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +16,10 @@ from detectors.api import Part
 from detectors.retraining.adapting import LEAST_TEXTS, PRIORS
 from detectors.retraining.calibrating import ENOUGH_FOR_ISOTONIC, ENOUGH_FOR_PLATT
 from detectors.retraining.config import KEYS
-from service.cli import main
 from service.events.journal import Journal, Limits
 from service.settings import load
 from service.wiring.detectors import detectors_of
+from tests.real_parts.documents import DOCS, LEFT_OUT, Document, run_watchgate
 from tests.unit.service.workers.screening_parts import (
     answer_content,
     chat_body,
@@ -29,27 +28,12 @@ from tests.unit.service.workers.screening_parts import (
     received,
 )
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-DOCUMENT: Final = ROOT / "docs" / "retraining.md"
-TEXT: Final = DOCUMENT.read_text("utf-8")
+DOCUMENT: Final = Document("retraining.md")
 ID: Final = re.compile(r"\bop_[A-Za-z0-9_-]{12}")
 CHANGES: Final = re.compile(r"[0-9a-f]{64}|\d-[0-9a-f]{12}(?:\.\d)?|[-+]?\d[\d.,:%TZ-]*|\binf\b")
 """What is another with each model, or each day: digests, versions, numbers."""
-LEFT_OUT: Final = "…"
 FIRST_DAY: Final = 1_795_000_000.0
 DAY_S: Final = 86_400.0
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
-
-
-def steps() -> Iterator[tuple[str, str]]:
-    """Yield each command of the document with what it says is printed."""
-    for block in blocks("console"):
-        for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, output = step.replace("\\\n", " ").partition("\n")
-            yield command, output
 
 
 def comparable(text: str) -> str:
@@ -87,8 +71,8 @@ def open_rows(path: Path) -> list[str]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the reader of the document has a checkout, and works."""
     folder = tmp_path_factory.mktemp("walk")
-    shutil.copytree(ROOT / "docs" / "examples", folder / "docs" / "examples")
-    train, settings, *_ = blocks("yaml")
+    shutil.copytree(DOCS / "examples", folder / "docs" / "examples")
+    train, settings, *_ = DOCUMENT.blocks("yaml")
     (folder / "train.yaml").write_text(train)
     head = 'data_dir: var\nupstreams: [{name: local, url: "http://127.0.0.1:8000"}]\n'
     models = "models: [{name: tutor, upstream: local, tier: 1}]\n"
@@ -96,12 +80,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(command: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    program, *arguments = shlex.split(command)
+def run(command: str, folder: Path) -> str:
+    program = command.partition(" ")[0]
     if program == "watchgate":
-        assert main(arguments) == 0, command
-        printed = capsys.readouterr()
-        return printed.out + printed.err
+        code, printed = run_watchgate(command)
+        assert code == 0, command
+        return printed
     assert program in ("python", "head"), command
     shell = f"{sys.executable} {command.partition(' ')[2]}" if program == "python" else command
     return subprocess.run(  # noqa: S602 - commands of our own document
@@ -110,19 +94,20 @@ def run(command: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_the_commands_of_the_document_print_what_it_says(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.setenv("LOGNAME", "alice")
     real = "none yet"
-    for command, expected in steps():
+    for step in DOCUMENT.steps():
+        command = step.command
         if command.startswith("watchgate backtest"):
             record_traffic(folder)
         if command.startswith("watchgate points promote"):  # the reader took the shadow away
             settings = folder / "watchgate.yaml"
             settings.write_text(settings.read_text().replace(", shadow: true", ""))
-        printed = run(ID.sub(real, command), folder, capsys)
-        hold(printed, expected, command)
+        printed = run(ID.sub(real, command), folder)
+        hold(printed, step.output, command)
         real = next(iter(ID.findall(printed)), real)
     it_is_a_detector_of_the_settings(folder)
 
@@ -141,21 +126,21 @@ def it_is_a_detector_of_the_settings(folder: Path) -> None:
 
 
 def test_the_document_has_every_step_of_the_way() -> None:
-    said = {tuple(shlex.split(command)[1:3]) for command, _ in steps()}
+    said = {tuple(shlex.split(step.command)[1:3]) for step in DOCUMENT.steps()}
 
     assert {
         ("detectors", "train"), ("detectors", "evaluate"), ("points", "propose"),
         ("points", "promote"), ("detectors", "calibrate"),
     } <= said  # fmt: skip
-    assert any(command.startswith("watchgate backtest") for command, _ in steps())
+    assert any(step.command.startswith("watchgate backtest") for step in DOCUMENT.steps())
 
 
 def test_the_document_tells_every_key_and_how_many_rows_it_takes() -> None:
-    table = TEXT.partition("| key |")[2].partition("\n\n")[0]
+    table = DOCUMENT.text.partition("| key |")[2].partition("\n\n")[0]
     keys = set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
 
     assert keys == set(KEYS)
-    assert f"{LEAST_TEXTS} different texts of each label" in TEXT
-    assert f"{ENOUGH_FOR_PLATT} rows of each label" in TEXT
-    assert f"{ENOUGH_FOR_ISOTONIC} rows of each label" in TEXT
-    assert ", ".join(f"{it:g}" for it in PRIORS[1:]) in TEXT
+    assert f"{LEAST_TEXTS} different texts of each label" in DOCUMENT.text
+    assert f"{ENOUGH_FOR_PLATT} rows of each label" in DOCUMENT.text
+    assert f"{ENOUGH_FOR_ISOTONIC} rows of each label" in DOCUMENT.text
+    assert ", ".join(f"{it:g}" for it in PRIORS[1:]) in DOCUMENT.text

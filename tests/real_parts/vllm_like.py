@@ -1,5 +1,7 @@
 """A real HTTP server that answers as vLLM 0.32 does to whoever only knocks: no model behind it.
 
+What a model would say may be scripted: `answers`.
+
 with VllmLike(key="k", dev_mode=True) as vllm:
     ... knock at vllm.url ...
 """
@@ -43,6 +45,7 @@ class VllmLike:
         key: as --api-key.
         dev_mode: as VLLM_SERVER_DEV_MODE.
         posts: further paths that take POST.
+        answers: path → the JSON that a POST to it is answered with.
         statuses: path → status, before anything else; "*" for every path.
         models: what it serves.
         tls: serve HTTPS.
@@ -57,6 +60,7 @@ class VllmLike:
         key: str | None = None,
         dev_mode: bool = False,
         posts: frozenset[str] = frozenset(),
+        answers: Mapping[str, Any] | None = None,
         statuses: Mapping[str, int] | None = None,
         models: tuple[str, ...] = ("org/behind",),
         tls: ssl.SSLContext | None = None,
@@ -78,6 +82,7 @@ class VllmLike:
         }
         if dev_mode:
             self._gets |= {"/server_info": {}, "/is_sleeping": {"is_sleeping": False}}
+        self._answers = answers or {}
         self._statuses = statuses or {}
         self._headers = headers or {}
         self._ahead_s = clock_ahead_s
@@ -96,6 +101,8 @@ class VllmLike:
             return 401, {"error": "Unauthorized"}
         if path in self._gets and method == "GET":
             return 200, self._gets[path]
+        if path in self._answers and method == "POST":
+            return 200, self._answers[path]
         if path in self._gets or path in self._posts:
             return 405, {"detail": "Method Not Allowed"}
         return 404, {"detail": "Not Found"}
@@ -125,7 +132,9 @@ class VllmLike:
                     self.close_connection = True
                     return
                 server.asked.append((self.command, self.path))
-                server.bodies += int(self.headers.get("content-length", 0)) > 0
+                size = int(self.headers.get("content-length", 0))
+                server.bodies += size > 0
+                self.rfile.read(size)  # unread bytes would reset the connection
                 status, body = server.answer(
                     self.command, self.path, self.headers.get("authorization")
                 )

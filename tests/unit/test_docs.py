@@ -11,7 +11,7 @@ from scripts.make_docs import differs, made_documents, render
 from service.settings import Settings, load
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 MADE = {
     "audit.md", "commands.md", "errors.md", "events.md", "metrics.md", "settings.md", "surfaces.md",
     "tiers.md",
