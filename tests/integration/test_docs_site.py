@@ -88,20 +88,20 @@ def test_a_file_of_the_tree_has_its_place_in_the_site(in_the_tree: str, in_the_s
     assert str(in_tree(PurePosixPath(in_the_site))) == in_the_tree
 
 
-def running_text_that_is_meant_to_be_a_list(document: Path) -> Iterator[str]:
-    """Yield lines that a reader of the tree sees as a list, and one of the site does not."""
+def what_the_site_reads_otherwise(document: Path) -> Iterator[str]:
+    """Yield lines that are a list, or a part of one, to readers of the tree alone."""
     before, fenced = "", False
     for line in document.read_text(encoding="utf-8").splitlines():
-        fenced ^= line.lstrip().startswith("```")
         is_item = re.match(r"(?:[-*]|\d+\.) ", line)
         may_begin = not before.strip() or re.match(r"[ #<]|[-*] |\d+\. ", before)
         if is_item and not fenced and not may_begin:
             yield f"{document.name}: a blank line is missing before {line[:40]!r}"
+        if re.match(r" {1,3}\S", line) and not fenced and not before.strip():
+            yield f"{document.name}: four spaces make {line[:40]!r} a part of its item"
+        fenced ^= line.lstrip().startswith("```")
         before = line
 
 
 def test_lists_are_lists_in_the_site_too() -> None:
-    found = [
-        it for path in DOCS.rglob("*.md") for it in running_text_that_is_meant_to_be_a_list(path)
-    ]
+    found = [it for path in DOCS.rglob("*.md") for it in what_the_site_reads_otherwise(path)]
     assert found == []
