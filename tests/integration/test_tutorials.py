@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.real_parts.documents import DOCS, Document
+from tests.real_parts.documents import DOCS, Document, ids_of_run
 from tests.real_parts.kafka_broker import free_port
 from tests.real_parts.reader import Reader
 from tests.real_parts.vllm_like import VllmLike
@@ -66,3 +66,34 @@ def test_what_is_to_be_typed_is_run_but_for_the_installation(name: str) -> None:
     languages = re.findall(r"^```(\w*)", document.text, re.MULTILINE)
     assert set(languages) - {""} <= {"sh", "console", "yaml", "python"}
     assert document.blocks("console")
+
+
+KEY = "sk-wg-" + "k" * 43
+
+
+@pytest.mark.parametrize(
+    ("expected", "printed", "ids"),
+    [
+        ("2 rows\n", "17 rows", {}),
+        ("begin\n…\nend 1", "begin\nanything\nend 2\n", {}),
+        ("begin …", "begin", {}),
+        ('"key": "sk-wg-abcdef…", …', f'"key": "{KEY}", 1', {"sk-wg-abcdef…": KEY}),
+        ("op_111111111111 op_111111111111", "op_aaaaaaaaaaaa " * 2,
+         {"op_111111111111": "op_aaaaaaaaaaaa"}),
+        ("op_111111111111 op_111111111111", "op_aaaaaaaaaaaa op_bbbbbbbbbbbb", None),
+        ("2 rows", "2 lines", None),
+        ("begin … end", "begin end of it", None),
+        ("begin … end", "it begins: begin end", None),
+    ],
+)  # fmt: skip
+def test_what_is_printed_is_held_to_the_document(
+    expected: str, printed: str, ids: dict[str, str] | None
+) -> None:
+    assert ids_of_run(expected, printed) == ids
+
+
+def test_an_id_that_is_known_must_come_again() -> None:
+    said, real, other = "key_" + "1" * 12, "key_" + "a" * 12, "key_" + "b" * 12
+
+    assert ids_of_run(said, real, {said: real}) == {said: real}
+    assert ids_of_run(said, other, {said: real}) is None

@@ -33,10 +33,11 @@ _CHANGES: Final = r"[0-9a-f]{64}|\b\d-[0-9a-f]{12}(?:\.\d)?|[-+]?\d[\d.,:%TZ-]*"
 """What is another with each run, each day or each model: digests, versions, numbers."""
 _TOKEN: Final = re.compile(
     "|".join([*(f"(?P<id{at}>{said})" for at, (said, _) in enumerate(_IDS)),
-              rf"(?P<left_out>\s*{LEFT_OUT}\s*)", rf"(?P<change>{_CHANGES})",
-              r"(?P<space>\s+)", r"(?P<word>.)"]),
+              rf"(?P<change>{_CHANGES})", r"(?P<space>\s+)", r"(?P<word>.)"]),
     re.DOTALL,
 )  # fmt: skip
+_GAP: Final = re.compile(rf"\s*(?<!sk-wg-[\w-]{{6}}){LEFT_OUT}\s*")
+"""What is left out between two stretches; a key ends in the same sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +108,17 @@ def ids_of_run(
         The id of this run for each id that the document has; None if the two differ in more than
         in what is another with each run.
     """
-    pattern, said = _pattern_of(expected.strip(), known)
-    found = re.fullmatch(pattern, printed.strip(), re.DOTALL)
-    return None if found is None else {it: found[name] for it, name in said.items()}
+    stretches, said = _GAP.split(expected.strip()), printed.strip()
+    ids, at = dict(known), 0
+    for number, stretch in enumerate(stretches, 1):
+        pattern, groups = _pattern_of(stretch, ids)
+        first, last = r"\A" * (number == 1), r"\Z" * (number == len(stretches))
+        found = re.compile(first + pattern + last).search(said, at)
+        if found is None:
+            return None
+        ids |= {it: found[name] for it, name in groups.items()}
+        at = found.end()
+    return ids
 
 
 def with_ids(text: str, real: Mapping[str, str]) -> str:
@@ -140,4 +149,4 @@ def _pattern_of(expected: str, known: Mapping[str, str]) -> tuple[str, Mapping[s
 def _pattern_of_token(kind: str, text: str) -> str:
     if kind == "word":
         return re.escape(text)
-    return {"left_out": ".*?", "change": f"(?:{_CHANGES})", "space": r"\s+"}[kind]
+    return {"change": f"(?:{_CHANGES})", "space": r"\s+"}[kind]
