@@ -18,6 +18,7 @@ from service.commands.common import (
 )
 from service.errors import BadRecord
 from service.events.journal import read_topic
+from service.events.kafka.wire import UNDECODABLE, to_record
 from service.events.log import Received, Record, Topic
 from service.settings import Settings
 from service.workers.loop import REPLAY, original_of
@@ -85,10 +86,20 @@ def _originals(letters: Sequence[Received]) -> tuple[list[Record], int]:
     broken = 0
     for letter in letters:
         try:
-            originals[original_of(letter.record)] = None
+            originals[_unpacked(original_of(letter.record))] = None
         except BadRecord:
             broken += 1
     return list(originals), broken
+
+
+def _unpacked(original: Record) -> Record:
+    """Read a message of Kafka that was no envelope to the version which put it aside."""
+    if original.kind != UNDECODABLE:
+        return original
+    try:
+        return to_record(original.topic, original.key, original.body)
+    except BadRecord:
+        return original
 
 
 def _letters(settings: Settings) -> Iterator[Received]:

@@ -25,7 +25,7 @@ from service.console.minting import mint, mint_in_place_of
 from service.console.office import Change, Office
 from service.console.owners import NO_REASON, Because
 from service.console.routes import Route, Routes, Who
-from service.console.rules import RulesFields, check_models, plain
+from service.console.rules import RulesFields, check_known, check_models, plain
 from service.console.views import KeyView, NewKeyView
 from service.core.directory import DEFAULT_ORGANISATION, NO_RULES
 from service.core.roles import Permission
@@ -152,6 +152,7 @@ class Keys:
             old = find(change.connection, id)
             if ended := _how_ended(old, change.now):
                 raise Conflict(f"{id} {ended}: make a new one.")
+            check_known(old.rules)
             made, key = mint_in_place_of(change, pepper, old)
             expire_key(change.connection, id, change.now + body.overlap_s)
             ends_at = find(change.connection, id).expires_at

@@ -49,11 +49,11 @@ class Points:
         return (
             Route("GET", "/points", Permission.READ, self.list),
             Route("POST", "/points", suggest, self.propose, 201, (404,)),
-            Route("GET", one, Permission.READ, self.show, refusals=(404,)),
-            Route("POST", f"{one}/propose", suggest, self.propose_version, 201, (404,)),
+            Route("GET", one, Permission.READ, self.show, refusals=(404, 409)),
+            Route("POST", f"{one}/propose", suggest, self.propose_version, 201, (404, 409)),
             Route("POST", f"{one}/promote", write, self.promote, refusals=(404, 409)),
             Route("POST", f"{one}/rollback", write, self.rollback, refusals=(404, 409)),
-            Route("POST", f"{one}/retire", write, self.retire, refusals=(404,)),
+            Route("POST", f"{one}/retire", write, self.retire, refusals=(404, 409)),
         )
 
     def list(

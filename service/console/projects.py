@@ -72,7 +72,7 @@ class Projects:
             Route("GET", "/projects", Permission.READ, self.list),
             Route("POST", "/projects", write, self.create, 201, (409,)),
             Route("GET", one, Permission.READ, self.show, refusals=(404,)),
-            Route("PATCH", one, write, self.change, refusals=(404,)),
+            Route("PATCH", one, write, self.change, refusals=(404, 409)),
             Route("POST", f"{one}/disable", write, self.disable, refusals=(404,)),
             Route("POST", f"{one}/enable", write, self.enable, refusals=(404,)),
             Route("PUT", f"{one}/entitlements", entitle_, self.entitle, refusals=(404,)),

@@ -8,9 +8,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
 
 from service.console.fields import Count, Models, Networks
 from service.console.office import KnownModel
-from service.core.directory import Rules
+from service.core.directory import NOTHING, Rules
 from service.core.surfaces import SURFACES
-from service.errors import Unacceptable
+from service.errors import Conflict, Unacceptable
 
 ANY_MODEL: Final = "*"
 
@@ -50,11 +50,16 @@ class RulesFields(BaseModel):
 
     @classmethod
     def of(cls, rules: Rules) -> "RulesFields":
-        """Return rules as answers have them."""
-        return cls.model_validate(msgspec.to_builtins(rules))
+        """Return rules as answers have them; `models: []` for those of a newer version."""
+        return cls.model_construct(**msgspec.json.decode(msgspec.json.encode(rules)))
 
     def over(self, rules: Rules) -> Rules:
-        """Return rules with those fields changed that were given, null for none."""
+        """Return rules with those fields changed that were given, null for none.
+
+        Raises:
+            Conflict: the rules are of a newer version, and would be lost.
+        """
+        check_known(rules)
         return msgspec.structs.replace(
             rules,
             **{
@@ -62,6 +67,16 @@ class RulesFields(BaseModel):
                 for name, value in self.model_dump(exclude_unset=True).items()
             },
         )
+
+
+def check_known(rules: Rules) -> None:
+    """See that rules are what they were set to.
+
+    Raises:
+        Conflict: they are of a newer version, and would be lost.
+    """
+    if rules == NOTHING:
+        raise Conflict("Its rules are of a newer version of Watchgate: change it with that.")
 
 
 def plain(rules: Rules) -> dict[str, Any]:

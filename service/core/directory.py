@@ -38,6 +38,9 @@ class Rules(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
 
 
 NO_RULES: Final = Rules()
+NOTHING: Final = Rules(models=())
+"""No model. In place of rules that a newer version wrote and this one cannot read: they might rule
+out what is not known here. Nobody can set them."""
 
 
 class Limits(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, inspect, text
+from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -21,7 +21,7 @@ from service.store.heartbeats import read_heartbeats
 from service.store.pepper import held_in_use, load_peppers, valid_peppers
 from service.store.pepper_files import NEWEST
 from service.store.points import active_points
-from service.store.schema import HEAD
+from service.store.schema import HEAD, Schema, schema_of, too_new
 
 _TIMEOUT_S: Final = 3
 
@@ -53,7 +53,8 @@ def points_in_store(settings: Settings, now: float) -> Sequence[Point]:
     engine = _engine(url)
     try:
         with engine.connect() as connection:
-            if _version(connection) != HEAD:
+            found = schema_of(connection)
+            if found is None or found.number < HEAD or found.is_too_new:
                 return ()
             return unexpired([it.to_point() for it in active_points(connection)], now)[0]
     except SQLAlchemyError:  # what is wrong with it is told by `store`
@@ -80,7 +81,7 @@ def _engine(url: URL) -> Engine:
 
 
 def _inside(connection: Connection, settings: Settings) -> Iterator[Named]:
-    schema = _schema(_version(connection))
+    schema = _schema(schema_of(connection))
     yield "schema", schema
     if schema.to_do:
         return
@@ -89,22 +90,15 @@ def _inside(connection: Connection, settings: Settings) -> Iterator[Named]:
     yield "clock", _clock(latest, time.time())
 
 
-def _version(connection: Connection) -> str | None:
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-
-
-def _schema(found: str | None) -> Finding:
-    if found == HEAD:
-        return ok(f"schema {found}, today's")
-    if found is not None and found > HEAD:
-        return problem(
-            f"schema {found} is of a newer Watchgate: this version knows up to {HEAD}",
-            "run the newer version",
-        )
+def _schema(found: Schema | None) -> Finding:
+    if found is not None and found.number == HEAD:
+        return ok(f"schema {found.number}, today's")
+    if found is not None and found.is_too_new:
+        return problem(too_new(found), "see docs/upgrading.md, section 'Going back'")
+    if found is not None and found.number > HEAD:
+        return ok(f"{found}: newer than this version ({HEAD}), which may use it")
     return unknown(
-        f"schema {found or 'none'}, and this version's is {HEAD}",
+        f"schema {found.number if found else 'none'}, and this version's is {HEAD}",
         "start Watchgate, which brings it up to date, then ask again",
     )
 

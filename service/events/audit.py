@@ -11,7 +11,7 @@ import msgspec
 from service.core.unreadable import UNREADABLE
 from service.errors import BadRecord
 from service.events.log import Record, Topic
-from service.events.schema import VERSION
+from service.events.schema import VERSION, bad_record
 
 _ANCHORS: Final = b"audit"
 """The key of all anchors, which so stay in order."""
@@ -80,12 +80,13 @@ def to_event(record: Record) -> AuditEvent:
     """Decode a record's body.
 
     Raises:
-        BadRecord: "undecodable" for what is no event, "version" for one from the future.
+        BadRecord: "undecodable" for what is no event, "version" for one from the future, or of a
+            kind that is not known.
     """
     try:
         event = _decoder.decode(record.body)
     except UNREADABLE as error:
-        raise BadRecord("undecodable", str(error)) from None
+        raise bad_record(record.body, error) from None
     if event.v > VERSION:
         raise BadRecord("version", f"{event.v}, and this reads up to {VERSION}")
     return event

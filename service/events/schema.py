@@ -189,12 +189,20 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
 
 
 AnyEvent = Opened | Closed | Verdict
+KINDS: Final = ("opened", "closed", "verdict", "dead_letter", "denied", "anchor")
+"""Of all events, those of `audit` too."""
 
 
 class _Dated(msgspec.Struct):
     at: float
 
 
+class _Said(msgspec.Struct):
+    kind: str
+    v: int = VERSION
+
+
+_said: Final = msgspec.json.Decoder(_Said)
 _dated: Final = msgspec.json.Decoder(_Dated)
 _encoder = msgspec.json.Encoder()
 _decoder: Final[msgspec.json.Decoder[AnyEvent]] = msgspec.json.Decoder(AnyEvent)
@@ -223,15 +231,27 @@ def to_event(record: Record) -> AnyEvent:
     """Decode a record's body.
 
     Raises:
-        BadRecord: "undecodable" for what is no event, "version" for one from the future.
+        BadRecord: "undecodable" for what is no event, "version" for one from the future, or of a
+            kind that is not known.
     """
     try:
         event = _decoder.decode(record.body)
     except UNREADABLE as error:
-        raise BadRecord("undecodable", str(error)) from None
+        raise bad_record(record.body, error) from None
     if event.v > VERSION:
         raise BadRecord("version", f"{event.v}, and this reads up to {VERSION}")
     return event
+
+
+def bad_record(body: bytes, error: Exception) -> BadRecord:
+    """Say why a body cannot be decoded: "version" where a newer version must have written it."""
+    try:
+        said = _said.decode(body)
+    except UNREADABLE:
+        return BadRecord("undecodable", str(error))
+    if said.kind in KINDS and said.v <= VERSION:
+        return BadRecord("undecodable", str(error))
+    return BadRecord("version", f"{said.kind!r} of version {said.v} is not known")
 
 
 def made_at(record: Record) -> float:

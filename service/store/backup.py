@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Table, select
 from service.store.backup_file import FORMAT, End, Header, LastEntry, LinesOut, TableHead
 from service.store.engine import Store
 from service.store.pepper import pepper_id
-from service.store.schema import HEAD
+from service.store.schema import HEAD, check_known
 from service.store.tables import audit, meta, metadata
 
 TABLES: Final = tuple(table for table in metadata.sorted_tables if table is not meta)
@@ -34,10 +34,15 @@ class Written:
 def write_backup(
     store: Store, file: BinaryIO, pepper: bytes, now: float, progress: Progress
 ) -> Written:
-    """Write the store as of now to a file, proved under a pepper. Holds a batch of rows at most."""
+    """Write the store as of now to a file, proved under a pepper. Holds a batch of rows at most.
+
+    Raises:
+        BackupError: a newer version of Watchgate has put more into the store.
+    """
     rows: Counter[str] = Counter()
     out = LinesOut(file, pepper, now)
     with store.read() as connection:
+        check_known(connection)
         header = _header(connection, pepper_id(pepper), now)
         out.put(header)
         for table in TABLES:

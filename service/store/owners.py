@@ -1,6 +1,7 @@
 """Organisations, projects and service accounts: who keys belong to."""
 
 import json
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
@@ -11,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Table, insert, sel
 from service.core.directory import (
     DEFAULT_ORGANISATION,
     NO_RULES,
+    NOTHING,
     Organisation,
     Project,
     Rules,
@@ -20,6 +22,7 @@ from service.store.pages import Page, page_of
 from service.store.revision import bump_revision
 from service.store.tables import organisations, projects, service_accounts
 
+_log = logging.getLogger(__name__)
 Owner = TypeVar("Owner", Organisation, Project, ServiceAccount)
 
 
@@ -158,8 +161,12 @@ def _insert(connection: Connection, table: Table, origin: Origin, **values: str)
 
 
 def rules_of(stored: str | None) -> Rules:
-    """Read rules as they are stored."""
-    return NO_RULES if stored is None else msgspec.json.decode(stored, type=Rules)
+    """Read rules as they are stored: `NOTHING` for those of a newer version."""
+    try:
+        return NO_RULES if stored is None else msgspec.json.decode(stored, type=Rules)
+    except msgspec.ValidationError:
+        _log.error("rules in the store are of a newer version: whom they are for may do nothing")
+        return NOTHING
 
 
 def stored_rules(rules: Rules) -> str | None:

@@ -4,6 +4,7 @@ Whoever changes one has taken their turn (`revision.take_turn`): what is read he
 it is written. What may be done to a point is decided by whoever calls this.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import Final, NamedTuple
@@ -14,9 +15,11 @@ from sqlalchemy import Connection, RowMapping, func, insert, select, tuple_, upd
 from detectors.api import Category, Part
 from service.core.error_rates import ErrorRates
 from service.core.points import OperatingPoint, PointChange, PointScope, PointState, PointStep
+from service.errors import Conflict
 from service.store.revision import bump_revision
 from service.store.tables import point_changes, points
 
+_log = logging.getLogger(__name__)
 NOT_RETIRED: Final = (PointState.PROPOSED, PointState.ACTIVE)
 
 
@@ -131,9 +134,16 @@ def retire(connection: Connection, versions: Versions, done: Done) -> OperatingP
 
 
 def find_point(connection: Connection, id_: str) -> Versions | None:
-    """Return all versions of a point; None: there is none of this id."""
+    """Return all versions of a point; None: there is none of this id.
+
+    Raises:
+        Conflict: not all of them can be read by this version.
+    """
     query = select(points).where(points.c.id == id_).order_by(points.c.version)
-    found = [operating_point_of(row) for row in connection.execute(query).mappings()]
+    rows = connection.execute(query).mappings().all()
+    found = readable(rows)
+    if len(found) < len(rows):
+        raise Conflict(f"{id_} has versions of a newer Watchgate: change it with that.")
     return Versions(found) if found else None
 
 
@@ -151,7 +161,7 @@ def list_points(
         query = query.limit(limit)
     if after is not None:
         query = query.where(tuple_(*by) > tuple_(*after))
-    return [operating_point_of(row) for row in connection.execute(query).mappings()]
+    return readable(connection.execute(query).mappings().all())
 
 
 def active_points(connection: Connection) -> Sequence[OperatingPoint]:
@@ -164,6 +174,17 @@ def history_of(connection: Connection, id_: str) -> Sequence[PointChange]:
     query = select(point_changes).where(point_changes.c.point == id_)
     rows = connection.execute(query.order_by(point_changes.c.number)).mappings()
     return [PointChange(**(dict(row) | {"step": PointStep(row["step"])})) for row in rows]
+
+
+def readable(rows: Sequence[RowMapping]) -> Sequence[OperatingPoint]:
+    """Read rows, but for those with a category, say, that only a newer version knows."""
+    found = []
+    for row in rows:
+        try:
+            found.append(operating_point_of(row))
+        except (ValueError, msgspec.MsgspecError):
+            _log.error("%s/%s is of a newer version, and is not used", row["id"], row["version"])
+    return found
 
 
 def operating_point_of(row: RowMapping) -> OperatingPoint:

@@ -14,7 +14,7 @@ from service.store.restore_databases import take_time, without_triggers
 from service.store.restore_merge import former_rows, merge_stricter
 from service.store.restore_rows import load_rows
 from service.store.revision import bump_revision
-from service.store.schema import HEAD
+from service.store.schema import HEAD, RESTORABLE_FROM, check_known
 from service.store.tables import admin_tokens, alerts, audit, keys, meta
 
 
@@ -58,10 +58,11 @@ def proved_backup(file: BinaryIO, given: Sequence[bytes]) -> Backup:
         )
     for _ in proved_lines(file, pepper):
         pass
-    if header.schema != HEAD:
+    if not RESTORABLE_FROM <= header.schema <= HEAD:
         raise BackupError(
             f"it has schema {header.schema}, made by Watchgate {header.version}, and this version "
-            f"restores {HEAD}: restore it with Watchgate {header.version}, then upgrade",
+            f"restores {RESTORABLE_FROM} to {HEAD}: restore it with Watchgate {header.version}, "
+            "then upgrade",
         )
     return Backup(file, header, pepper)
 
@@ -81,10 +82,11 @@ def restore(  # noqa: PLR0913  (what there is to decide)
     Gateways load everything anew: the revision is past both, and of a new epoch.
 
     Raises:
-        BackupError: the store is in use, or the backup is not what was proved.
+        BackupError: the store is in use or a newer version's, or the backup is not what was proved.
         ConfigError: keys in the backup are under a pepper that is not given.
     """
     take_time(connection)
+    check_known(connection)
     if not replace:
         _check_unused(connection)
     with former_rows(connection) as former:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, BinaryIO, Final
 
 import msgspec
-from sqlalchemy import Connection, LargeBinary, insert
+from sqlalchemy import Connection, LargeBinary, Table, insert
 
 from service.errors import BackupError
 from service.store.backup import BATCH_ROWS, TABLES, Progress
@@ -56,7 +56,7 @@ class _TableIn:
         self, connection: Connection, head: TableHead, progress: Progress, *, insert_rows: bool
     ) -> None:
         table = _TABLES.get(head.table)
-        if table is None or set(head.columns) != set(table.columns.keys()):
+        if table is None or not _fits(head.columns, table):
             raise BackupError(_OTHER)
         self.name = head.table
         self._columns = head.columns
@@ -90,6 +90,14 @@ class _TableIn:
             self._connection.execute(insert(self._table), self._batch)
         self._batch = []
         self._progress(self.name, self._count)
+
+
+def _fits(columns: Collection[str], table: Table) -> bool:
+    """Say whether rows of these columns can be put in: what they lack has come since."""
+    lacking = [it for it in table.columns if it.name not in columns]
+    return set(columns) <= set(table.columns.keys()) and all(
+        it.nullable or it.server_default is not None for it in lacking
+    )
 
 
 def _known(into: _TableIn | None) -> _TableIn:

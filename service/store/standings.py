@@ -57,4 +57,12 @@ def list_standings(
 
 
 def _standing(row: RowMapping) -> StoredStanding:
-    return StoredStanding(**(dict(row) | {"state": Standing(row["state"])}))
+    return StoredStanding(**(dict(row) | {"state": standing_of(row["state"])}))
+
+
+def standing_of(stored: str) -> Standing:
+    """Read a standing as it is stored: the worst for one of a newer version."""
+    try:
+        return Standing(stored)
+    except ValueError:
+        return Standing.SUSPENDED

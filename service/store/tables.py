@@ -37,10 +37,13 @@ meta: Final = Table(
     Column("revision", Integer, nullable=False),
     Column("epoch", Text, nullable=False),
     Column("end_user_secret", LargeBinary, nullable=False),
+    Column("readable_from", Text, nullable=False, server_default=""),
+    Column("made_by", Text, nullable=False, server_default=""),
     CheckConstraint("id = 1", name="one_row"),
 )
 """One row: the revision; the epoch, a random text that a restored backup changes, since revisions
-of two epochs say nothing of each other; the secret that ids of end users are kept under."""
+of two epochs say nothing of each other; the secret that ids of end users are kept under; and who
+may use these tables (`schema.Schema`)."""
 
 peppers: Final = Table(
     "peppers",

@@ -26,6 +26,7 @@ from service.events.log import Record, Topic
 
 MAGIC: Final = b"wgseg\x00\x00\x01"
 """Ends in the format's version."""
+_FORMAT_AT: Final = len(MAGIC) - 1
 CRC_BYTES: Final = 4
 TOPICS: Final = (Topic.EXCHANGES, Topic.VERDICTS, Topic.DEAD_LETTERS, Topic.AUDIT)
 _ENDS_GROUP: Final = 1
@@ -105,8 +106,13 @@ def header_bytes(start: bytes) -> int:
     Raises:
         SegmentDamaged: it is none, or of another version.
     """
-    if len(start) < HEADER_START_BYTES or not start.startswith(MAGIC):
+    if len(start) < HEADER_START_BYTES or not start.startswith(MAGIC[:-1]):
         raise SegmentDamaged("it is no segment of this version")
+    if start[_FORMAT_AT] > MAGIC[_FORMAT_AT]:
+        raise SegmentDamaged(
+            f"its format is {start[_FORMAT_AT]}, of a newer Watchgate, and this version knows "
+            f"{MAGIC[_FORMAT_AT]}: install the version that wrote it"
+        )
     (size,) = _U32.unpack_from(start, len(MAGIC))
     return HEADER_START_BYTES + int(size) + CRC_BYTES
 

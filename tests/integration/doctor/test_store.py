@@ -81,8 +81,10 @@ def test_an_older_schema_is_told_of_and_left_as_it_is(installed: Settings) -> No
     assert (installed.data_dir / "watchgate.db").read_bytes() == before
 
 
-def test_a_newer_schema_is_a_problem(installed: Settings) -> None:
+def test_a_newer_schema_is_a_problem_unless_it_is_for_this_version_too(installed: Settings) -> None:
     change(installed, "UPDATE alembic_version SET version_num = '9999'")
+    assert found(installed)["schema"] == "ok"
+    change(installed, "UPDATE meta SET readable_from = '9998'")
     assert found(installed)["schema"] == "problem"
 
 

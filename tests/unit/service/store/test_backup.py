@@ -29,6 +29,7 @@ from service.store.pepper_rotation import retire, switch_to
 from service.store.points import Done, propose
 from service.store.redigest import redigest
 from service.store.restore import Restored, proved_backup, restore
+from service.store.schema import RESTORABLE_FROM
 from service.store.tables import (
     admin_tokens,
     alert_deliveries,
@@ -379,6 +380,29 @@ def test_a_backup_of_another_schema_is_refused_with_the_version_that_made_it(
         proved_backup(anew, [PEPPER])
 
 
+def test_a_backup_from_before_a_column_was_added_fits_if_it_may_be_empty(
+    other: Store, one_backup: bytes
+) -> None:
+    with pytest.raises(BackupError, match="does not know"):
+        put_back(other, of_older_schema(one_backup, without="created_by"))
+    older = of_older_schema(one_backup, without="last_used_at")
+    assert put_back(other, older).rows["keys"] == 2
+
+
+def of_older_schema(backup: bytes, without: str) -> io.BytesIO:
+    """Return a backup from before the keys had a column."""
+    lines = [json.loads(it) for it in lines_of(io.BytesIO(backup))[:-1]]
+    lines[0]["schema"] = RESTORABLE_FROM
+    heads = [n for n, line in enumerate(lines) if "table" in line or "rows" in line]
+    start = next(n for n in heads if lines[n]["table"] == "keys")
+    end = next(n for n in heads if n > start)
+    place = lines[start]["columns"].index(without)
+    del lines[start]["columns"][place]
+    for row in lines[start + 1 : end]:
+        del row[place]
+    return signed(lines)
+
+
 def test_columns_that_are_not_known_are_refused(other: Store, one_backup: bytes) -> None:
     anew = resigned(one_backup, lambda it: it | {"columns": [*it["columns"], "x"]}, line=1)
     with pytest.raises(BackupError, match="does not know"):
@@ -391,6 +415,10 @@ def resigned(
     """Change a line, as a version of Watchgate with the same pepper might write it."""
     lines = [json.loads(one) for one in lines_of(io.BytesIO(backup))[:-1]]
     lines[line] = change(lines[line])
+    return signed(lines)
+
+
+def signed(lines: Sequence[Any]) -> io.BytesIO:
     anew = io.BytesIO()
     out = LinesOut(anew, PEPPER, NOW)
     out.put(*lines)

@@ -1,3 +1,4 @@
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from service.store import Store, load_snapshot, open_store, revision
 from service.store.audit import AuditLog
 from service.store.pepper import pepper_in_use
 from service.store.revision import bump_revision
-from service.store.schema import HEAD, upgrade
+from service.store.schema import HEAD, READABLE_FROM, Schema, schema_of, upgrade
 from service.store.tables import metadata
 
 
@@ -37,11 +38,36 @@ def test_a_store_that_is_opened_again_keeps_what_it_had(store: Store, store_url:
     again.close()
 
 
-def test_a_store_of_a_newer_version_is_refused(store: Store, store_url: str) -> None:
+def of_a_newer_version(store: Store, readable_from: str) -> None:
     with store.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9000'"))
-    with pytest.raises(ConfigError, match=r"^store.url: the database has schema 9000"):
+        said = text("UPDATE meta SET readable_from = :readable_from, made_by = '9.1.0'")
+        connection.execute(said, {"readable_from": readable_from})
+
+
+def test_a_store_that_is_too_new_is_refused_and_says_what_to_install(
+    store: Store, store_url: str
+) -> None:
+    of_a_newer_version(store, "8999")
+    said = r"^store.url: the database has schema 9000, of Watchgate 9.1.0.*: install .* 9.1.0$"
+    with pytest.raises(ConfigError, match=said):
         open_store(store_url)
+
+
+def test_a_newer_store_that_this_version_may_use_is_used_and_stays_as_it_is(
+    store: Store, store_url: str
+) -> None:
+    of_a_newer_version(store, HEAD)
+    again = open_store(store_url)
+    with again.begin() as connection:
+        bump_revision(connection)
+        assert schema_of(connection) == Schema("9000", HEAD, "9.1.0")
+    again.close()
+
+
+def test_a_store_says_who_may_use_it(store: Store) -> None:
+    with store.read() as connection:
+        assert schema_of(connection) == Schema(HEAD, READABLE_FROM, version("watchgate"))
 
 
 def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
