@@ -30,6 +30,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "tokens": "service.commands.tokens",
     "pepper": "service.commands.pepper",
     "store": "service.commands.store",
+    "journal": "service.commands.journal",
     "alerts": "service.commands.alerts",
     "audit": "service.commands.audit",
     "backtest": "service.commands.backtest",

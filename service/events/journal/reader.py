@@ -41,7 +41,7 @@ class JournalReader:
         self._topics = [topic for topic in Topic if topic in topics]
         self._batch_records = batch_records
         self._group = Group(groups_folder(root), group)
-        self._lock_fd = _lock_group(groups_folder(root), group)
+        self._lock_fd = lock_group(groups_folder(root), group)
         self._acknowledged = self._group.load()
         self._cursors: dict[str, Cursor] = {}
         self._next_scan = 0.0
@@ -129,7 +129,12 @@ def _open_mark(path: Path) -> Mark | None:
         return None
 
 
-def _lock_group(folder: Path, group: str) -> int:
+def lock_group(folder: Path, group: str) -> int:
+    """Be the one that reads as a group until the descriptor that this returns is closed.
+
+    Raises:
+        EventLogError: another process is.
+    """
     fd = os.open(folder / f"{group}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

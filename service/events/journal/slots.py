@@ -29,7 +29,7 @@ def take_slot(root: Path, role: str, adopt: Callable[[Slot], None]) -> Slot:
     processes which start together neither pass over a slot nor adopt a living one.
     """
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _root_lock(root):
+    with root_lock(root):
         mine = next(slot for slot in (_try(root / f"{role}-{n}") for n in count()) if slot)
         try:
             _adopt_orphans(root, role, mine, adopt)
@@ -61,7 +61,8 @@ def _try(folder: Path) -> Slot | None:
 
 
 @contextmanager
-def _root_lock(root: Path) -> Iterator[None]:
+def root_lock(root: Path) -> Iterator[None]:
+    """Let no process take a slot meanwhile."""
     fd = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
