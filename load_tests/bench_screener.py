@@ -141,7 +141,7 @@ def _measure(root: Path, options: argparse.Namespace) -> dict[str, Any]:
         reader=reader,
         handler=Screener([suite], tuple, journal, metrics, time.time),
         dead_letters=journal,
-        watcher=LoopWatcher(SCREENER, metrics, tick),
+        watcher=LoopWatcher(SCREENER, [Topic.EXCHANGES], metrics, tick),
         clock=time.time,
     )
     started, cpu_before = time.perf_counter(), time.process_time()

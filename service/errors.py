@@ -49,6 +49,7 @@ No message ever holds the text of a prompt or of an answer.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 
 class WatchgateError(Exception):
@@ -87,10 +88,24 @@ class SegmentDamaged(EventLogError):
     """A file of the journal does not hold what was written to it."""
 
 
+BadRecordReason = Literal["undecodable", "version", "not_an_exchange", "not_a_verdict"]
+KeysFault = Literal[
+    "no_bearer",
+    "malformed",
+    "not_private",
+    "unreachable",
+    "timeout",
+    "too_large",
+    "bad_status",
+    "too_many_keys",
+    "no_usable_key",
+]
+
+
 class BadRecord(EventLogError):
     """A record cannot be decoded or handled; `reason` comes from a closed set."""
 
-    def __init__(self, reason: str, detail: str = "") -> None:
+    def __init__(self, reason: BadRecordReason, detail: str = "") -> None:
         """Keep the reason, which is a metric label, apart from the detail."""
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
@@ -108,7 +123,7 @@ class ShipFailed(EventLogError):
 class KeysNotRead(WatchgateError):
     """An issuer's keys could not be read; `reason` comes from a closed set."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: KeysFault) -> None:
         """Keep the reason, which is a metric label."""
         super().__init__(f"the issuer's keys could not be read: {reason}")
         self.reason = reason

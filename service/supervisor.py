@@ -27,6 +27,7 @@ from typing import Any, Final
 
 from service.errors import AlreadyRunning
 from service.telemetry.ops import OpsAddress, Reason, make_ops_app, ops_server, serve_in_thread
+from service.telemetry.processes import ProcessCollector
 
 _log = logging.getLogger(__name__)
 METRICS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -202,7 +203,12 @@ class Supervisor:
 
         registry = CollectorRegistry()
         MultiProcessCollector(registry, path=str(self._metrics_dir))  # type: ignore[no-untyped-call]
+        registry.register(ProcessCollector(self._pids))
         return generate_latest(registry)
+
+    def _pids(self) -> dict[str, int]:
+        running = [(child.name, child.process) for child in self._children]
+        return {"up": os.getpid()} | {name: it.pid for name, it in running if it is not None}
 
 
 def _stop_all(children: Iterable[Child], within_s: float) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from detectors.api import Category, Part
+from service.core.surfaces.media import MEDIA
 
 UNREADABLE_CONTENT: Final = "unreadable"
 ENCRYPTED: Final = "encrypted"
@@ -22,6 +23,8 @@ FAILED_SCANS: Final = frozenset(
 )
 """Reasons that leave text unscored: a gap in the coverage. Other reasons name what is no text."""
 
+NOT_SCANNED: Final = FAILED_SCANS | {INTERRUPTED, NO_PROMPT} | MEDIA
+"""Every reason that a verdict gives for what was not scored."""
 TOO_LATE: Final = "too_late"
 
 NONE: Final = "none"
@@ -31,7 +34,8 @@ PAGING: Final = frozenset({"page", BLOCK})
 ACTIONS: Final = ("record", "case", "page", BLOCK)
 """What may follow from a crossing, the gravest last. A case raises no alert, and is kept to be
 looked at."""
-_GRAVITY: Final = (NONE, *ACTIONS)
+OUTCOMES: Final = (NONE, *ACTIONS)
+"""What a verdict may come to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,7 @@ def unexpired(points: Iterable[Point], now: float) -> tuple[tuple[Point, ...], f
 
 def gravest(actions: Iterable[str]) -> str:
     """Return the action that asks for most, "none" of no actions."""
-    return max(actions, key=_GRAVITY.index, default=NONE)
+    return max(actions, key=OUTCOMES.index, default=NONE)
 
 
 def text_digest(text: str) -> str:

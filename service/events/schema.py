@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from service.core.trace_context import sampled
 from service.core.unreadable import UNREADABLE
 from service.errors import BadRecord
 from service.events.log import Position, Record, Topic
@@ -47,6 +48,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     model: str
     surface: str
     tier: int
+    traceparent: str | None = None
+    """The trace that the exchange is in, as W3C's Trace Context writes it: of the gateway's span
+    if it makes one, else of the caller's. In `opened`; elsewhere only if the trace is sampled."""
     v: int = VERSION
 
 
@@ -89,7 +93,6 @@ class Opened(Event, frozen=True, kw_only=True, omit_defaults=True, tag="opened")
     upstream: str
     stream: bool
     caller_request_id: str | None = None
-    traceparent: str | None = None
     screening: Screening | None = None
     """What screening the prompt came to; None: the gateway left it to the workers."""
 
@@ -286,6 +289,7 @@ def interrupted(opened_body: bytes, position: Position, now: float) -> Closed:
         surface=opened.surface,
         tier=opened.tier,
         outcome="interrupted",
+        traceparent=sampled(opened.traceparent),
         opened_at=opened.at,
         served_number=SERVED_UNKNOWN,
         receipt=Receipt(*position),

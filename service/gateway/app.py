@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable
 
 from service.gateway.asgi import Receive, Scope, Send
+from service.gateway.loop_lag import LoopLag
 from service.gateway.pipeline import Pipeline
 from service.gateway.safeguards import SafeguardWatch
 
@@ -26,6 +27,7 @@ class GatewayApp:
         self._watch = watch
         self._watch_interval_s = watch_interval_s
         self._stopping = asyncio.Event()
+        self._lag = LoopLag(pipeline.meters.loop_lag)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Take one connection's request, or the server's life."""
@@ -54,9 +56,11 @@ class GatewayApp:
         await receive()
         await asyncio.to_thread(self.check)
         watching = asyncio.create_task(self._watch_on())
+        self._lag.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self._stopping.set()
         await watching
+        self._lag.stop()
         self._pipeline.denials.flush(time.time(), everything=True)
         await send({"type": "lifespan.shutdown.complete"})

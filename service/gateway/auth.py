@@ -16,6 +16,7 @@ from service.identity.verifier import TokenVerifier, Verified, looks_like_a_toke
 from service.store.redigest import Redigests
 
 _SCHEME = b"bearer "
+_MISSING, _MALFORMED = "missing", "malformed"
 _NONE = "No API key was given: send 'Authorization: Bearer KEY' or 'x-api-key: KEY'."
 _NOBODY = "The safeguard 'authentication' is not active: the store has not been read yet."
 _WORDS: Final[dict[Denial | TokenDenial, str]] = {
@@ -81,6 +82,8 @@ class Authenticator:
         self._previous = [KeyDigester(older) for older in previous]
         self._meters = meters
         self._tokens = tokens
+        of_tokens = TokenDenial if tokens else ()
+        meters.declare_auth_failures([_MISSING, _MALFORMED, *Denial, *of_tokens])
 
     def use(self, snapshot: Snapshot) -> None:
         """Take what a newer snapshot says."""
@@ -168,13 +171,13 @@ class Authenticator:
         given, plain = fields.get(b"authorization"), fields.get(b"x-api-key")
         if given is None:
             if plain is None:
-                raise self._denied("missing", _NONE)
+                raise self._denied(_MISSING, _NONE)
             return plain.strip()
         if given[: len(_SCHEME)].lower() != _SCHEME:
-            raise self._denied("malformed", "The Authorization header must be 'Bearer KEY'.")
+            raise self._denied(_MALFORMED, "The Authorization header must be 'Bearer KEY'.")
         key = given[len(_SCHEME) :].strip()
         if plain is not None and plain.strip() != key:
-            raise self._denied("malformed", "Authorization and x-api-key hold different keys.")
+            raise self._denied(_MALFORMED, "Authorization and x-api-key hold different keys.")
         return key
 
     def _denied(self, reason: str, words: str) -> InvalidApiKey | SafeguardInactive:

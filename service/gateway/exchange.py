@@ -15,6 +15,7 @@ from service.core.screens import ModelScreens
 from service.core.surfaces.answers import AnswerReader, Place
 from service.core.surfaces.shape import Request, Surface
 from service.core.tiers import Tier
+from service.core.trace_context import sampled
 from service.events.log import Durability, Position
 from service.events.schema import Closed, Opened, Outcome, Receipt, Timings
 from service.gateway import problems
@@ -249,6 +250,7 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
             model=self.model.name,
             surface=self.surface.name,
             tier=self.model.tier.number,
+            traceparent=sampled(self.traceparent),
             outcome=outcome,
             opened_at=self.received_at,
             served_number=self.served_number,

@@ -1,20 +1,30 @@
 """What the gateway counts, as tallies: see telemetry/tally.py."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Collection, Mapping
+from itertools import product
+from typing import Final, get_args
 
 from service.core.access import Reason
 from service.core.balancing import Fault
 from service.core.limits import Kind
 from service.core.screening import DETECTOR_ERROR
+from service.core.surfaces import SURFACES
+from service.events.schema import Outcome
 from service.gateway.balancer import Replica
 from service.gateway.exchange import Exchange
+from service.gateway.problems import CODES
+from service.gateway.prompt_screen import UNSCANNED
+from service.telemetry.labels import OTHER, declare
 from service.telemetry.metrics import Metrics
 from service.telemetry.tally import CounterTally, HistogramTally, Tallies
 
 _ENFORCED: Final = {"blocked": "block", "cut_off": "cut_off"}
 """Outcome → the action that it is counted as."""
 _CHARS: Final = ("generated", "released", "released_unscanned")
+MODELS: Final = "models"
+"""Stands in the place of a surface for the lists of models."""
+_REFUSALS: Final = CODES | {"client_gone"}
+_ENDS: Final = _REFUSALS | {*get_args(Outcome)}
 
 
 class _ModelMeters:
@@ -47,6 +57,7 @@ class Meters:
         self.before: HistogramTally = self._tallies.histogram(metrics.overhead.labels("before"))
         self.after: HistogramTally = self._tallies.histogram(metrics.overhead.labels("after"))
         self.appends: HistogramTally = self._tallies.histogram(metrics.journal_append)
+        self.loop_lag: HistogramTally = self._tallies.histogram(metrics.upkeep.loop_lag)
         self.in_flight = 0
         limited = metrics.rate_limited.labels
         self.connections_refused = self._tallies.counter(limited("connections"))
@@ -65,10 +76,21 @@ class Meters:
         self._tallies.flush()
         self._metrics.in_flight.set(self.in_flight)
 
-    def declare(self, surface: str, model: str) -> None:
-        """Make the series of a surface and model, so that they stand at 0 from the start."""
-        self._of(surface, model)
-        self._request(surface, model, "completed")
+    def declare(self, models: Collection[str]) -> None:
+        """Show 0 of all that may come to be counted of these models, and of requests for none."""
+        for surface, model in product(SURFACES, models):
+            self._of(surface, model)
+        metrics = self._metrics
+        declare(metrics.requests, SURFACES, models, _ENDS)
+        declare(metrics.requests, (*SURFACES, MODELS, OTHER), [OTHER], _REFUSALS)
+        declare(metrics.requests, [MODELS], [OTHER], ["completed"])
+        declare(metrics.access_denied, models, Reason)
+        declare(metrics.unscanned, models, UNSCANNED)
+        declare(metrics.enforcements, _ENFORCED.values())
+
+    def declare_auth_failures(self, reasons: Collection[str]) -> None:
+        """Show 0 of each reason for which nobody is authenticated."""
+        declare(self._metrics.auth_failures, reasons)
 
     def ejections(self, upstream: str, replica: str) -> Mapping[Fault, CounterTally]:
         """Return the tallies of a replica's ejections, by their reasons."""

@@ -91,7 +91,7 @@ class Passage:
                 outcome = await self._fail(self._unrecorded or self._revoked or Interrupted())
         except Exception as error:  # noqa: BLE001  (callers get an error object, never a traceback)
             outcome = await self._fail(error)
-        self._trace.end(outcome, self._exchange.reader.usage)
+        self._trace.end(outcome, self._exchange)
         self._meters.ended(self._exchange, outcome)
         return outcome
 

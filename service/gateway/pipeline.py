@@ -39,7 +39,7 @@ from service.gateway.denials import Denials
 from service.gateway.end_users import EndUsers
 from service.gateway.exchange import Exchange, ExchangeIds, ServedModel
 from service.gateway.limiter import NO_PERMIT, Permit, rate_headers
-from service.gateway.meters import Meters
+from service.gateway.meters import MODELS, Meters
 from service.gateway.open_answers import OpenAnswers
 from service.gateway.passage import Passage, Recorder
 from service.gateway.quotas import Quotas
@@ -228,7 +228,7 @@ class Pipeline:
         target = arrival.head.target
         if target is None:
             target = arrival.head.target = route(scope)
-        arrival.surface = "models" if isinstance(target, ModelList) else target.name
+        arrival.surface = MODELS if isinstance(target, ModelList) else target.name
         return target
 
     def _caller(self, arrival: Arrival, now: float) -> Caller:

@@ -108,6 +108,8 @@ _ENDED_BY: Final[dict[Outcome, type[WatchgateError]]] = {
     "upstream_broke": UpstreamBroke,
 }
 _INTERNAL: Final = Problem(500, "internal_error", _SERVER, "The gateway failed.")
+CODES: Final = frozenset(it.code for it in (*PROBLEMS.values(), _INTERNAL))
+"""Every code that a caller may see."""
 
 
 def problem_of(error: BaseException) -> Problem:

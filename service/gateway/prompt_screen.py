@@ -29,6 +29,8 @@ _MAX_KEPT: Final = 50_000
 _TURN_S: Final = 0.003
 """After so long others have their turn."""
 
+UNSCANNED: Final = (TOO_LATE, UNREADABLE_CONTENT, DETECTOR_ERROR)
+"""Why not all of a prompt was screened."""
 _BRACKET: Final = ord("[")
 _PROMPT: Final = Part.PROMPT  # reading it off the class takes longer
 _Key = tuple[str, str, bytes]

@@ -6,15 +6,18 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, Self, get_args
 
 from service.core.jose import TokenDenial
-from service.errors import KeysNotRead
+from service.errors import KeysFault, KeysNotRead
 from service.identity.keys import KeySet, PublicKey, read_key_set
 from service.identity.places import Place
 
 _log = logging.getLogger(__name__)
 RETRY_S: Final = 10.0
+OK, FAILED = "ok", "failed"
+OUTCOMES: Final = (OK, FAILED, *get_args(KeysFault))
+"""How a look at the keys may end."""
 _UNREAD: Final = KeySet.of([])
 
 
@@ -51,7 +54,7 @@ class IssuerKeys:
         on_refresh: Callable[[str], None],
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Know no key yet; `on_refresh` is told "ok", or the reason of a failure, in the thread."""
+        """Know no key yet; `on_refresh` is told one of `OUTCOMES`, in the thread."""
         self._name = name
         self._place = place
         self.algorithms = frozenset(algorithms)
@@ -101,13 +104,13 @@ class IssuerKeys:
         try:
             self._keys = read_key_set(self._place(), self.algorithms)
         except KeysNotRead as error:
-            reason = error.reason
+            reason: str = error.reason
         except Exception as error:  # noqa: BLE001  (the thread must outlive whatever comes)
             _log.error("reading the keys of issuer %s failed: %s", self._name, type(error).__name__)
-            reason = "failed"
+            reason = FAILED
         else:
             self._good_until = began + self._pace.max_stale_s
-            self._on_refresh("ok")
+            self._on_refresh(OK)
             return True
         _log.warning("the keys of issuer %s could not be read: %s", self._name, reason)
         self._on_refresh(reason)

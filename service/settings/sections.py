@@ -203,6 +203,12 @@ class Screening(Section):
     )
 
 
+class Traces(Section):
+    """What spans hold; the standard OTEL_* variables say whether and where they go."""
+
+    content: bool = False
+
+
 class OperatingPoint(Section):
     """A detector's threshold on a category, for a part of an exchange, and what follows."""
 
@@ -237,6 +243,7 @@ class Settings(Section):
     limits: Annotated[MemoryLimits | RedisLimits, Field(discriminator="kind")] = MemoryLimits()
     audit: Audit = Audit()
     alerts: Alerts = Alerts()
+    traces: Traces = Traces()
     screening: Screening = Screening()
     detectors: tuple[Detector, ...] = SHIPPED
     operating_points: tuple[OperatingPoint, ...] = ()

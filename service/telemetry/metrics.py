@@ -10,6 +10,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, values
 
+from service.telemetry import processes
 from service.telemetry.judge_metrics import JudgeMetrics
 from service.telemetry.making import Maker
 from service.telemetry.upkeep_metrics import UpkeepMetrics
@@ -244,7 +245,7 @@ class Metrics:
             "Refusals that the audit log tells together as one kind, since there were too many "
             "kinds at a time.",
         )
-        self.specs = tuple(make.specs)
+        self.specs = (*make.specs, *processes.SPECS)
 
     def _register_detectors(self, make: Maker) -> None:
         self.detector_seconds = make.histogram(

@@ -1,61 +1,55 @@
 """Traces through OpenTelemetry's standard OTEL_* variables; off, and free, unless one is set.
 
-The GenAI attribute names stand here alone: they are still changing.
+Nothing here imports the SDK: spans.py does, where tracing is on.
 """
 
 import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
-from opentelemetry import trace
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from prometheus_client import Counter
 
-_SYSTEM = "gen_ai.provider.name"
-_OPERATION = "gen_ai.operation.name"
-_MODEL = "gen_ai.request.model"
-_INPUT_TOKENS = "gen_ai.usage.input_tokens"
-_OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
-_EXCHANGE = "watchgate.exchange"
-_OUTCOME = "watchgate.outcome"
-_OPERATIONS = {"completions": "text_completion", "messages": "chat", "responses": "chat"}
+from service.core.surfaces.answers import AnswerReader
+from service.core.surfaces.shape import Request, Surface
+
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-_propagator = TraceContextTextMapPropagator()
+
+Attributes = Mapping[str, str | int | float | bool | tuple[str, ...]]
 
 
-class TokenCounts(Protocol):
-    """What a span tells of usage."""
+class Traced(Protocol):
+    """What a span tells of an exchange once it is over."""
 
-    prompt_tokens: int
-    completion_tokens: int | None
+    surface: Surface
+    request: Request
+    reader: AnswerReader
+    upstream_first_byte_s: float | None
 
 
 class Trace:
     """The trace of one exchange; this one is not recorded, only passed on."""
+
+    __slots__ = ("traceparent",)
 
     def __init__(self, traceparent: str | None) -> None:
         """Pass on what the caller gave."""
         self.traceparent = traceparent
         """What the upstream gets and the record holds."""
 
-    def end(self, outcome: str, usage: TokenCounts | None) -> None:
+    def end(self, outcome: str, exchange: Traced) -> None:
         """Note how the exchange ended."""
 
 
-class _SpanTrace(Trace):
-    """A span of the gateway, and what carries it on to the upstream and into the record."""
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """What a worker did about one record; the times are Unix nanoseconds."""
 
-    def __init__(self, span: Span, traceparent: str | None) -> None:
-        super().__init__(traceparent)
-        self._span = span
-
-    def end(self, outcome: str, usage: TokenCounts | None) -> None:
-        self._span.set_attribute(_OUTCOME, outcome)
-        if usage is not None:
-            self._span.set_attribute(_INPUT_TOKENS, usage.prompt_tokens)
-            self._span.set_attribute(_OUTPUT_TOKENS, usage.completion_tokens or 0)
-        if outcome != "completed":
-            self._span.set_status(Status(StatusCode.ERROR, outcome))
-        self._span.end()
+    name: str
+    traceparent: str
+    began_ns: int
+    ended_ns: int
+    attributes: Attributes
 
 
 class Tracer:
@@ -71,49 +65,16 @@ class Tracer:
         """Begin the trace of an exchange."""
         return Trace(traceparent)
 
-    def close(self) -> None:
-        """Send what is still held."""
+    def handled(self, records: Iterable[Handled]) -> None:
+        """Tell what was done about records, each in its exchange's trace."""
 
-
-class SpanTracer(Tracer):
-    """Makes a span for each exchange and hands the trace to the upstream."""
-
-    def __init__(self, service_name: str) -> None:
-        """Export as the OTEL_* variables say."""
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415  (costs 100 ms, only where tracing is on)
-            OTLPSpanExporter,
-        )
-        from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
-        from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
-
-        resource = Resource.create({"service.name": service_name})
-        self._provider = TracerProvider(resource=resource)
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-        self._tracer = self._provider.get_tracer("watchgate")
-
-    def exchange(
-        self, exchange_id: str, model: str, surface: str, traceparent: str | None
-    ) -> Trace:
-        """Begin the span of an exchange."""
-        carrier = {"traceparent": traceparent} if traceparent else {}
-        operation = _OPERATIONS.get(surface, surface)
-        attributes = {
-            _SYSTEM: "vllm", _OPERATION: operation, _MODEL: model, _EXCHANGE: exchange_id,
-        }  # fmt: skip
-        span = self._tracer.start_span(
-            f"{operation} {model}",
-            context=_propagator.extract(carrier),
-            kind=SpanKind.SERVER,
-            attributes=attributes,
-        )
-        out: dict[str, str] = {}
-        _propagator.inject(out, trace.set_span_in_context(span))
-        return _SpanTrace(span, out.get("traceparent"))
+    @property
+    def is_on(self) -> bool:
+        """Say whether anything is made of what is told."""
+        return False
 
     def close(self) -> None:
-        """Send what is still held."""
-        self._provider.shutdown()
+        """Send what is still held, if that does not take long."""
 
 
 def tracing_is_on() -> bool:
@@ -123,7 +84,19 @@ def tracing_is_on() -> bool:
     return not off and any(os.environ.get(name) for name in _ENDPOINTS)
 
 
-def make_tracer(service_name: str) -> Tracer:
-    """Return a tracer as the environment asks."""
-    name = os.environ.get("OTEL_SERVICE_NAME", service_name)
-    return SpanTracer(name) if tracing_is_on() else Tracer()
+def make_tracer(role: str, counter: Counter, *, content: bool = False) -> Tracer:
+    """Return a tracer as the environment asks.
+
+    Args:
+        role: of the process, part of the service's name in traces.
+        counter: counts spans by `outcome`.
+        content: the spans of exchanges hold what was said.
+
+    Raises:
+        ConfigError: an OTEL_* variable has a value that cannot be used.
+    """
+    if not tracing_is_on():
+        return Tracer()
+    from service.telemetry.spans import SpanTracer  # noqa: PLC0415  (the SDK takes 0.1 s)
+
+    return SpanTracer(role, counter, content=content)

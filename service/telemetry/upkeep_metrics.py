@@ -1,6 +1,10 @@
 """What operators have to see to in time: processes, room for the journals, and what will end."""
 
+from typing import Final
+
 from service.telemetry.making import Maker
+
+_LAG_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 
 class UpkeepMetrics:
@@ -14,6 +18,18 @@ class UpkeepMetrics:
             "none while none runs.",
             "role", merge="livemax",
         )  # fmt: skip
+        self.loop_lag = make.histogram(
+            "event_loop_lag_seconds",
+            "How late the gateway's event loop comes to a timer, ten times a second: what blocks "
+            "it delays every request.",
+            _LAG_S,
+        )
+        self.trace_spans = make.counter(
+            "trace_spans_total",
+            'Sampled spans, by what became of them: "exported", "failed" (the receiver is away, or '
+            'took too long, or refused them) or "dropped" (the queue to it was full).',
+            "outcome",
+        )
         self.lag_seconds = make.gauge(
             "consumer_lag_seconds",
             "Age of the oldest record that a consumer group has at hand; with none, the time since "

@@ -11,11 +11,13 @@ from service.console.app import make_admin_app
 from service.console.authenticate import TokenAuthenticator
 from service.console.guard import MAX_HEADER_BYTES, AdminAuthenticator, ASGIApp, TokenGuard
 from service.console.intake import Intake
+from service.core.jose import TokenDenial
 from service.identity.admins import OidcAdmins
 from service.identity.verifier import TokenVerifier
 from service.settings import Settings
 from service.store import Store
 from service.store.revision import current_revision
+from service.telemetry.labels import declare
 from service.telemetry.metrics import Metrics
 from service.telemetry.ops import (
     OpsAddress,
@@ -77,6 +79,7 @@ def guarded_app(
     authenticators: list[AdminAuthenticator] = [TokenAuthenticator(store, keyring.peppers)]
     if tokens is not None:
         refused = metrics.auth_failures.labels
+        declare(metrics.auth_failures, TokenDenial)
         authenticators.append(OidcAdmins(tokens, lambda reason: refused(reason).inc()))
     app = Intake(make_admin_app(office))
     on_refusal = metrics.auth_failures.labels("admin_token").inc

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from detectors import artefacts, lexical, plugins, rules, semantic
-from detectors.api import Category, Detector, Part, Sample, close_all
+from detectors.api import Category, Detector, LeftOut, Part, Sample, close_all
 from detectors.budgets import Budget
 from detectors.cascade import Cascade, Combine, Stage, StageUse
 from detectors.errors import DataError, DetectorError
@@ -18,12 +18,15 @@ from service.core.screening import Point
 from service.errors import ConfigError
 from service.settings import Settings
 from service.settings import detectors as sections
+from service.telemetry.labels import declare
 from service.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from detectors.judge import Judge
 
 Factory = Callable[[], Detector]
+_SCORED: Final = "scored"
+_STAGE_OUTCOMES: Final = (_SCORED, *LeftOut)
 _CATEGORIES: Final = {name: CATEGORIES[name] for name in WORKING}
 Told = Callable[[str, StageUse], None]
 """Hears of each stage of a cascade, after each batch: the cascade's name, and what it was used
@@ -81,13 +84,22 @@ def stages_counted_by(metrics: Metrics) -> Told:
     """Return what counts the use of stages."""
 
     def told(cascade: str, use: StageUse) -> None:
-        outcomes = {"scored": use.scored, **{str(why): n for why, n in use.left_out.items()}}
+        outcomes = {_SCORED: use.scored, **{str(why): n for why, n in use.left_out.items()}}
         for outcome, count in outcomes.items():
             metrics.stage_texts.labels(cascade, use.stage, outcome).inc(count)
         metrics.stage_chars.labels(cascade, use.stage).inc(use.chars)
         metrics.stage_seconds.labels(cascade, use.stage).inc(use.seconds)
 
     return told
+
+
+def declare_stages(detectors: Sequence[Detector], metrics: Metrics) -> None:
+    """Show 0 of all that is counted of the stages of cascades."""
+    for cascade in (it for it in detectors if isinstance(it, Cascade)):
+        stages = [stage.detector.name for stage in cascade.stages]
+        declare(metrics.stage_texts, [cascade.name], stages, _STAGE_OUTCOMES)
+        declare(metrics.stage_chars, [cascade.name], stages)
+        declare(metrics.stage_seconds, [cascade.name], stages)
 
 
 def detectors_of(settings: Settings, told: Told = _say_nothing) -> Detectors:

@@ -117,7 +117,8 @@ async def _put_together(
 ) -> AsyncIterator[Gateway]:
     registry, metrics, meters, limiter = counted
     evidence = Evidence(asyncio.get_running_loop(), meters.appends)
-    tracer = make_tracer("watchgate-gateway")
+    spans, content = metrics.upkeep.trace_spans, settings.traces.content
+    tracer = make_tracer(GATEWAY, spans, content=content)
     with (
         contextlib.closing(tracer),
         contextlib.closing(Store(settings.store.url)) as store,

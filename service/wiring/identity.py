@@ -8,11 +8,12 @@ from typing import Final
 
 from service.core.tokens import ClaimPath, Required, Trust
 from service.errors import ConfigError
-from service.identity.jwks import IssuerKeys, Pace
+from service.identity.jwks import OK, OUTCOMES, IssuerKeys, Pace
 from service.identity.places import At, Discovered, InFile, Place
 from service.identity.verifier import Issuer, TokenVerifier
 from service.settings import Settings
 from service.settings.auth import Issuer as IssuerSettings
+from service.telemetry.labels import declare
 from service.telemetry.metrics import Metrics
 from service.wiring.parts import clock
 
@@ -91,10 +92,11 @@ def _tls(ca_file: Path | None, setting: str) -> ssl.SSLContext:
 
 def _counting(name: str, metrics: Metrics) -> Callable[[str], None]:
     read_at = metrics.issuer_keys_read_at.labels(name)
+    declare(metrics.issuer_key_refreshes, [name], OUTCOMES)
 
     def count(outcome: str) -> None:
         metrics.issuer_key_refreshes.labels(name, outcome).inc()
-        if outcome == "ok":
+        if outcome == OK:
             read_at.set(clock())
 
     return count

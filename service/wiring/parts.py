@@ -24,6 +24,7 @@ from service.settings import KafkaLog, Settings
 from service.store import Store
 from service.store.engine import UNREACHABLE
 from service.telemetry.metrics import Metrics
+from service.telemetry.processes import this_process
 
 GATEWAY = "gateway"
 SCREENER = "screener"
@@ -148,6 +149,7 @@ def make_metrics(role: str) -> tuple[CollectorRegistry, Metrics]:
     """Return the registry of a process of this role, which starts now, and the metrics in it."""
     registry = CollectorRegistry()
     metrics = Metrics(registry)
+    registry.register(this_process(role))
     metrics.upkeep.process_started_at.labels(role).set(clock())
     return registry, metrics
 

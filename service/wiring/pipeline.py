@@ -8,7 +8,6 @@ from service.core.access import Reason as DenyReason
 from service.core.addresses import networks_of
 from service.core.callers import Caller
 from service.core.screens import ModelScreens
-from service.core.surfaces import SURFACES
 from service.core.tiers import TIERS
 from service.gateway.auth import Authenticator
 from service.gateway.authoriser import Authoriser
@@ -42,9 +41,7 @@ def pipeline_of(  # noqa: PLR0913, PLR0917  (what a request passes)
     limiter: Limiter,
 ) -> Pipeline:
     """Return what serves requests, in order."""
-    for model in models:
-        for surface in SURFACES:
-            recorder.meters.declare(surface, model)
+    recorder.meters.declare(models)
     gateway, access, ids = settings.gateway, settings.access, ExchangeIds(secrets.token_hex(8))
     denials = Denials(recorder.evidence, ids.boot, recorder.meters.denials_overflowed)
 

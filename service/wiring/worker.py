@@ -11,8 +11,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.events.journal import Journal
 from service.events.log import EventReader, Received, Topic
-from service.settings import Settings
+from service.events.schema import AnyEvent
+from service.settings import KafkaLog, Settings
 from service.store import Store
+from service.telemetry import trace_names as names
+from service.telemetry.labels import declare
 from service.telemetry.metrics import Metrics
 from service.telemetry.ops import (
     OpsAddress,
@@ -22,6 +25,7 @@ from service.telemetry.ops import (
     ops_server,
     serve_in_thread,
 )
+from service.telemetry.tracing import make_tracer
 from service.wiring.certificates import show_certificates
 from service.wiring.parts import (
     clock,
@@ -31,8 +35,9 @@ from service.wiring.parts import (
     prepare_later,
     reader_of,
 )
-from service.workers.loop import Handler, Loop
+from service.workers.loop import DEAD_LETTER_REASONS, Handler, Loop
 from service.workers.progress import Progress, Pulse
+from service.workers.traced import Told, TracedHandler
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +65,8 @@ class Worker:
         self._resources.callback(self.store.close)
         if not is_prepared(self.store):
             self.add(lambda stop: prepare_later(self.store, stop))
+        self._tracer = make_tracer(role, self.metrics.upkeep.trace_spans)
+        self._resources.callback(self._tracer.close)
         self._pulse = Pulse(self.store, clock)
         self.add(self._pulse.run)
 
@@ -107,6 +114,22 @@ class Worker:
         self._looks.append(lambda: lag_s.set(progress.lag_s()))
         return progress
 
+    def traced(
+        self, group: str, topic: Topic, handler: Handler, tell: Callable[[AnyEvent], Told | None]
+    ) -> Handler:
+        """Return a handler whose work shows in traces, where they are made."""
+        if not self._tracer.is_on:
+            return handler
+        kafka = isinstance(self._settings.event_log, KafkaLog)
+        shared = {
+            names.MESSAGING_SYSTEM: names.KAFKA if kafka else names.WATCHGATE,
+            names.MESSAGING_OPERATION: self._role,
+            names.MESSAGING_OPERATION_TYPE: names.PROCESS,
+            names.MESSAGING_TOPIC: topic,
+            names.MESSAGING_GROUP: group,
+        }
+        return TracedHandler(handler, self._tracer, tell, shared)
+
     def loop(  # noqa: PLR0913  (what a loop is made of)
         self,
         group: str,
@@ -124,7 +147,7 @@ class Worker:
             reader=wrap(reader),
             handler=handler,
             dead_letters=journal,
-            watcher=LoopWatcher(group, self.metrics, tick),
+            watcher=LoopWatcher(group, topics, self.metrics, tick),
             clock=clock,
         )
         self.add(loop.run)
@@ -167,8 +190,9 @@ class Worker:
 class LoopWatcher:
     """Counts what a loop does, and lets something else happen after each turn."""
 
-    def __init__(self, group: str, metrics: Metrics, tick: Tick) -> None:
+    def __init__(self, group: str, topics: Sequence[Topic], metrics: Metrics, tick: Tick) -> None:
         """Count nothing yet."""
+        declare(metrics.dead_letters, topics, DEAD_LETTER_REASONS)
         self._group = group
         self._metrics = metrics
         self._tick = tick

@@ -11,13 +11,15 @@ from service.events.journal import Journal, JournalReader
 from service.events.journal.machine import machine_of
 from service.events.kafka.sink import KafkaSink
 from service.events.log import Received, Topic
+from service.events.schema import Verdict
 from service.events.shipper import Shipper
 from service.settings import KafkaLog, Settings
 from service.settings.detectors import JudgeDetector
 from service.store.audit_key import load_audit_key
+from service.telemetry.labels import declare
 from service.telemetry.metrics import Metrics
 from service.telemetry.ops import OpsAddress
-from service.wiring.detectors import Detectors, detectors_of, stages_counted_by
+from service.wiring.detectors import Detectors, declare_stages, detectors_of, stages_counted_by
 from service.wiring.parts import (
     AUDITOR,
     COVERAGE,
@@ -35,10 +37,11 @@ from service.wiring.worker import Worker
 from service.workers.alerts import AlertSender, Pace
 from service.workers.auditor import DAY_S, Auditor, Shown, last_anchored
 from service.workers.coverage import Reconciler, SettlingReader
-from service.workers.enforcer import Enforcer
+from service.workers.enforcer import PAGE, Enforcer
 from service.workers.expiry import ExpiryWatch
 from service.workers.points import PointWatch
 from service.workers.screener import Heard, Screener, ignore
+from service.workers.traced import ScreeningTold, enforcing_told
 
 _MARGIN_S = 60.0
 """Added to the longest answer before an exchange without an end is a gap, and to the longest
@@ -60,10 +63,17 @@ def run_screener(settings: Settings, ops: OpsAddress) -> int:
         working = there_are.working()
         worker.at_end(lambda: close_all(working))
         show_versions(working, worker.metrics)
-        heard = _watched_judges(settings, there_are, working, worker)
+        declare_stages(working, worker.metrics)
+        judged, told = _watched_judges(settings, there_are, working, worker), ScreeningTold()
+
+        def heard(verdicts: Sequence[Verdict]) -> None:
+            judged(verdicts)
+            told.hear(verdicts)
+
         screener = Screener(working, points.current, journal, worker.metrics, clock, heard=heard)
-        screener.declare(model.name for model in settings.models)
-        worker.loop(SCREENER, [Topic.EXCHANGES], screener, journal)
+        screener.declare([model.name for model in settings.models], there_are.categories)
+        handler = worker.traced(SCREENER, Topic.EXCHANGES, screener, told)
+        worker.loop(SCREENER, [Topic.EXCHANGES], handler, journal)
         worker.add(DetectorWatch(there_are.reloadable, screener.use, worker.metrics).run)
         return worker.run()
 
@@ -110,10 +120,12 @@ def run_enforcer(settings: Settings, ops: OpsAddress) -> int:
         if not worker.await_store():  # all that it does is in there
             return 0
         metrics, store = worker.metrics, worker.store
+        metrics.enforcements.labels(PAGE)
         enforcer = Enforcer(
             store, clock=clock, on_enforced=lambda action: metrics.enforcements.labels(action).inc()
         )
-        worker.loop(ENFORCER, [Topic.VERDICTS], enforcer, journal)
+        handler = worker.traced(ENFORCER, Topic.VERDICTS, enforcer, enforcing_told)
+        worker.loop(ENFORCER, [Topic.VERDICTS], handler, journal)
         _reconcile(settings, worker, journal)
         _audit(settings, worker, journal)
         delivered = {ok: metrics.alert_deliveries.labels(it) for ok, it in _DELIVERED.items()}
@@ -199,6 +211,7 @@ class _ShipCounter:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        declare(metrics.shipped, Topic)
 
     def on_shipped(self, records: Sequence[Received]) -> None:
         for received in records:

@@ -5,7 +5,7 @@ first read before it is settled or kept as a gap, so that a new process reads ag
 one held in memory.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -18,6 +18,7 @@ from service.events.log import EventReader, Lag, Position, Received
 from service.events.schema import AnyEvent, Closed, Opened, to_event
 from service.store.coverage import Gap, close_gaps, count_gaps, list_gaps, open_gaps, prune_gaps
 from service.store.engine import Store
+from service.telemetry.labels import Known
 from service.telemetry.metrics import Metrics
 from service.workers.key_uses import KeyUses
 from service.workers.loop import REPLAY
@@ -60,6 +61,7 @@ class Reconciler:
         self._read_to = 0.0
         self._began: dict[tuple[str, int], float] = {}
         self._reported: set[tuple[str, str]] = set()
+        self._known = Known()
         self._unsaved: list[CoverageGap] = []
         self._filled: list[CoverageGap] = []
         self._cut = 0
@@ -83,7 +85,7 @@ class Reconciler:
         self._filled += self._coverage.take_filled()
         self._close_filled()
         for model, count in self._coverage.take_covered().items():
-            self._metrics.screened.labels(model).inc(count)
+            self._metrics.screened.labels(self._known(model)).inc(count)
         self._count_delays()
 
     def cut(self) -> int:
@@ -108,8 +110,9 @@ class Reconciler:
         self._key_uses.save()
 
     def declare(self, models: Iterable[str]) -> None:
-        """Report these models even while they have no gap."""
+        """Report these models even while they have no gap, and take others together."""
         names = list(models)
+        self._known = Known(names)
         self._reported |= {(name, kind) for name in names for kind in _KINDS}
         for name in names:
             self._metrics.screened.labels(name)
@@ -136,7 +139,7 @@ class Reconciler:
 
     def _count_delays(self) -> None:
         for model, seconds in self._coverage.take_delays():
-            self._metrics.screening_delay.labels(model).observe(seconds)
+            self._metrics.screening_delay.labels(self._known(model)).observe(seconds)
 
     def _keep(self, now: float) -> None:
         if self._unsaved:
@@ -145,10 +148,13 @@ class Reconciler:
                 prune_gaps(connection, now - _KEEP_CLOSED_S)
             self._unsaved.clear()
         with self._store.read() as connection:
-            counts = dict(count_gaps(connection))
+            found = count_gaps(connection)
+        counts = Counter[tuple[str, str]]()
+        for (model, kind), count in found.items():
+            counts[self._known(model), kind] += count
         self._reported |= set(counts)
         for model, kind in self._reported:
-            self._metrics.coverage_gap.labels(model, kind).set(counts.get((model, kind), 0))
+            self._metrics.coverage_gap.labels(model, kind).set(counts[model, kind])
 
     def _close_filled(self) -> None:
         if not self._filled:

@@ -10,12 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from itertools import takewhile
-from typing import Final, Protocol
+from typing import Final, Protocol, get_args
 
 import msgspec
 
 from service.core.unreadable import UNREADABLE
-from service.errors import BadRecord, JournalFull
+from service.errors import BadRecord, BadRecordReason, JournalFull
 from service.events.log import EventReader, EventWriter, Position, Received, Record, Topic
 from service.events.schema import DeadLetter, Original
 from service.events.shipper import last_positions, pause_s
@@ -27,6 +27,7 @@ _COMMIT_S: Final = 0.25
 REPLAY: Final = "replay"
 """The role whose journal takes the records behind dead letters when they are to be handled anew."""
 HANDLER_FAILED: Final = "handler_failed"
+DEAD_LETTER_REASONS: Final = (*get_args(BadRecordReason), HANDLER_FAILED)
 _ATTEMPTS: Final = 3
 """How often one record may fail in a way that nobody foresaw before it is a dead letter."""
 
@@ -121,7 +122,7 @@ class Loop:
         return self._wait_out(lambda: self._handler.handle(records), self._handler.transient, stop)
 
     def _handle_alone(self, received: Received, stop: threading.Event) -> bool:
-        reason = ""
+        reason: str = ""
         for failures in range(_ATTEMPTS):
             try:
                 return self._attempt([received], stop)

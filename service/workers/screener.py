@@ -8,12 +8,21 @@ gets a verdict that says so: "unscanned" is an outcome of its own.
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 
-from detectors.api import Detector, LeftOut, Part, Scores, Staged, StagedDetector, score_whole
+from detectors.api import (
+    Category,
+    Detector,
+    LeftOut,
+    Part,
+    Scores,
+    Staged,
+    StagedDetector,
+    score_whole,
+)
 from service.core.screening import (
     DETECTOR_ERROR,
     FAILED_SCANS,
@@ -24,6 +33,7 @@ from service.core.screening import (
     text_digest,
     verdict_id,
 )
+from service.core.trace_context import sampled
 from service.errors import JournalFull, StoreUnavailable
 from service.events.log import EventWriter, Received
 from service.events.schema import Crossing, Verdict, to_record
@@ -86,9 +96,12 @@ class Screener:
         self._clock = clock
         self._heard = heard
 
-    def declare(self, models: Iterable[str]) -> None:
-        """Show from the start that nothing of these models was flagged yet."""
-        self._counts.declare(models)
+    def declare(self, models: Collection[str], scored: Mapping[str, Collection[Category]]) -> None:
+        """Show from the start that nothing was counted yet; see `VerdictCounts.declare`."""
+        self._counts.declare(models, scored)
+        for detector in self._detectors:
+            self._metrics.detector_seconds.labels(detector.name)
+            self._metrics.detector_errors.labels(detector.name)
 
     def use(self, new: Detector) -> None:
         """Score by this version of a detector from the next batch on; any one thread may call."""
@@ -262,6 +275,7 @@ class Screener:
             model=event.model,
             surface=event.surface,
             tier=event.tier,
+            traceparent=sampled(event.traceparent),
             part=item.part,
             detector=detector,
             version=version,

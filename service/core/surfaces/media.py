@@ -31,6 +31,8 @@ class Medium:
         return hashlib.sha256(data).hexdigest()
 
 
+MEDIA: Final = frozenset({"image", "audio", "file"})
+"""What a medium may be."""
 _OPENAI: Final[Mapping[str, str]] = {
     "image_url": "image",
     "input_image": "image",

@@ -7,9 +7,9 @@ from service.telemetry.metrics import Metrics
 
 CLOSED_SETS = {
     "action", "category", "certificate", "decision", "detector", "group", "issuer", "judge",
-    "kind", "model", "outcome", "phase", "reason", "replica", "role", "safeguard", "seen_by",
-    "source", "stage", "state", "surface", "topic", "upstream",
-    "version",  # of a detector: as many as an operator puts in place while a process runs
+    "kind", "model", "outcome", "phase", "process", "reason", "replica", "role", "safeguard",
+    "seen_by", "source", "stage", "state", "surface", "topic", "upstream",
+    "version",  # of a detector (as many as are put in place while a process runs), of Watchgate
 }  # fmt: skip
 
 
