@@ -187,7 +187,7 @@ class Supervisor:
         code = child.process.poll()
         if code is None:
             return None
-        _forget_gauges(self._metrics_dir, child.name)
+        forget_gauges(self._metrics_dir, child.name)
         return child.ended(code, now)
 
     def _end(self) -> None:
@@ -246,7 +246,7 @@ def _new_run_dir(lock: int) -> str:
     return run_dir
 
 
-def _forget_gauges(folder: Path, name: str) -> None:
+def forget_gauges(folder: Path, name: str) -> None:
     """Drop what a dead process said of the moment; its counts stay, and are counted on."""
     for path in folder.glob(f"gauge_live*_{name}.db"):
         path.unlink()
