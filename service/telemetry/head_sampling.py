@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, Sampler
 
 from service.core.trace_context import sampled
 
-DEFAULT_RATIO: Final = 0.05
+DEFAULT_RATIO: Final = 0.01
 """Of the exchanges whose callers bring no trace of their own."""
 _RATIO: Final = "parentbased_traceidratio"
 

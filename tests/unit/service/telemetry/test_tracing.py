@@ -102,7 +102,7 @@ def test_of_other_exchanges_a_small_share_is_recorded(tracer: Tracer) -> None:
     found = [parts(tracer.exchange(f"ex-{n}", "m", "chat", None).traceparent) for n in range(2000)]
     assert len({trace_id for trace_id, _, _ in found}) == 2000
     recorded = sum(is_sampled for _, _, is_sampled in found)
-    assert 40 <= recorded <= 180  # of 100 that are expected
+    assert 1 <= recorded <= 60  # of 20 that are expected
 
 
 def test_the_standard_variables_set_another_share(environment: pytest.MonkeyPatch) -> None:
