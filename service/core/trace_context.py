@@ -1,10 +1,12 @@
 """What a traceparent says: https://www.w3.org/TR/trace-context/."""
 
-_SAMPLED = 1
+import re
+from typing import Final
+
+_FORM: Final = re.compile(r"(?!ff)[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f][13579bdf]")
+"""Of versions that look like the first; the last bit says that whoever began wants it recorded."""
 
 
 def sampled(traceparent: str | None) -> str | None:
-    """Return a traceparent if whoever began its trace wants it recorded, else None."""
-    if traceparent is None or not int(traceparent[-2:], 16) & _SAMPLED:
-        return None
-    return traceparent
+    """Return a traceparent if it is of a trace that is to be recorded, else None."""
+    return traceparent if traceparent is not None and _FORM.fullmatch(traceparent) else None

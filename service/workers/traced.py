@@ -7,6 +7,7 @@ from typing import Final
 
 from detectors.api import Part
 from service.core.screening import NONE, gravest
+from service.core.trace_context import sampled
 from service.events.log import Received
 from service.events.schema import AnyEvent, Closed, Opened, Verdict, to_event
 from service.telemetry import trace_names as names
@@ -57,7 +58,8 @@ class TracedHandler:
             if _MARK not in received.record.body:
                 continue  # so most need no second look
             event = to_event(received.record)
-            if event.traceparent is None or (told := self._tell(event)) is None:
+            traceparent = sampled(event.traceparent)
+            if traceparent is None or (told := self._tell(event)) is None:
                 continue
             attributes = {
                 names.EXCHANGE: event.exchange_id,
@@ -65,7 +67,7 @@ class TracedHandler:
                 **self._shared,
                 **told[1],
             }
-            yield Handled(told[0], event.traceparent, began_ns, ended_ns, attributes)
+            yield Handled(told[0], traceparent, began_ns, ended_ns, attributes)
 
 
 class ScreeningTold:
