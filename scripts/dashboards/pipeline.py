@@ -26,6 +26,7 @@ from scripts.dashboards.promql import (
     rate,
     total,
 )
+from scripts.dashboards.upkeep import upkeep
 
 
 def pipeline() -> Board:
@@ -41,6 +42,7 @@ def pipeline() -> Board:
             Section("The workers", _workers()),
             Section("Alerts and the audit log", _effects()),
             Section("Kafka (where it is the event log)", _kafka()),
+            *upkeep(),
         ],
         [model_choice()],
     )
