@@ -15,7 +15,7 @@ KEY ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check lint unit unit-service unit-others test coverage evaluate bench soak load docs lock dashboards site clean
+.PHONY: help setup run check lint unit unit-service unit-others test coverage evaluate bench soak load docs lock dashboards site faults clean
 
 help:  ## show this
 	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /\1\t/' \
@@ -66,6 +66,9 @@ evaluate: setup  ## the detectors' quality against its floors, of the suite by a
 
 bench: setup  ## what the gateway costs beside its peers (about 45 minutes; ARGS="--quick": 4)
 	@$(BIN)/python -m load_tests.bench_gateway $(ARGS)
+
+faults: setup  ## each fault under load, set against what callers saw (half an hour; ARGS="--only NAME")
+	@$(BIN)/python -m load_tests.faults $(ARGS)
 
 soak: setup  ## 1,000 streams for five minutes, with callers that vanish and upstreams that reset
 	@$(BIN)/python -m load_tests.soak $(ARGS)

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from tests.real_parts.tcp_gate import TcpGate
+from tests.real_parts.tcp_gate import FINE, TcpGate, Weather
 
 START_S: Final = 30.0
 STOP_S: Final = 20.0
@@ -63,6 +63,15 @@ class KafkaBroker:
 
     def reconnect(self) -> None:
         self._gate.open()
+
+    @contextlib.contextmanager
+    def behind(self, weather: Weather) -> Iterator[None]:
+        """Have a bad line before it for as long as the block lasts."""
+        self._gate.weather = weather
+        try:
+            yield
+        finally:
+            self._gate.weather = FINE
 
     def stop(self) -> None:
         """Stop it cleanly: what it acknowledged will be there after the next start."""

@@ -1,15 +1,44 @@
-"""A TCP forwarder that can be shut: connections break at once and new ones are refused."""
+"""A TCP forwarder that can be shut, and that can be a bad line while it is open.
+
+Shut, connections break at once and new ones are refused. Open, its `weather` says what becomes of
+the bytes: they come late, some of them very late, not at all for now, or changed.
+"""
 
 import contextlib
+import random
 import socket
 import struct
 import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 _CHUNK_BYTES: Final = 2**18
 _RESET: Final = struct.pack("ii", 1, 0)
+_RETRANSMIT_S: Final = 0.2
+"""TCP's least wait before it sends a lost segment again on Linux; it doubles each time."""
+_STEP_S: Final = 0.02
 
 Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """What becomes of the bytes of an open gate, in both directions.
+
+    Loss is what TCP makes of it: bytes come after one or more retransmissions.
+    """
+
+    delay_s: float = 0.0
+    lost_share: float = 0.0
+    silent: bool = False
+    """Nothing comes through, and no connection ends."""
+    garble: Callable[[bytes], bytes] | None = None
+    """Changes what the target answers."""
+
+
+FINE: Final = Weather()
 
 
 class TcpGate:
@@ -27,6 +56,8 @@ class TcpGate:
         self._lock = threading.Lock()
         self._listener: socket.socket | None = None
         self._connections: set[socket.socket] = set()
+        self._chance = random.Random(1)  # noqa: S311  (which bytes are lost)
+        self.weather = FINE
 
     def open(self) -> None:
         if self._listener is None:
@@ -71,11 +102,25 @@ class TcpGate:
     def _pump(self, source: socket.socket, sink: socket.socket, from_target: bool) -> None:
         with contextlib.suppress(OSError):
             while chunk := source.recv(_CHUNK_BYTES):
-                sink.sendall(chunk.replace(*self._hosts) if from_target else chunk)
+                self._wait(source)
+                sink.sendall(self._answered(chunk) if from_target else chunk)
         with self._lock:
             self._connections -= {source, sink}
         _break(source)
         _break(sink)
+
+    def _answered(self, chunk: bytes) -> bytes:
+        chunk = chunk.replace(*self._hosts)
+        return self.weather.garble(chunk) if self.weather.garble else chunk
+
+    def _wait(self, source: socket.socket) -> None:
+        """Hold a chunk back for as long as the weather makes it late."""
+        late_s, again_s = self.weather.delay_s, _RETRANSMIT_S
+        while self._chance.random() < self.weather.lost_share:
+            late_s, again_s = late_s + again_s, 2 * again_s
+        time.sleep(late_s)
+        while self.weather.silent and source.fileno() >= 0:
+            time.sleep(_STEP_S)
 
 
 def _break(connection: socket.socket) -> None:
