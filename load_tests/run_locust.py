@@ -2,6 +2,7 @@
 
     python -m load_tests.run_locust --url http://127.0.0.1:8080 --key sk-wg-... --model smollm2
     python -m load_tests.run_locust ... --headless --users 20 --run-time 1m
+    python -m load_tests.run_locust ... --scenario burst
 
 What it does not know goes to Locust. Exit code 2 when it cannot start, else Locust's own.
 """
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 
 from load_tests.on_demand import NotInstallableError, python_environment
 from load_tests.processes import FOLDER, ROOT
+from load_tests.scenarios import SCENARIOS, files_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,8 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "LOAD_MODEL": options.model,
         "PYTHONPATH": str(ROOT),
     }
-    file = str(FOLDER / "locustfile.py")
-    command = [str(program), "-f", file, "--host", options.url, "--web-host", "127.0.0.1", *others]
+    files = ",".join(str(FOLDER / name) for name in files_of(options.scenario))
+    where = ("--host", options.url, "--web-host", "127.0.0.1")
+    command = [str(program), "-f", files, *where, *others, *SCENARIOS[options.scenario]]
     try:
         return subprocess.run(command, env=environment, check=False).returncode
     except KeyboardInterrupt:
@@ -50,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--url", default="http://127.0.0.1:8080", help="the gateway")
     parser.add_argument("--key", default="", help="a key of the gateway")
     parser.add_argument("--model", default="", help="the served name to ask for")
+    parser.add_argument(
+        "--scenario", choices=SCENARIOS, default="steady", help="which people come (steady)"
+    )
     return parser
 
 

@@ -1,6 +1,7 @@
 """Many streams for long: nothing leaks, nothing is lost, nothing gets stuck.
 
-    python -m load_tests.soak                               # 1,000 streams for five minutes
+    python -m load_tests.soak                               # 1,000 streams for half an hour
+    WATCHGATE_SOAK_S=300 python -m load_tests.soak          # for five minutes
     python -m load_tests.soak --streams 100 --seconds 10    # too short to judge memory
 
 `watchgate up` with models of tier 1 stands in front of the benchmarks' mock. One caller in twenty
@@ -11,12 +12,12 @@ hangs up in the middle of an answer, one upstream connection in a hundred is res
 import argparse
 import asyncio
 import json
+import os
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +25,13 @@ from typing import Any, Final
 
 from load_tests.configs import VARIANTS
 from load_tests.counters import counted, is_at_rest
-from load_tests.memory import tree_pss_bytes
+from load_tests.documents import written_between
 from load_tests.processes import CACHE, BenchError
 from load_tests.registry import SYSTEMS
 from load_tests.soak_client import Callers, Seen, call_for
-from load_tests.stats import rise
+from load_tests.soak_table import soak_table
+from load_tests.soak_watch import MIB, Series, Watched, handles, watching
+from load_tests.soak_watch import problems as problems_of
 from load_tests.systems import Running, Site, mock
 from service.events.journal import read_topic
 from service.events.log import Topic
@@ -36,13 +39,9 @@ from service.events.schema import Closed, Opened, to_event
 
 VANISH_EVERY: Final = 20
 RESET_EVERY: Final = 100
-SAMPLES: Final = 120
-SHORTEST_SAMPLE_S: Final = 0.5
-JUDGED_FROM_S: Final = 120.0
-FLAT_SHARE: Final = 0.03
-"""Memory is flat when the line through its second half rises by at most this share of it."""
+STEP_S: Final = 0.5
+SECONDS: Final = float(os.environ.get("WATCHGATE_SOAK_S", "1800"))
 CATCH_UP_S: Final = 120.0
-MIB: Final = 1 << 20
 OUTCOMES: Final = {"completed": "completed", "vanished": "client_gone", "broken": "upstream_broke"}
 """How an exchange ended for the caller → what the journal calls it."""
 
@@ -52,7 +51,7 @@ class Plan:
     """How many streams for how long; an answer has `chunks`, one every `interval_ms`."""
 
     streams: int = 1000
-    seconds: float = 300.0
+    seconds: float = SECONDS
     interval_ms: int = 500
     chunks: int = 40
     system: str = "watchgate-observe"
@@ -61,25 +60,6 @@ class Plan:
     def model(self) -> str:
         """The mock's name for a model that streams so, and resets some connections."""
         return f"mock-{self.interval_ms}-{self.chunks}-{RESET_EVERY}"
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Bytes of the process tree, at even distances while the load lasted."""
-
-    samples: Sequence[int]
-
-    def figures(self) -> dict[str, float]:
-        """MiB: middle of the second half, and how much the line through it rises."""
-        second = self.samples[len(self.samples) // 2 :]
-        middle = sorted(second)[len(second) // 2]
-        return {
-            "first_mib": self.samples[0] / MIB,
-            "middle_mib": middle / MIB,
-            "highest_mib": max(self.samples) / MIB,
-            "rise_mib": rise(second) / MIB,
-            "rise_share": rise(second) / middle,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"soak: {why}", file=sys.stderr)
         return 2
     print(json.dumps({**report.figures, "problems": report.problems}, indent=2))
+    if options.write:
+        text = soak_table(report.figures, report.problems)
+        options.write.write_text(written_between(options.write.read_text(), "soak", text))
     for problem in report.problems:
         print(f"soak: {problem}", file=sys.stderr)
     return 1 if report.problems else 0
@@ -113,11 +96,12 @@ def soak(plan: Plan, parent: Path = CACHE) -> Report:
         seen = Seen()
         with SYSTEMS[plan.system](site) as system:
             _say(f"{plan.streams} streams for {plan.seconds:g} s on {system.name}")
-            memory = _under_load(plan, system, seen)
+            watched = _under_load(plan, system, seen)
             _say("all answers have ended: waiting until all is screened")
             counts = _at_rest(system.ops_url)
+            watched.handles_after = handles(system.pid)
         events = _recorded(site.folder / plan.system / "var" / "journal")
-    return judge(plan, seen, memory, counts, events)
+    return judge(plan, seen, watched, counts, events)
 
 
 @contextmanager
@@ -129,26 +113,13 @@ def _site(parent: Path, plan: Plan) -> Iterator[Site]:
             yield Site(folder, port, pid, None, (plan.model,))
 
 
-def _under_load(plan: Plan, system: Running, seen: Seen) -> Memory:
-    """Memory while the load lasted; returns when the last answer has ended."""
+def _under_load(plan: Plan, system: Running, seen: Seen) -> Watched:
+    """What was seen while the load lasted; returns when the last answer has ended."""
     callers = Callers(system.port, system.key, plan.model, plan.chunks, plan.streams, VANISH_EVERY)
-    samples: list[int] = []
-    ended = threading.Event()
-    step_s = max(SHORTEST_SAMPLE_S, plan.seconds / SAMPLES)
-
-    def sample() -> None:
-        until = time.monotonic() + plan.seconds
-        while not ended.wait(step_s) and time.monotonic() < until:
-            samples.append(tree_pss_bytes(system.pid))
-
-    sampler = threading.Thread(target=sample)
-    sampler.start()
-    try:
+    watched = Watched()
+    with watching(system, plan.seconds, watched):
         asyncio.run(call_for(callers, plan.seconds, seen))
-    finally:
-        ended.set()
-        sampler.join()
-    return Memory(samples)
+    return watched
 
 
 def _at_rest(ops_url: str) -> dict[str, float]:
@@ -156,7 +127,7 @@ def _at_rest(ops_url: str) -> dict[str, float]:
     deadline = time.monotonic() + CATCH_UP_S
     counts = counted(ops_url)
     while not is_at_rest(counts) and time.monotonic() < deadline:
-        time.sleep(SHORTEST_SAMPLE_S)
+        time.sleep(STEP_S)
         counts = counted(ops_url)
     return counts
 
@@ -169,7 +140,7 @@ def _recorded(journal: Path) -> list[Opened | Closed]:
 def judge(
     plan: Plan,
     seen: Seen,
-    memory: Memory,
+    watched: Watched,
     counts: dict[str, float],
     events: Sequence[Opened | Closed],
 ) -> Report:
@@ -182,7 +153,7 @@ def judge(
         *_of_journal(seen, opened, closed),
         *_of_outcomes(seen, outcomes),
         *_of_counters(counts),
-        *_of_memory(plan, memory),
+        *problems_of(watched, plan.seconds),
     ]
     figures = {
         "streams": plan.streams,
@@ -192,8 +163,12 @@ def judge(
         "ended": dict(seen.ends),
         "outcomes": dict(outcomes),
         "counted": counts,
-        "memory": {name: round(value, 4) for name, value in memory.figures().items()},
-        "memory_mib": [round(it / MIB, 1) for it in memory.samples],
+        "memory_mib": _rounded(Series(watched.memory).figures(MIB)),
+        "handles": _rounded(Series(watched.handles).figures()),
+        "handles_before": watched.handles_before,
+        "handles_after": watched.handles_after,
+        "most_gaps": watched.most_gaps,
+        "memory_samples_mib": [round(it / MIB, 1) for it in watched.memory],
     }
     return Report(figures, problems)
 
@@ -229,13 +204,8 @@ def _of_counters(counts: dict[str, float]) -> Iterator[str]:
         yield f"{CATCH_UP_S:.0f} s after the last answer there is no rest: {counts}"
 
 
-def _of_memory(plan: Plan, memory: Memory) -> Iterator[str]:
-    figures = memory.figures()
-    if plan.seconds >= JUDGED_FROM_S and figures["rise_share"] > FLAT_SHARE:
-        yield (
-            f"memory rose by {figures['rise_mib']:.1f} MiB over the second half, "
-            f"over {FLAT_SHARE:.0%} of {figures['middle_mib']:.0f} MiB"
-        )
+def _rounded(figures: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in figures.items()}
 
 
 def _say(line: str) -> None:
@@ -256,6 +226,7 @@ def _parser() -> argparse.ArgumentParser:
     systems = tuple(name for name, it in VARIANTS.items() if it.command == "up")
     add("--system", choices=systems, default=plan.system, help="which way to run Watchgate")
     add("--folder", type=Path, default=CACHE, help="where the journal goes: on a disk")
+    add("--write", type=Path, help="write the table between the marks of this document")
     return parser
 
 

@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from random import Random
 
-from load_tests.soak import MIB, Memory, Plan, Report, judge
+from load_tests.soak import Plan, Report, judge
 from load_tests.soak_client import Seen
+from load_tests.soak_table import soak_table
+from load_tests.soak_watch import HANDLES_LEFT, MIB, Watched
 from load_tests.stats import rise
 from load_tests.words_of import COMMON, SYLLABLES, words
 from service.events.schema import Closed, Opened, Outcome
@@ -18,7 +20,16 @@ REST = {
     "watchgate_in_flight_requests": 0.0,
     "watchgate_coverage_gap_exchanges": 0.0,
 }
-FLAT = Memory([100 * MIB] * 10)
+
+
+def watched(
+    memory: Sequence[float] = (100.0,) * 10, handles: Sequence[float] = (2000,) * 10
+) -> Watched:
+    """Memory in MiB."""
+    return Watched([it * MIB for it in memory], list(handles), 150, 150)
+
+
+FLAT = watched()
 ENDS: dict[str, Outcome] = {"a": "completed", "b": "client_gone", "c": "upstream_broke"}
 COMMON_FIELDS = {
     "at": 1.0,
@@ -49,12 +60,12 @@ def seen() -> Seen:
 
 def judged(
     saw: Seen | None = None,
-    memory: Memory = FLAT,
+    saw_of_system: Watched = FLAT,
     counted: dict[str, float] | None = None,
     events: Sequence[Opened | Closed] = EVENTS,
     plan: Plan = PLAN,
 ) -> Report:
-    return judge(plan, saw or seen(), memory, counted or REST, events)
+    return judge(plan, saw or seen(), saw_of_system, counted or REST, events)
 
 
 def test_nothing_is_wrong_where_callers_journal_and_counters_agree() -> None:
@@ -97,19 +108,48 @@ def test_fewer_streams_than_planned_are_told() -> None:
 
 
 def test_memory_that_grows_in_the_second_half_is_a_leak() -> None:
-    growing = Memory([(100 + step) * MIB for step in range(20)])
-    assert judged(memory=growing).problems == [
-        "memory rose by 9.0 MiB over the second half, over 3% of 115 MiB"
+    growing = watched([100 + step for step in range(20)])
+    assert judged(saw_of_system=growing).problems == [
+        "memory rose by 9.0 MiB over the second half, over 3% of 115"
     ]
 
 
 def test_growth_while_it_warms_up_is_none() -> None:
-    assert judged(memory=Memory([50 * MIB] * 10 + [100 * MIB] * 10)).problems == []
+    assert judged(saw_of_system=watched([50.0] * 10 + [100.0] * 10)).problems == []
 
 
 def test_a_soak_that_is_too_short_does_not_judge_memory() -> None:
-    growing = Memory([(100 + step) * MIB for step in range(20)])
-    assert judged(memory=growing, plan=Plan(streams=2, seconds=10)).problems == []
+    growing = watched([100 + step for step in range(20)])
+    assert judged(saw_of_system=growing, plan=Plan(streams=2, seconds=10)).problems == []
+
+
+def test_open_files_that_grow_in_the_second_half_are_a_leak() -> None:
+    growing = watched(handles=[2000 + 20 * step for step in range(20)])
+    assert judged(saw_of_system=growing).problems == [
+        "the number of open files rose by 180.0 over the second half, over 3% of 2300"
+    ]
+
+
+def test_open_files_that_stay_when_the_load_is_over_are_a_leak_however_short_it_was() -> None:
+    left = watched()
+    left.handles_after = left.handles_before + HANDLES_LEFT + 1
+    assert judged(saw_of_system=left, plan=Plan(streams=2, seconds=10)).problems == [
+        f"{HANDLES_LEFT + 1} files more are open at the end than before the load"
+    ]
+
+
+def test_a_gap_that_was_filled_again_is_told() -> None:
+    gap = watched()
+    gap.most_gaps = 1.0
+    assert judged(saw_of_system=gap).problems == ["up to 1 gaps in coverage while the load lasted"]
+
+
+def test_a_table_tells_what_was_seen() -> None:
+    report = judged()
+    table = soak_table(report.figures, report.problems)
+    assert "| streams at once, for how long | 2, 5 minutes |" in table
+    assert "| holds | yes |" in table
+    assert soak_table(report.figures, ["a leak"]).endswith("| holds | **no** |\n\n- a leak")
 
 
 def test_the_rise_is_that_of_the_line_through_all_values() -> None:
