@@ -1,12 +1,11 @@
 """Kafka away, slow, lossy, cut off, and its groups rebalancing."""
 
-import os
-import signal
 import time
 from typing import Final
 
 from load_tests.faults.fault import Fault, Play
 from load_tests.faults.stand import Stand
+from service.events.log import Topic
 from tests.real_parts.kafka_broker import KafkaBroker
 from tests.real_parts.tcp_gate import Weather
 from tests.real_parts.watchgate import Watchgate
@@ -51,15 +50,18 @@ def bad(weather: Weather) -> Play:
 
 
 def rebalancing(stand: Stand, seconds: float) -> None:
-    """A second screener joins the group, and dies in it without leaving."""
+    """Another machine's screener joins the group, and dies in it without leaving.
+
+    What it has said is in that machine's journal; its shipper goes on.
+    """
     shared = {key: stand.watchgate.settings[key] for key in SHARED}
     other = Watchgate(stand.folder / "other", NOBODY, **shared)
-    other.start("screener")
-    try:
-        time.sleep(seconds)
-    finally:
-        os.kill(other.pid("screener"), signal.SIGKILL)
-        other.stop()
+    stand.others.append(other)
+    stand.closing.callback(other.stop)
+    other.start("screener", "shipper")
+    time.sleep(seconds)
+    assert other.topic(Topic.VERDICTS), "the other screener was given nothing to do"
+    other.kill("screener")
 
 
 FAULTS: Final = (

@@ -8,6 +8,8 @@ from typing import Final
 
 from load_tests.faults.fault import Fault, Play
 from load_tests.faults.stand import Stand
+from service.events.log import Topic
+from service.events.schema import made_at
 
 MIB: Final = 1 << 20
 HOUR_S: Final = 3600
@@ -57,6 +59,10 @@ def jumped(shift_s: int) -> Play:
         _set_clock(stand.parts["clock"], shift_s)
         try:
             time.sleep(seconds)
+            records = stand.watchgate.topic(Topic.EXCHANGES)
+            ahead_s = (made_at(one.record) - time.time() for one in records)
+            seen = any(it * shift_s > 0 and abs(it) > HOUR_S / 2 for it in ahead_s)
+            assert seen, "no event has the shifted time"
         finally:
             _set_clock(stand.parts["clock"], 0)
 

@@ -1,7 +1,7 @@
 """Where faults are brought about: a whole installation, and the lines between its parts."""
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -9,7 +9,7 @@ from typing import Any, Final
 from load_tests.faults.callers import Caller
 from load_tests.faults.judge import Effects, Recorded
 from load_tests.faults.log import recorded
-from service.events.log import Topic
+from service.events.log import Received, Topic
 from tests.e2e.evidence import KafkaContents, firsts
 from tests.real_parts.tcp_gate import TcpGate
 from tests.real_parts.watchgate import Watchgate
@@ -33,14 +33,32 @@ class Stand:
     callers: tuple[Caller, ...]
     parts: dict[str, Any] = field(default_factory=dict)
     """What else there is on this stand, by the family that knows it."""
+    others: list[Watchgate] = field(default_factory=list)
+    """Other machines' installations, with the same store and event log."""
+    closing: ExitStack = field(default_factory=ExitStack)
+    """What is to be undone before the stand itself is."""
 
     def recorded(self) -> Recorded:
         """What the log holds now: the journals, and with Kafka whether it holds the same."""
-        log = recorded(record for topic in TOPICS for record in self.watchgate.topic(topic))
+        log = recorded(record for topic in TOPICS for record in self._topic(topic))
         contents: KafkaContents | None = self.parts.get("contents")
         if contents is not None:
-            log.unshipped = sum(_unlike(self.watchgate, contents, topic) for topic in TOPICS)
+            log.unshipped = sum(self._unlike(contents, topic) for topic in TOPICS)
         return log
+
+    def _topic(self, topic: Topic) -> Iterator[Received]:
+        for one in (self.watchgate, *self.others):
+            yield from one.topic(topic)
+
+    def _unlike(self, contents: KafkaContents, topic: Topic) -> int:
+        """How many accounts have other records in Kafka than in the journals.
+
+        Between two machines' journals there is no order.
+        """
+        there, here = firsts(contents.records(), topic), firsts(self._topic(topic), topic)
+        form = set if self.others else list
+        keys = here.keys() | there.keys()
+        return sum(form(there.get(key, ())) != form(here.get(key, ())) for key in keys)
 
     def counted(self) -> dict[str, float]:
         """The three counters of coverage, and the gaps."""
@@ -74,8 +92,3 @@ class Stand:
 def served_in(log: Recorded) -> int:
     """How many exchanges the log knows to have been served."""
     return sum(end.served is True for end in log.ends.values())
-
-
-def _unlike(watchgate: Watchgate, contents: KafkaContents, topic: Topic) -> int:
-    there, here = firsts(contents.records(), topic), firsts(watchgate.topic(topic), topic)
-    return sum(there.get(key) != here.get(key) for key in here.keys() | there.keys())

@@ -118,6 +118,7 @@ def over_kafka(folder: Path) -> Iterator[Stand]:
         stack.enter_context(stand.watchgate)
         contents = stack.enter_context(KafkaContents(stand.watchgate))
         stand.parts |= {"broker": broker, "contents": contents}
+        stack.enter_context(stand.closing)
         yield stand
 
 

@@ -120,8 +120,8 @@ def test_an_alert_too_few_is_lost_and_one_too_many_is_a_duplicate() -> None:
 
 @pytest.mark.parametrize("what", ["opened", "closed"])
 def test_an_exchange_that_is_there_twice_is_a_duplicate(what: str) -> None:
-    counts = Counter([*ENDS, "whole"])
-    assert judged(**{what: counts}).duplicated == [f"whole was {what} 2 times"]
+    changes: dict[str, Any] = {what: Counter([*ENDS, "whole"])}
+    assert judged(**changes).duplicated == [f"whole was {what} 2 times"]
 
 
 def test_an_exchange_that_is_counted_twice_is_a_duplicate() -> None:
