@@ -17,6 +17,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "enforcer": "service.commands.processes",
     "shipper": "service.commands.processes",
     "console": "service.commands.processes",
+    "drained": "service.commands.drained",
     "check-config": "service.commands.check_config",
     "doctor": "service.commands.doctor",
     "admin": "service.commands.admin",

@@ -1,4 +1,4 @@
-"""`watchgate store`: back the store up, and restore it."""
+"""`watchgate store`: bring the store's tables up to date, back it up, and restore it."""
 
 import argparse
 import secrets
@@ -51,10 +51,17 @@ def add_parser(
     """Add `store` and its commands."""
     parser = subparsers.add_parser(
         "store",
-        help="back the store up, and restore it",
-        description="Back the store up, restore it, or move it to another database.",
+        help="migrate the store, back it up, and restore it",
+        description="Migrate the store, back it up, restore it, or move it to another database.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    migrating = add_leaf(
+        commands,
+        "migrate",
+        "bring the store's tables up to date, as any process does when it starts",
+        "watchgate store migrate",
+    )
+    migrating.set_defaults(run=_migrate)
     backup = add_leaf(
         commands,
         "backup",
@@ -84,6 +91,12 @@ def _add_restore(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--reason", metavar="TEXT", help="for the audit log")
     add_json_argument(parser)
     parser.set_defaults(run=_restore)
+
+
+def _migrate(args: argparse.Namespace) -> int:
+    with opened_store(load_settings(args)):
+        say("The store's tables are up to date.")
+    return Exit.OK
 
 
 def _backup(args: argparse.Namespace) -> int:

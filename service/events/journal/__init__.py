@@ -10,6 +10,7 @@
 Files are 0600 in folders of 0700.
 """
 
+from service.events.journal.leftovers import leftovers
 from service.events.journal.lookup import (
     find_exchange,
     journal_folders,
@@ -31,6 +32,7 @@ __all__ = [
     "Slot",
     "find_exchange",
     "journal_folders",
+    "leftovers",
     "oldest_unread",
     "read_synced",
     "read_topic",

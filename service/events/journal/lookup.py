@@ -39,7 +39,7 @@ def read_synced(folder: Path, topic: Topic) -> Iterator[Received]:
     Raises:
         SegmentDamaged: a file does not hold what was written to it.
     """
-    synced = _synced(folder)
+    synced = synced_offset(folder)
     for number in segment_numbers(folder):
         try:
             with closing(SegmentReader(folder, number)) as reader:
@@ -73,7 +73,7 @@ def _records(folder: Path, part: int, after: int) -> Iterator[Received]:
         if number >= part:
             try:
                 with closing(SegmentReader(folder, number)) as reader:
-                    written = reader.written(_synced(folder))
+                    written = reader.written(synced_offset(folder))
                     yield from (one for one in written if one.position.offset > after)
             except FileNotFoundError:  # it was removed just now
                 continue
@@ -81,7 +81,8 @@ def _records(folder: Path, part: int, after: int) -> Iterator[Received]:
                 raise SegmentDamaged(f"segment {number} of {folder.name}: {error}") from None
 
 
-def _synced(folder: Path) -> int:
+def synced_offset(folder: Path) -> int:
+    """Return up to which offset a journal may be read; 0: nothing was synced yet."""
     try:
         mark = Mark(folder / "synced", writable=False)
     except (FileNotFoundError, ValueError):  # its writer is about to make it

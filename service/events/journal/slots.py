@@ -39,6 +39,23 @@ def take_slot(root: Path, role: str, adopt: Callable[[Slot], None]) -> Slot:
     return mine
 
 
+def held_slots(root: Path) -> list[str]:
+    """Name the slots that a process holds, also one whose process cannot be seen from here.
+
+    Whoever starts meanwhile waits, so that no slot looks taken to it.
+    """
+    with _root_lock(root):
+        folders = sorted(lock.parent for lock in root.glob("*/lock"))
+        return [folder.name for folder in folders if not _is_free(folder)]
+
+
+def _is_free(folder: Path) -> bool:
+    slot = _try(folder)
+    if slot is not None:
+        slot.release()
+    return slot is not None
+
+
 def _adopt_orphans(root: Path, role: str, mine: Slot, adopt: Callable[[Slot], None]) -> None:
     for folder in sorted(root.glob(f"{role}-*/")):
         orphan = _try(folder) if folder != mine.folder else None

@@ -222,3 +222,14 @@ def test_help_has_an_example(cli: Cli, command: str, capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit):
         cli("store", command, "--help")
     assert f"example:\n  watchgate store {command} " in capsys.readouterr().out
+
+
+def test_migrate_makes_the_tables_and_may_be_run_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli = Cli(tmp_path, capsys)
+    for _ in range(2):
+        assert cli("store", "migrate") == ""
+        assert "up to date" in cli.err
+    with cli.opened() as opened, opened.read() as connection:
+        assert connection.execute(select(audit)).all() == []
