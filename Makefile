@@ -15,7 +15,7 @@ KEY ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check lint unit unit-service unit-others test coverage evaluate bench soak load docs lock dashboards site faults clean
+.PHONY: help setup run check lint unit unit-service unit-others test coverage evaluate bench soak load docs lock dashboards site faults chart sbom clean
 
 help:  ## show this
 	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /\1\t/' \
@@ -84,6 +84,12 @@ dashboards: setup  ## write the chart's dashboards anew from scripts/dashboards
 
 site: setup  ## build the site of the documents into .cache/site; a broken link is an error
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+chart: setup  ## write the chart's values.schema.json anew from its values.yaml and the settings
+	@$(BIN)/python -m scripts.chart_schema
+
+sbom: setup  ## write .cache/sbom.cdx.json (CycloneDX), as it is in the image
+	@$(BIN)/python -m scripts.sbom
 
 lock: setup  ## pin the packages anew (requirements/main.txt and dev.txt)
 	@$(BIN)/python -m scripts.lock $(ARGS)

@@ -15,6 +15,7 @@ from typing import Final
 from scripts import (
     docs_access,
     docs_admin,
+    docs_chart,
     docs_commands,
     docs_events,
     docs_openapi,
@@ -38,6 +39,7 @@ MAKERS: Final[Mapping[str, Callable[[], Sequence[Table | str]]]] = {
     "events": docs_events.events,
     "roles": docs_admin.roles,
     "routes": docs_admin.routes,
+    "values": docs_chart.values,
 }
 WHOLE: Final[Mapping[Path, Callable[[], str]]] = {
     DOCS / "openapi.json": docs_openapi.document,
