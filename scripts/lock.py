@@ -13,6 +13,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 SOURCES: Final = {
     "main": "pyproject.toml",
     "dev": "requirements/dev.in",
+    "image": "requirements/image.in",  # what builds the image, see Dockerfile
     "locust": "requirements/locust.in",  # an environment of its own, for `make load`
     "litellm": "requirements/litellm.in",  # the same, for `make bench`
 }
@@ -28,7 +29,7 @@ OPTIONS: Final = (
 
 
 def main() -> int:
-    """Pin main first, which dev.in is constrained by."""
+    """Pin main first, which dev.in is constrained by, and dev, which image.in is."""
     for name, source in SOURCES.items():
         target = ROOT / "requirements" / f"{name}.txt"
         command = [sys.executable, "-m", "piptools", "compile", *OPTIONS, *sys.argv[1:]]
