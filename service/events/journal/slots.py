@@ -44,7 +44,7 @@ def held_slots(root: Path) -> list[str]:
 
     Whoever starts meanwhile waits, so that no slot looks taken to it.
     """
-    with _root_lock(root):
+    with root_lock(root):
         folders = sorted(lock.parent for lock in root.glob("*/lock"))
         return [folder.name for folder in folders if not _is_free(folder)]
 
