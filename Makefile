@@ -70,7 +70,7 @@ bench: setup  ## what the gateway costs beside its peers (about 45 minutes; ARGS
 faults: setup  ## each fault under load, set against what callers saw (half an hour; ARGS="--only NAME")
 	@$(BIN)/python -m load_tests.faults $(ARGS)
 
-soak: setup  ## 1,000 streams for half an hour (WATCHGATE_SOAK_S=300: five minutes); nothing may leak or be lost
+soak: setup  ## 1,000 streams for half an hour (SOAK_S=300: five minutes); nothing may leak or be lost
 	@$(BIN)/python -m load_tests.soak $(ARGS)
 
 load: setup  ## load by people's scenarios, with Locust (URL=http://host:8080 KEY=sk-wg-... MODEL=name)

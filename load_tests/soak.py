@@ -1,7 +1,7 @@
 """Many streams for long: nothing leaks, nothing is lost, nothing gets stuck.
 
     python -m load_tests.soak                               # 1,000 streams for half an hour
-    WATCHGATE_SOAK_S=300 python -m load_tests.soak          # for five minutes
+    SOAK_S=300 python -m load_tests.soak          # for five minutes
     python -m load_tests.soak --streams 100 --seconds 10    # too short to judge memory
 
 `watchgate up` with models of tier 1 stands in front of the benchmarks' mock. One caller in twenty
@@ -40,7 +40,7 @@ from service.events.schema import Closed, Opened, to_event
 VANISH_EVERY: Final = 20
 RESET_EVERY: Final = 100
 STEP_S: Final = 0.5
-SECONDS: Final = float(os.environ.get("WATCHGATE_SOAK_S", "1800"))
+SECONDS: Final = float(os.environ.get("SOAK_S", "1800"))
 CATCH_UP_S: Final = 120.0
 OUTCOMES: Final = {"completed": "completed", "vanished": "client_gone", "broken": "upstream_broke"}
 """How an exchange ended for the caller → what the journal calls it."""
