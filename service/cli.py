@@ -27,6 +27,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "keys": "service.commands.keys",
     "limits": "service.commands.limits",
     "points": "service.commands.points",
+    "labels": "service.commands.labels",
     "accounts": "service.commands.accounts",
     "tokens": "service.commands.tokens",
     "pepper": "service.commands.pepper",

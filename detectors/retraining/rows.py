@@ -1,9 +1,9 @@
 """Labelled rows of one's own: JSON lines, from people or from whatever keeps their labels.
 
 A row has `id`, `text` and `label` (0 benign, 1 misuse); with `response` the label speaks of the
-response. `source`, `licence` and `categories` may be there, all else is passed over. Nothing in
-Watchgate keeps labels of exchanges yet: what will keep them hands them over in this shape, with the
-exchange's id, its prompt as `text` and its answer as `response`.
+response. `source`, `licence` and `categories` may be there, all else is passed over. `watchgate
+labels export` writes the labels of exchanges in this shape: the exchange's id begins that of the
+row, its prompt is `text` and its answer `response`.
 """
 
 import hashlib

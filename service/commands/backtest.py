@@ -53,7 +53,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="N",
         help="the least threshold that fires no more often",
     )
-    _add_stretch(parser)
+    add_stretch(parser)
     parser.add_argument(
         "--examples", type=at_least_one, default=10, metavar="N", help="at most (default: 10)"
     )
@@ -61,7 +61,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.set_defaults(run=_run)
 
 
-def _add_stretch(parser: argparse.ArgumentParser) -> None:
+def add_stretch(parser: argparse.ArgumentParser) -> None:
+    """Let a command take a stretch of the recorded stream, and where it is read."""
     parser.add_argument("--since", type=a_time, default=0.0, metavar="TIME", help="in UTC")
     parser.add_argument("--until", type=a_time, default=math.inf, metavar="TIME", help="in UTC")
     parser.add_argument(
@@ -84,11 +85,12 @@ def _probability(text: str) -> float:
 
 def _run(args: argparse.Namespace) -> int:
     from service.wiring import backtest  # noqa: PLC0415  (imports the detectors)
+    from service.wiring.recorded import Stretch  # noqa: PLC0415
 
     _check(args)
     settings = load_settings(args)
     source = None if args.source is None else Source(args.source)
-    stretch = backtest.Stretch(args.since, args.until, source)
+    stretch = Stretch(args.since, args.until, source)
     with opened_store(settings) as store:
         candidate = (
             backtest.stored_point(store, args.point, args.version) if args.point else _new(args)

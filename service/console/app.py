@@ -35,6 +35,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "keys": "Keys",
     "limits": "LimitsDesk",
     "points": "Points",
+    "labels": "Labels",
     "accounts": "Accounts",
     "tokens": "Tokens",
     "audit": "AuditEntries",

@@ -21,6 +21,7 @@ MODEL: Final = r"^(\*|[A-Za-z0-9][A-Za-z0-9._/:@-]{0,127})$"
 ID: Final = r"^[a-z]{2,8}_[A-Za-z0-9_-]{1,32}$"
 """Of a key, a token, a service account; no secret of ours has this shape."""
 ACCOUNT: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}(/[0-9a-f]{24})?$"
+EXCHANGE: Final = r"^ex-[0-9a-f]{24}$"
 ENTITLEMENT: Final = r"^[a-z][a-z0-9_]{0,62}$"
 _MAX_PEM: Final = 4096
 _SECRET: Final = re.compile(f"({KEY_START}|{TOKEN_START})[A-Za-z0-9_-]{{20}}")

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from detectors.api import Category, Part
 from service.console.rules import RulesFields
 from service.core.directory import Scope, Standing
+from service.core.labels import Meaning
 from service.core.points import PointSource, PointState, PointStep
 from service.core.roles import Role
 
@@ -203,6 +204,19 @@ class PointHistoryView(BaseModel):
     id: str
     versions: list[PointView]
     changes: list[PointChangeView]
+
+
+class LabelView(BaseModel):
+    """What one person says of a part of an exchange."""
+
+    ref: str = Field(description="For `after`.")
+    exchange_id: str
+    part: Part
+    label: Meaning
+    categories: list[Category] = Field(description="Of the misuse; of what is benign none.")
+    note: str | None
+    by: str
+    at: float
 
 
 class AccountView(BaseModel):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from service.console.fields import ENTITLEMENT, ID, MODEL, NAME
+from service.console.fields import ENTITLEMENT, EXCHANGE, ID, MODEL, NAME
 
 _MAX_QUOTED: Final = 40
 _SHOWN_OF_LONGER: Final = 10
@@ -11,6 +11,7 @@ _EXPECTED: Final = {
     NAME: "1 to 63 letters, digits, '.', '_' and '-', the first a letter or a digit",
     MODEL: "the name of a model, of up to 128 letters, digits and ._/:@-",
     ID: "an id as a list shows it, such as key_2mVqTz8bKx1c",
+    EXCHANGE: "the id of an exchange, `ex-` and 24 hexadecimal digits: x-watchgate-receipt",
     ENTITLEMENT: "up to 63 small letters, digits and '_', the first a letter",
 }
 """Pattern → what texts that match it are."""

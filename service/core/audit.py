@@ -42,6 +42,9 @@ class Action(StrEnum):
     POINT_PROMOTE = "point.promote"
     POINT_ROLLBACK = "point.rollback"
     POINT_RETIRE = "point.retire"
+    LABEL_SET = "label.set"
+    LABEL_REMOVE = "label.remove"
+    LABEL_EXPORT = "label.export"
     ACCOUNT_SUSPEND = "account.suspend"
     ACCOUNT_REINSTATE = "account.reinstate"
     TOKEN_CREATE = "token.create"  # noqa: S105  (no secret)

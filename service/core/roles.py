@@ -24,7 +24,7 @@ class Permission(StrEnum):
     """What a route of the admin API asks for."""
 
     READ = "read"
-    """Status, organisations, projects, keys, limits, points, standings, alerts, coverage."""
+    """Status, the directory, limits, points, labels, standings, alerts, coverage."""
     READ_AUDIT = "read_audit"
     """Who did what."""
     READ_CONTENT = "read_content"
@@ -37,6 +37,8 @@ class Permission(StrEnum):
     """Say what operating points should be; nothing applies by that."""
     WRITE_POINTS = "write_points"
     """Let operating points apply, take them back, end them."""
+    WRITE_LABELS = "write_labels"
+    """Say whether a recorded exchange was misuse."""
     WRITE_ENTITLEMENTS = "write_entitlements"
     """What was found out of a caller, and opens models of higher tiers."""
     WRITE_TOKENS = "write_tokens"
@@ -54,6 +56,7 @@ ROLES: Final[Mapping[Permission, frozenset[Role]]] = MappingProxyType(
         Permission.WRITE_DIRECTORY: frozenset({Role.OPERATOR, Role.ADMIN}),
         Permission.PROPOSE_POINTS: frozenset({Role.ANALYST, Role.ADMIN}),
         Permission.WRITE_POINTS: frozenset({Role.OPERATOR, Role.ADMIN}),
+        Permission.WRITE_LABELS: frozenset({Role.ANALYST, Role.ADMIN}),
         Permission.WRITE_ENTITLEMENTS: frozenset({Role.ADMIN}),
         Permission.WRITE_TOKENS: frozenset({Role.ADMIN}),
     }

@@ -187,6 +187,20 @@ point_changes: Final = Table(
 )
 """What was done to each point, from 1 on."""
 
+labels: Final = Table(
+    "labels",
+    metadata,
+    Column("exchange_id", Text, primary_key=True),
+    Column("part", Text, primary_key=True),
+    Column("by", Text, primary_key=True),
+    Column("label", Text, nullable=False),
+    Column("categories", Text, nullable=False),
+    Column("note", Text),
+    Column("at", Float, nullable=False),
+)
+"""What people say of recorded exchanges, one label of each for a part. `categories`: a JSON array
+of names."""
+
 admin_tokens: Final = Table(
     "admin_tokens",
     metadata,

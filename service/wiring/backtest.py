@@ -1,35 +1,22 @@
 """A backtest from this machine: the recorded stream, the detectors and points that there are."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 from detectors.api import Detector
-from service.core.backtest import Backtest, Source, threshold_for
+from service.core.backtest import Backtest, threshold_for
 from service.core.screening import Point
-from service.errors import BadRecord, WatchgateError
-from service.events.journal import read_topic
-from service.events.kafka.whole import read_whole
-from service.events.log import Received, Topic
-from service.events.schema import made_at
-from service.settings import KafkaLog, Settings
+from service.errors import WatchgateError
+from service.settings import Settings
 from service.store import Store
 from service.store.points import Versions, active_points, find_point
 from service.wiring.detectors import Detectors, detectors_of, parts_of
-from service.wiring.parts import clock, journal_root, kafka_config
+from service.wiring.parts import clock
 from service.wiring.points import points_of
+from service.wiring.recorded import Stretch, records
 from service.workers.backtest import backtest, scores_of
 
 _DAY_S = 86400.0
-
-
-class Stretch(NamedTuple):
-    """Of the recorded stream, in Unix seconds; from `since` on, before `until`."""
-
-    since: float
-    until: float
-    source: Source | None = None
-    """None: Kafka where the settings have it, which holds what all machines recorded."""
 
 
 def stored_point(store: Store, id_: str, version: int | None) -> Point:
@@ -120,28 +107,3 @@ def with_threshold(
     except ValueError as why:
         raise WatchgateError(f"no threshold fires so seldom: {why}") from None
     return replace(candidate, threshold=threshold)
-
-
-def records(settings: Settings, stretch: Stretch) -> Iterator[Received]:
-    """Yield the records of exchanges of a stretch, those of one exchange in order.
-
-    Raises:
-        WatchgateError: they are to come from Kafka, and the settings have none, or it is away.
-    """
-    for received in _stream(settings, stretch):
-        try:
-            at = made_at(received.record)
-        except BadRecord:
-            continue
-        if stretch.since <= at < stretch.until:
-            yield received
-
-
-def _stream(settings: Settings, stretch: Stretch) -> Iterator[Received]:
-    """Read one of the two sources; what lies outside the stretch may come, too."""
-    log = settings.event_log
-    if stretch.source is Source.KAFKA and not isinstance(log, KafkaLog):
-        raise WatchgateError("--source kafka needs event_log.kind: kafka in the settings")
-    if stretch.source is Source.JOURNAL or not isinstance(log, KafkaLog):
-        return read_topic(journal_root(settings), Topic.EXCHANGES)
-    return read_whole(kafka_config(log), Topic.EXCHANGES, since=stretch.since)

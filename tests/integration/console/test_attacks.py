@@ -23,6 +23,7 @@ SQL = [
     "%' AND 1=1 --",
     "\\'; --",
 ]
+LABELLED = "/labels/ex-0123456789abcdef00000001/prompt"
 LINES = ["a\nb", "a\r\nSet-Cookie: x", "a\x00b", "a\x1b[31mb", "a\u2028b", "a\u202eb", "a\x85b"]
 
 
@@ -53,6 +54,7 @@ def texts(text: str) -> list[tuple[str, str, Any, dict[str, Any]]]:
         "/keys": ["project", "service_account", "after", "active"],
         "/limits": ["scope", "subject", "after"],
         "/accounts": ["state", "after"],
+        "/labels": ["exchange", "label", "after"],
         "/tokens": ["after"],
         "/audit": ["actor", "action", "object", "since", "after"],
     }
@@ -73,6 +75,9 @@ def texts(text: str) -> list[tuple[str, str, Any, dict[str, Any]]]:
         ("POST", "/keys", {"project": "search", "service_account": text}, {}),
         ("POST", "/tokens", {"name": text, "role": "viewer"}, {}),
         ("POST", "/tokens", {"name": "x", "role": text}, {}),
+        ("PUT", LABELLED, {"label": "benign", "note": text}, {}),
+        ("PUT", LABELLED, {"label": "misuse", "categories": [text]}, {}),
+        ("DELETE", LABELLED, None, {"by": text}),
         ("POST", "/accounts/search/suspend", {"reason": text}, {}),
         ("PUT", "/limits", rpm, {**place, "subject": text}),
         ("PUT", "/limits", rpm, {**place, "model": text}),
@@ -220,6 +225,8 @@ def test_secrets_are_in_nothing_that_is_written(
             api.ask("GET", f"/projects/{secret}").text,
             api.ask("GET", "/projects", params={"organisation": secret, secret: "1"}).text,
             api.ask("POST", "/accounts/search/suspend", {"reason": f"leaked {secret}"}).text,
+            api.ask("PUT", LABELLED, {"label": "benign", "note": f"leaked {secret}"}).text,
+            api.ask("DELETE", LABELLED, params={"by": secret}).text,
             api.ask("GET", f"/accounts/{secret}").text,
             api.ask("GET", "/audit", params={"object": secret}).text,
         ]

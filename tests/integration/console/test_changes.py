@@ -110,7 +110,9 @@ def test_each_writing_route_that_gateways_see_is_tried_above(filled: AdminApi) -
         f"{method.upper()} {path}".replace("/admin/v1", "")
         for path, methods in paths.items()
         for method in methods
-        if method != "get" and "/tokens" not in path and not path.endswith("/find")
+        if method != "get"
+        and not path.endswith("/find")
+        and not {"tokens", "labels"} & set(path.split("/"))
     }
     named = {"default": "{name}", "p": "{name}", "ACCOUNT": "{id}", "KEY": "{id}", "POINT": "{id}"}
 

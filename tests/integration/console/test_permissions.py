@@ -41,7 +41,12 @@ FORBIDDEN = [
 
 
 def filled(path: str) -> str:
-    return path.replace("{name}", "n").replace("{id}", "key_1").replace("{account}", "n")
+    return (
+        path.replace("{name}", "n")
+        .replace("{id}", "key_1")
+        .replace("{account}", "n")
+        .replace("{part}", "prompt")
+    )
 
 
 def test_there_are_routes_and_some_of_them_are_forbidden_to_each_lesser_role() -> None:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from detectors.api import Category, Part
 from service.core.audit import Entry
+from service.core.labels import Label, Meaning
 from service.core.points import OperatingPoint
 from service.errors import BackupError, ConfigError
 from service.store import Store, load_snapshot, open_store, revision
@@ -24,6 +25,7 @@ from service.store.audit import AuditLog
 from service.store.backup import TABLES, write_backup
 from service.store.backup_file import LinesOut
 from service.store.keys import StoredKey, add_key, revoke_key
+from service.store.labels import put_label
 from service.store.pepper import pepper_id, pepper_in_use
 from service.store.pepper_rotation import retire, switch_to
 from service.store.points import Done, propose
@@ -78,6 +80,9 @@ def fill(store: Store, keys_more: int = 0, log: AuditLog = LOG) -> None:
         put_standing(connection, "search", "watched")
         point = OperatingPoint("op_1", 0, "lexical", Category.ANY, Part.PROMPT, 0.1, "block")
         propose(connection, point, Done(NOW, "cli:a", "a test"))
+        kinds = (Category.CYBER,)
+        label = Label("ex-1", Part.PROMPT, "cli:a", Meaning.MISUSE, kinds, "é", 0.5)
+        put_label(connection, label)
         token: dict[str, Any] = {
             "id": "adm_1",
             "name": "ops",
