@@ -69,13 +69,14 @@ def _run(args: argparse.Namespace) -> int:
         with _told(args.output), private_file(args.output) as file:
             rows = _write(file, texts.rows(_records(settings, args)))
             missing = texts.missing()
+            words = _words(missing, len(labels))
             if not rows:
-                raise WatchgateError(f"there is nothing to write: {_words(missing)}")
+                raise WatchgateError(f"there is nothing to write: {words}")
             facts = {"rows": rows, "labels": len(labels), "missing": dict(missing)}
             _note(settings, store, args, facts)
     say(f"wrote {rows} rows of {len(labels)} labels to {args.output}, for its owner alone")
     if missing:
-        say(_words(missing))
+        say(words)
     if args.json:
         print_json({"file": str(args.output), **facts})
     return Exit.OK
@@ -116,8 +117,9 @@ def _note(
         audit_log_of(settings).record(connection, entry)
 
 
-def _words(missing: Mapping[Missing, int]) -> str:
-    return "; ".join(f"{count} labels {_WORDS[why]}" for why, count in sorted(missing.items()))
+def _words(missing: Mapping[Missing, int], labels: int) -> str:
+    whys = sorted(missing.items())
+    return "; ".join(f"{count} of {labels} labels {_WORDS[why]}" for why, count in whys)
 
 
 @contextmanager

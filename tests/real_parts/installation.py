@@ -171,15 +171,22 @@ class Installation:
             if sample.name == name and labels.items() <= sample.labels.items()
         )
 
-    def admin(self, path: str, token: str | None = None, body: object = None) -> tuple[int, Any]:
+    def admin(
+        self,
+        path: str,
+        token: str | None = None,
+        body: object = None,
+        method: str | None = None,
+    ) -> tuple[int, Any]:
         """Ask the admin API, with a token of the role admin if no other is given.
 
-        With a body it is a POST.
+        With a body it is a POST, unless it is said to be another method.
         """
         if token is None:
             token = self.admin_token = self.admin_token or self._bootstrap()
         url = f"http://127.0.0.1:{self.ports['console']}{path}"
-        return get(url, {"authorization": f"Bearer {token}"} if token else {}, body)
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        return get(url, headers, body, method)
 
     def _bootstrap(self) -> str:
         done = self.command("admin", "bootstrap", "--again", "--json")
@@ -253,11 +260,16 @@ def installation(folder: Path, **settings: Any) -> Iterator[Installation]:  # no
         yield one
 
 
-def get(url: str, headers: Mapping[str, str] | None = None, body: object = None) -> tuple[int, Any]:
+def get(
+    url: str,
+    headers: Mapping[str, str] | None = None,
+    body: object = None,
+    method: str | None = None,
+) -> tuple[int, Any]:
     """Ask for JSON; return the status too, whatever it is."""
     given = {**(headers or {}), "content-type": "application/json"}
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, given)  # noqa: S310  (our own)
+    request = urllib.request.Request(url, data, given, method=method)  # noqa: S310  (our own)
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
             return answer.status, json.load(answer)

@@ -173,7 +173,7 @@ def test_labels_without_a_text_are_counted_and_the_export_is_in_the_audit_log(cl
     missing = {"encrypted": 1}
     told = cli.json("export", "--output", "rows.jsonl")
     assert told == {"file": "rows.jsonl", "rows": 2, "labels": 3, "missing": missing}
-    assert "1 labels are of content that is encrypted" in cli.err
+    assert "1 of 3 labels are of content that is encrypted" in cli.err
     store = open_store(f"sqlite:///{cli.folder}/var/watchgate.db")
     with store.read() as connection:
         ((_, entry),) = search_audit(connection, Search(action="label.export"), 10)
@@ -187,7 +187,7 @@ def test_a_stretch_has_the_exchanges_that_began_in_it(cli: Cli) -> None:
         cli.set(id_, "answer", "benign")
     early = cli.exported("--until", "1970-01-02")
     assert [it["id"] for it in early] == [f"{WHOLE}/answer/benign"]
-    assert "1 labels have no record any more, or none between" in cli.err
+    assert "1 of 2 labels have no record any more, or none between" in cli.err
     late = cli.exported("--since", "1970-01-02")
     assert [it["id"] for it in late] == [f"{LATE}/answer/benign"]
 
@@ -204,7 +204,7 @@ def test_some_of_the_labels_are_exported_by_part_and_by_what_they_say(cli: Cli) 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--output", "rows.jsonl"], "1 labels are of content that is encrypted"),
+        (["--output", "rows.jsonl"], "1 of 1 labels are of content that is encrypted"),
         (["--output", "rows.jsonl", "--label", "misuse"], "there are no such labels"),
         (["--output", "nowhere/rows.jsonl"], "nowhere/rows.jsonl: No such file or directory"),
         (["--output", "rows.jsonl", "--source", "kafka"], "needs event_log.kind: kafka"),
