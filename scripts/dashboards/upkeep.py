@@ -40,8 +40,8 @@ def _delays() -> list[AnyPanel]:
         ),
         series(
             Words(
-                "Exchanges flagged",
-                "Those with a verdict over a point, by model and by the gravest action.",
+                "Verdicts flagged",
+                "Those that crossed an operating point, by model and by the gravest action.",
                 "suffix: /s",
             ),
             Query(rate("flagged_total", MODEL, by="model, action"), "{{model}}: {{action}}"),

@@ -7,7 +7,6 @@ no way to. Linux tells it in /proc; elsewhere there is the version alone.
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +14,7 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from service.telemetry.build import build_version
 from service.telemetry.making import PREFIX, Spec
 
 Pids = Callable[[], Mapping[str, int]]
@@ -56,7 +56,7 @@ class ProcessCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield a family for each of `SPECS`; a process that has just ended is left out."""
         build = GaugeMetricFamily(_BUILD.name, _BUILD.help, labels=_BUILD.labels)
-        build.add_metric([_version()], 1)
+        build.add_metric([build_version()], 1)
         yield build
         found = {name: values for name, pid in self._pids().items() if (values := _look(pid))}
         for spec in (_CPU, _MEMORY, _OPEN, _MOST):
@@ -80,13 +80,6 @@ def this_process(name: str) -> ProcessCollector:
     """Return what tells of the process that it is in."""
     pid = os.getpid()
     return ProcessCollector(lambda: {name: pid})
-
-
-def _version() -> str:
-    try:
-        return version("watchgate")
-    except PackageNotFoundError:  # it was copied, not installed
-        return "unknown"
 
 
 def _look(pid: int) -> Mapping[Spec, float] | None:

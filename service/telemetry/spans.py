@@ -3,7 +3,6 @@
 import os
 import threading
 from collections.abc import Iterable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from opentelemetry.context import Context
@@ -25,6 +24,7 @@ from prometheus_client import Counter
 
 from service.errors import ConfigError
 from service.telemetry import trace_names as names
+from service.telemetry.build import build_version
 from service.telemetry.head_sampling import HeadSampling
 from service.telemetry.labels import OTHER, declare
 from service.telemetry.trace_content import input_messages, output_messages
@@ -197,16 +197,9 @@ def _resource(role: str) -> Resource:
     own = {
         "service.name": os.environ.get("OTEL_SERVICE_NAME") or f"watchgate-{role}",
         "service.namespace": "watchgate",
-        "service.version": _version(),
+        "service.version": build_version(),
     }
     return Resource.create(own)
-
-
-def _version() -> str:
-    try:
-        return version("watchgate")
-    except PackageNotFoundError:  # it was copied, not installed
-        return "unknown"
 
 
 def _context_of(traceparent: str) -> Context:
