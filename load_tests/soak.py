@@ -30,7 +30,7 @@ from load_tests.processes import CACHE, BenchError
 from load_tests.registry import SYSTEMS
 from load_tests.soak_client import Callers, Seen, call_for
 from load_tests.soak_table import soak_table
-from load_tests.soak_watch import MIB, Series, Watched, handles, watching
+from load_tests.soak_watch import MIB, Series, Watched, handles_at_rest, watching
 from load_tests.soak_watch import problems as problems_of
 from load_tests.systems import Running, Site, mock
 from service.events.journal import read_topic
@@ -99,7 +99,7 @@ def soak(plan: Plan, parent: Path = CACHE) -> Report:
             watched = _under_load(plan, system, seen)
             _say("all answers have ended: waiting until all is screened")
             counts = _at_rest(system.ops_url)
-            watched.handles_after = handles(system.pid)
+            watched.handles_after = handles_at_rest(system.pid, watched.handles_before)
         events = _recorded(site.folder / plan.system / "var" / "journal")
     return judge(plan, seen, watched, counts, events)
 

@@ -24,6 +24,9 @@ most this share of it. docs/reliability.md says why."""
 HANDLES_LEFT: Final = 64
 """So many files more than before the load may be open when it is over: segments that readers hold,
 and connections that were kept."""
+HANDLES_FALL_S: Final = 30.0
+"""Connections to an upstream are kept for 4 s (`keep_alive_s`) after the last answer; those that
+are open for longer than this have been forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,14 @@ def watching(system: Running, seconds: float, watched: Watched) -> Iterator[None
 def handles(root: int) -> int:
     """How many files, sockets and pipes the process tree holds open."""
     return sum(map(_handles, tree_pids(root)))
+
+
+def handles_at_rest(root: int, before: int) -> int:
+    """How many are open once idle connections have ended, or as it is after the limit."""
+    deadline = time.monotonic() + HANDLES_FALL_S
+    while (count := handles(root)) - before > HANDLES_LEFT and time.monotonic() < deadline:
+        time.sleep(SHORTEST_SAMPLE_S)
+    return count
 
 
 def _look(system: Running, watched: Watched) -> None:

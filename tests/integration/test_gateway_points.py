@@ -109,8 +109,8 @@ def crossings(gateway: RunningGateway) -> list[Crossing]:
 async def soon(is_so: Callable[[], Awaitable[bool]], within_s: float = WITHIN_S) -> None:
     """Ask again and again until it is so."""
     async with asyncio.timeout(within_s):
-        while not await is_so():
-            pass
+        while not await is_so():  # noqa: ASYNC110  what is awaited has no event to offer
+            await asyncio.sleep(0.02)  # the thread that reads the store needs this process too
 
 
 async def all_answer(

@@ -324,6 +324,7 @@ def test_a_backup_that_changes_after_it_was_proved_restores_nothing(
     lines = [line.replace(b'"search"', b'"stolen"') for line in lines_of(file)]
     file.seek(0)
     file.write(packed(lines).getvalue())
+    file.truncate()
     with pytest.raises(BackupError, match="not what was written"), other.begin() as connection:
         restore(connection, proved, [PEPPER], epoch="new", replace=False, progress=silent)
     assert rows_of(other) == before
