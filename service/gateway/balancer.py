@@ -118,10 +118,10 @@ class Replica:
         return answer
 
     def fail(self, fault: Fault) -> None:
-        """Note a failure."""
+        """Note a failure; only the one that has it left out is told, not each trial after that."""
         before, now = self.state.health, self._clock()
         health = self.state.health = failed(before, fault, now, self._policy)
-        if health.ejections > before.ejections:
+        if health.ejections and not before.ejections:
             self._ejections[fault].total += 1
             _log.warning(
                 "a replica is left out",

@@ -6,12 +6,11 @@ Beside it Prometheus scrapes vLLM's recorded metrics, and those of processes tha
 """
 
 import json
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from load_tests.systems import mock
 from service.telemetry.metrics import Metrics
+from tests.deploy.callers import Call, asking
 from tests.deploy.dashboard_files import rule_files
 from tests.real_parts.exposition import VLLM, Exposition, growing
 from tests.real_parts.guard import Guard, said
@@ -27,7 +27,6 @@ from tests.real_parts.kafka_broker import free_port
 from tests.real_parts.prometheus import Prometheus
 from tests.real_parts.watchgate import MISUSE, Watchgate
 
-HARMLESS: Final = "What is the capital of France?"
 UNSAFE: Final = "Safety: Unsafe\nCategories: Violent\nRefusal: No"
 WEEK_H: Final = 24 * 7
 DRIFTED, STEADY = "drifted", "steady"
@@ -75,7 +74,8 @@ def site(folder: Path) -> Iterator[Prometheus]:
         rules = [*rule_files(), alert]
         prometheus = Prometheus(folder / "prometheus", jobs, rules, history(time.time()))
         stack.enter_context(prometheus)
-        stack.enter_context(_traffic(watchgate.port, keys))
+        asks = [partial(call.make, watchgate.port) for call in _calls(keys)]
+        stack.enter_context(asking(asks, _PAUSE_S))
         yield prometheus
 
 
@@ -138,48 +138,18 @@ def _keys(watchgate: Watchgate) -> Keys:
     return keys
 
 
-@contextmanager
-def _traffic(port: int, keys: Keys) -> Iterator[None]:
-    """Ask all the time, one request after another."""
-    stopping = threading.Event()
-    rounds: list[tuple[str, str, str, bool]] = [
-        (keys.free, "fast", HARMLESS, False),
-        (keys.free, "fast", HARMLESS, True),
-        (keys.free, "slow", HARMLESS, True),
-        (keys.free, "fast", MISUSE, False),  # blocked
-        (keys.free, "unheard-of", HARMLESS, False),
-        (keys.free, _GONE, HARMLESS, False),
-        (keys.narrow, "fast", HARMLESS, False),  # not allowed
-        (keys.limited, "fast", HARMLESS, False),  # too many
-        ("sk-wg-nobody", "fast", HARMLESS, False),
+def _calls(keys: Keys) -> list[Call]:
+    return [
+        Call(keys.free, "fast"),
+        Call(keys.free, "fast", stream=True),
+        Call(keys.free, "slow", stream=True),
+        Call(keys.free, "fast", MISUSE),  # blocked
+        Call(keys.free, "unheard-of"),
+        Call(keys.free, _GONE),
+        Call(keys.narrow, "fast"),  # not allowed
+        Call(keys.limited, "fast"),  # too many
+        Call("sk-wg-nobody", "fast"),
     ]
-
-    def ask() -> None:
-        while not stopping.is_set():
-            for one in rounds:
-                with suppress(OSError, HTTPException):
-                    _ask(port, *one)
-                stopping.wait(_PAUSE_S)
-
-    caller = threading.Thread(target=ask)
-    caller.start()
-    try:
-        yield
-    finally:
-        stopping.set()
-        caller.join()
-
-
-def _ask(port: int, key: str, model: str, words: str, stream: bool) -> None:
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
-    messages = [{"role": "user", "content": words}]
-    body = {"model": model, "messages": messages, "stream": stream, "max_tokens": 20}
-    headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
-    try:
-        connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
-        connection.getresponse().read()
-    finally:
-        connection.close()
 
 
 class OtherProcesses:

@@ -41,13 +41,17 @@ class Prometheus:
         jobs: Mapping[str, Sequence[str]],
         rules: Sequence[Path] = (),
         history: str = "",
+        alertmanagers: Sequence[str] = (),
     ) -> None:
         """Write its settings: `jobs` are name → addresses, `history` is OpenMetrics text."""
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.url = f"http://127.0.0.1:{free_port()}"
         self._config = folder / "prometheus.yml"
-        self._config.write_text(yaml.safe_dump(_config(jobs, [self._hurried(it) for it in rules])))
+        config = _config(jobs, [self._hurried(it) for it in rules])
+        receivers = [{"static_configs": [{"targets": [*alertmanagers]}]}]
+        config["alerting"] = {"alertmanagers": receivers}
+        self._config.write_text(yaml.safe_dump(config))
         if history:
             self._remember(history)
 

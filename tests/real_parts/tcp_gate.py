@@ -59,6 +59,10 @@ class TcpGate:
         self._chance = random.Random(1)  # noqa: S311  (which bytes are lost)
         self.weather = FINE
 
+    @property
+    def port(self) -> int:
+        return self._listen[1]
+
     def open(self) -> None:
         if self._listener is None:
             self._listener = socket.create_server(self._listen)

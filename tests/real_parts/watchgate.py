@@ -70,6 +70,10 @@ class Watchgate:
         """Where callers reach it."""
         return f"http://127.0.0.1:{self.port}"
 
+    def ops_port(self, role: str) -> int:
+        """Return where a role on its own shows its metrics."""
+        return self._ports[role]
+
     @property
     def journals(self) -> Path:
         """The folder of all journals."""

@@ -198,6 +198,7 @@ async def test_when_none_can_be_reached_each_request_tries_two_and_says_so() -> 
             with pytest.raises(UpstreamUnavailable):
                 await site.ask()
         assert site.up() == [False] * 3
+        assert [it._ejections[Fault.UNREACHABLE].total for it in site.replicas] == [1] * 3
         assert site.in_flight() == [0] * 3
 
 
