@@ -13,6 +13,8 @@ from service.events.log import Durability, Position, Record
 from service.telemetry.tally import HistogramTally
 
 _DRAIN_STEP_S: Final = 0.002
+_OWED_BYTES: Final = 64 * 1024 * 1024
+_RETRY_S: Final = 1.0
 
 OnDecided = Callable[[EventLogError | None], None]
 """Told, on the loop, that a record is kept (None), or why it is not."""
@@ -24,6 +26,14 @@ class _Waiter(msgspec.Struct, eq=False):
     future: asyncio.Future[Position]
     since: float
     on_decided: OnDecided | None
+
+
+class _Owed(msgspec.Struct, eq=False):
+    """The end of an exchange that the disk did not take."""
+
+    record: Record
+    level: Durability
+    on_decided: OnDecided
 
 
 class Evidence:
@@ -42,6 +52,8 @@ class Evidence:
         self._journal: Journal | None = None
         self._round: list[Pending] = []
         self._round_bytes = 0
+        self._owed: list[_Owed] = []
+        self._owed_bytes = 0
         self.undecided = 0
         """How many records are on their way."""
 
@@ -90,6 +102,27 @@ class Evidence:
             for pending in pendings:
                 pending.error = error
             self._resolve(pendings)
+
+    def owe(self, record: Record, level: Durability, on_decided: OnDecided) -> None:
+        """Append the end of an exchange once the full disk has room again.
+
+        What is too much to be held until then is left to the next start, which records that the
+        exchange was interrupted.
+        """
+        if self._owed_bytes + record.size_bytes > _OWED_BYTES:
+            return
+        if not self._owed:
+            self._loop.call_later(_RETRY_S, self._pay)
+        self._owed.append(_Owed(record, level, on_decided))
+        self._owed_bytes += record.size_bytes
+
+    def _pay(self) -> None:
+        if not self.journal.has_room():
+            self._loop.call_later(_RETRY_S, self._pay)
+            return
+        owed, self._owed, self._owed_bytes = self._owed, [], 0
+        for one in owed:
+            self.append(one.record, one.level, ends=True, on_decided=one.on_decided)
 
     def announce(self, decided: Sequence[Pending]) -> None:
         """Hand records that are decided to the loop. Called from the journal's threads."""

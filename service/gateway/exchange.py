@@ -204,6 +204,12 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
             self.first_byte_s = self.elapsed_s()
             self.served_number = self.ids.next_served()
 
+    def take_back_release(self) -> None:
+        """Note that nothing was released after all: its number would tell of an answer."""
+        if self.served_number:
+            self.ids.give_back(self.served_number)
+            self.served_number, self.first_byte_s = 0, None
+
     @property
     def place(self) -> Place:
         """Where the stream stands for the caller: as far as it was released."""

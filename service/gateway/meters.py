@@ -135,6 +135,10 @@ class Meters:
         if recorded:
             of.recorded.total += 1
 
+    def recorded(self, exchange: Exchange) -> None:
+        """Count that an exchange is recorded which was counted as served without."""
+        self._of(exchange.surface.name, exchange.model.name).recorded.total += 1
+
     def ended(self, exchange: Exchange, outcome: str) -> None:
         """Count an exchange that ended."""
         surface, model = exchange.surface.name, exchange.model.name

@@ -17,6 +17,7 @@ from service.errors import (
     EventLogError,
     Interrupted,
     InvalidApiKey,
+    JournalFull,
     PromptBlocked,
     Refusal,
     SafeguardInactive,
@@ -225,20 +226,30 @@ class Passage:
         record = to_record(exchange.closed(outcome), exchange.reader.content())
         self._closed = True
         return self._evidence.append(
-            record, exchange.model.evidence, ends=True, on_decided=self._count_served
+            record, exchange.model.evidence, ends=True, on_decided=self._see_closed
         )
 
-    def _count_served(self, error: EventLogError | None) -> None:
+    def _see_closed(self, error: EventLogError | None) -> None:
         """Count an exchange that was served once the fate of its last record is known."""
         exchange = self._exchange
-        if not exchange.served_number:
-            return
-        if error is None:
-            self._meters.served(exchange, recorded=True)
-        elif self._relay.started:
-            self._meters.served(exchange, recorded=False)
-        else:  # nothing was released: without this its number would tell of an unrecorded answer
-            exchange.ids.give_back(exchange.served_number)
+        if error is not None and not self._relay.started:
+            exchange.take_back_release()
+        if exchange.served_number:
+            self._meters.served(exchange, recorded=error is None)
+        if isinstance(error, JournalFull):
+            self._owe()
+
+    def _owe(self) -> None:
+        """Record later that the exchange was interrupted, which is what its caller was told."""
+        exchange = self._exchange
+        record = to_record(exchange.closed("interrupted"), exchange.reader.content())
+        self._evidence.owe(record, exchange.model.evidence, self._see_owed)
+
+    def _see_owed(self, error: EventLogError | None) -> None:
+        if isinstance(error, JournalFull):
+            self._owe()
+        elif error is None and self._exchange.served_number:
+            self._meters.recorded(self._exchange)
 
 
 _OUTCOMES: Final[Mapping[type[Exception], Outcome]] = {

@@ -404,9 +404,14 @@ async def test_when_closed_cannot_be_recorded_the_last_bytes_are_not_released(
         assert gateway.metric("exchanges_served_total") == 1
         assert gateway.metric("exchanges_recorded_total") == 0
         assert gateway.outcomes() == {"safeguard_inactive": 2}
-        letting_in.cancel()
         # the number of what was not released went to the next, so that the hole is one answer
         assert gateway.pipeline.ids.next_served() == 2
+        gate.refuse_nothing()
+        await eventually(lambda: gateway.metric("exchanges_recorded_total") == 1)
+        letting_in.cancel()
+        ends = [(it.outcome, it.served_number, it.status) for it in gateway.closed()]
+        assert ends == [("interrupted", 0, None), ("interrupted", 1, 200)]
+        assert gateway.metric("exchanges_served_total") == 1
 
 
 @on_uvloop

@@ -201,6 +201,11 @@ class RunningGateway:
         """Return what is in the journal so far."""
         return [one.record.kind for one in self._received()]
 
+    def closed(self) -> list[Closed]:
+        """Return the ends that are in the journal so far."""
+        events = [to_event(one.record) for one in self._received()]
+        return [event for event in events if isinstance(event, Closed)]
+
     def _received(self) -> list[Received]:
         return list(read_topic(self.settings.data_dir / "journal", Topic.EXCHANGES))
 
@@ -265,6 +270,13 @@ class Gate:
     def refuse(self, kind: str, error: EventLogError) -> None:
         """Let records of a kind fail from now on."""
         self._errors[kind] = error
+
+    def refuse_nothing(self) -> None:
+        """Let all of them in again."""
+        self._errors.clear()
+
+    def has_room(self) -> bool:
+        return not self._errors
 
     async def holds(self, *kinds: str) -> None:
         """Wait until these records, and no others, wait before the gate."""

@@ -116,3 +116,24 @@ async def test_an_announcement_after_the_loops_end_is_nobodys_error(tmp_path: Pa
     other.close()
     kept._loop = other
     kept.announce([])
+
+
+@on_uvloop
+async def test_what_is_owed_is_written_once_there_is_room_but_for_what_is_too_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.gateway.evidence._OWED_BYTES", 2 * RECORD.size_bytes)
+    monkeypatch.setattr("service.gateway.evidence._RETRY_S", 0.02)
+    fates: list[EventLogError | None] = []
+    async with evidence_in(tmp_path) as evidence:
+        journal, has_room = evidence.journal, False
+        monkeypatch.setattr(journal, "has_room", lambda: has_room)
+        for _ in range(3):
+            evidence.owe(RECORD, WRITTEN, fates.append)
+        await asyncio.sleep(0.1)
+        assert (fates, journal.written) == ([], 0)
+        has_room = True
+        await eventually(lambda: fates == [None] * 2)
+        assert journal.written == 2
+        evidence.owe(RECORD, WRITTEN, fates.append)
+        await eventually(lambda: fates == [None] * 3)
