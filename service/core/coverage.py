@@ -56,6 +56,8 @@ class _Exchange:
     ended_at: float = 0.0
     screened: frozenset[Part] = frozenset()
     screened_at: float = 0.0
+    counted: bool = True
+    """None of its events was told as new: it was counted before, if it is settled."""
     gap: GapKind | None = None
     restored: bool = False
 
@@ -100,9 +102,9 @@ class Coverage:
         self._turn += 1
         return self._turn
 
-    def opened(self, exchange_id: str, model: str, at: float) -> None:
-        """Take note of an `opened`."""
-        exchange = self._find(exchange_id, model, at)
+    def opened(self, exchange_id: str, model: str, at: float, *, new: bool = True) -> None:
+        """Take note of an `opened`; like all events, it is `new` unless it was counted before."""
+        exchange = self._find(exchange_id, model, at, new)
         if exchange is None:
             return
         if not exchange.opened and exchange.turn < self._turn:
@@ -121,13 +123,14 @@ class Coverage:
         *,
         served: bool | None,
         carried: bool = False,
+        new: bool = True,
     ) -> None:
         """Take note of a `closed`; `served` is None where nobody knows.
 
         `carried`: its `opened` was acknowledged before this reader started, which tells that
         the exchange was settled then.
         """
-        exchange = self._find(exchange_id, model, at)
+        exchange = self._find(exchange_id, model, at, new)
         if exchange is None:
             return
         exchange.closed, exchange.served, exchange.ended_at = True, served, at
@@ -137,9 +140,11 @@ class Coverage:
         else:
             self._settle(exchange_id, exchange)
 
-    def screened(self, exchange_id: str, model: str, at: float, part: Part) -> None:
+    def screened(
+        self, exchange_id: str, model: str, at: float, part: Part, *, new: bool = True
+    ) -> None:
         """Take note of the verdict that completes a part of an exchange."""
-        exchange = self._find(exchange_id, model, at)
+        exchange = self._find(exchange_id, model, at, new)
         if exchange is not None:
             exchange.screened |= RELEASED if exchange.restored else {part}
             exchange.screened_at = max(exchange.screened_at, at)
@@ -208,18 +213,21 @@ class Coverage:
         self._torn = [span for span in self._torn if span[1] > cut]
         return cut
 
-    def _find(self, exchange_id: str, model: str, at: float) -> _Exchange | None:
+    def _find(self, exchange_id: str, model: str, at: float, new: bool) -> _Exchange | None:
         if exchange_id in self._settled:
             return None
-        if (gap := self._gaps.get(exchange_id)) is not None:
-            return gap
-        new = _Exchange(model, self._turn, at + self._bounds.open_s)
-        return self._unsettled.setdefault(exchange_id, new)
+        found = self._gaps.get(exchange_id) or self._unsettled.get(exchange_id)
+        if found is None:
+            found = _Exchange(model, self._turn, at + self._bounds.open_s)
+            self._unsettled[exchange_id] = found
+        if new:
+            found.counted = False
+        return found
 
     def _settle(self, exchange_id: str, exchange: _Exchange) -> None:
         if not exchange.settled:
             return
-        if exchange.served:
+        if exchange.served and not exchange.counted:
             self._covered[exchange.model] += 1
             if exchange.gap is None:
                 self._note_delay(exchange, exchange.screened_at)

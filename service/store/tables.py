@@ -287,6 +287,16 @@ heartbeats: Final = Table(
     Column("lag_s", Float, nullable=False),
 )
 
+counted: Final = Table(
+    "counted",
+    metadata,
+    Column("log", Text, primary_key=True),
+    Column("part", BigInteger, primary_key=True),
+    Column("last", BigInteger, nullable=False),
+    Column("latest_at", Float, nullable=False),
+)
+"""Up to where the events of each log were counted."""
+
 coverage_gaps: Final = Table(
     "coverage_gaps",
     metadata,

@@ -7,6 +7,7 @@ one held in memory.
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
@@ -20,6 +21,7 @@ from service.store.coverage import Gap, close_gaps, count_gaps, list_gaps, open_
 from service.store.engine import Store
 from service.telemetry.labels import Known
 from service.telemetry.metrics import Metrics
+from service.workers.counted import Counted
 from service.workers.key_uses import KeyUses
 from service.workers.loop import REPLAY
 
@@ -52,6 +54,8 @@ class Reconciler:
         `arrival_s` is the longest from an exchange's beginning to its `opened` in the log.
         """
         self._key_uses = KeyUses(store)
+        self._counted = Counted(store)
+        self._covered = Counter[str]()
         self._coverage = coverage
         self._store = store
         self._metrics = metrics
@@ -84,14 +88,17 @@ class Reconciler:
         self._read_to = min(ends.values(), default=self._read_to)
         self._filled += self._coverage.take_filled()
         self._close_filled()
-        for model, count in self._coverage.take_covered().items():
-            self._metrics.screened.labels(self._known(model)).inc(count)
-        self._count_delays()
+        self._covered.update(self._coverage.take_covered())
 
     def cut(self) -> int:
-        """Return the last turn that may be acknowledged: what was read by then is kept."""
-        if not self._unsaved and not self._filled:
-            self._cut = self._coverage.cut()
+        """Count, and return the last turn that may be acknowledged: what was read by then is kept.
+
+        While the store is away nothing more may be.
+        """
+        with suppress(*self.transient):
+            self._count()
+            if not self._unsaved and not self._filled:
+                self._cut = self._coverage.cut()
         return self._cut
 
     def check(self, records: Sequence[Received]) -> None:
@@ -105,7 +112,6 @@ class Reconciler:
             return
         self._next_check = now + _CHECK_S
         self._unsaved += self._coverage.gaps(min(now, self._read_to) if records else now)
-        self._count_delays()
         self._keep(now)
         self._key_uses.save()
 
@@ -123,21 +129,27 @@ class Reconciler:
         if position.log.startswith(f"{REPLAY}-") and not coverage.knows(id_):
             return  # it was reconciled long ago, and only one of its events comes again
         began = self._began.setdefault((position.log, position.part), at)
+        new = self._counted.note(position, at)
         if isinstance(event, Opened):
-            coverage.opened(id_, model, at)
+            coverage.opened(id_, model, at, new=new)
         elif isinstance(event, Closed):
             # its `opened` stands before it in this log: if not after the first that was read,
             # then before that
             carried = event.opened_at <= began + self._arrival_s
             number = event.served_number
             served = number > 0 if number >= 0 else None
-            coverage.closed(id_, model, at, event.tier, served=served, carried=carried)
+            coverage.closed(id_, model, at, event.tier, served=served, carried=carried, new=new)
             if served:
                 coverage.released(event.boot, number, model, at, carried)
         elif event.completes:
-            coverage.screened(id_, model, at, Part(event.part))
+            coverage.screened(id_, model, at, Part(event.part), new=new)
 
-    def _count_delays(self) -> None:
+    def _count(self) -> None:
+        """Let the metrics tell of all that was read, once that is kept."""
+        self._counted.keep()
+        for model, count in self._covered.items():
+            self._metrics.screened.labels(self._known(model)).inc(count)
+        self._covered.clear()
         for model, seconds in self._coverage.take_delays():
             self._metrics.screening_delay.labels(self._known(model)).observe(seconds)
 

@@ -24,6 +24,7 @@ from service.store import Store, load_snapshot, open_store, revision
 from service.store.audit import AuditLog
 from service.store.backup import TABLES, write_backup
 from service.store.backup_file import LinesOut
+from service.store.counted import CountedTo, keep_counted
 from service.store.keys import StoredKey, add_key, revoke_key
 from service.store.labels import put_label
 from service.store.pepper import pepper_id, pepper_in_use
@@ -100,6 +101,7 @@ def fill(store: Store, keys_more: int = 0, log: AuditLog = LOG) -> None:
         connection.execute(insert(heartbeats).values(worker="screener", at=NOW, lag_s=1e-9))
         gap = {"exchange_id": "ex-1", "kind": "unscreened", "model": "m", "first_seen_at": NOW}
         connection.execute(insert(coverage_gaps).values(gap))
+        keep_counted(connection, {("gateway-0", 1): CountedTo(2**40, NOW)})
         put_alert(connection)
         owed = {"alert_id": 1, "url": "http://x", "next_at": 0.0, "failures": 0}
         connection.execute(insert(alert_deliveries).values(owed))

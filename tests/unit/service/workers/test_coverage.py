@@ -51,11 +51,13 @@ class Desk:
         """Handle a batch, and let the turn end."""
         self.reconciler.handle(records)
         self.reconciler.check(records)
+        self.reconciler.cut()
 
     def idle(self, now: float) -> list[tuple[str, str]]:
         """Find nothing more to read at a time; return the gaps that are kept as open."""
         self.now = now
         self.reconciler.check(())
+        self.reconciler.cut()
         return self.open_gaps()
 
     def open_gaps(self) -> list[tuple[str, str]]:
@@ -306,3 +308,70 @@ def test_a_key_is_known_to_have_been_used_once_its_exchange_was_read(desk: Desk)
     desk.read(received(opened("ex-1", at=7200.0 + 5)))
     with desk.store.read() as connection:
         assert connection.execute(select(keys.c.last_used_at)).scalar() == 7200.0
+
+
+def offsets(*records: Received, first: int = 1) -> list[Received]:
+    """Return records one after another in their logs."""
+    last: dict[str, int] = {}
+    found = []
+    for one in records:
+        log = one.position.log
+        last[log] = last.get(log, first - 1) + 1
+        found.append(Received(one.record, Position(log, 1, last[log])))
+    return found
+
+
+def test_what_a_killed_process_counted_is_not_counted_again(store: Store) -> None:
+    records = offsets(*covered("a"), *covered("b"), *covered("c"))
+    killed = Desk(store)
+    killed.read(*records[:6])  # of "b" nothing is screened yet
+    assert killed.metric("exchanges_screened_total", model="m") == 1
+    again = Desk(store)
+    again.read(*records)
+    assert again.metric("exchanges_screened_total", model="m") == 2
+    assert again.metric("screening_delay_seconds_count", model="m") == 2
+
+
+def test_what_was_read_and_not_yet_counted_when_the_process_was_killed_is_counted(
+    store: Store,
+) -> None:
+    records = offsets(*covered("a"))
+    Desk(store).reconciler.handle(records)
+    again = Desk(store)
+    again.read(*records)
+    assert again.metric("exchanges_screened_total", model="m") == 1
+
+
+def test_a_log_that_was_taken_away_and_begun_anew_is_counted(store: Store) -> None:
+    Desk(store).read(*offsets(*covered("a"), first=1000))
+    later = NOW + 60
+    anew = offsets(
+        received(opened("b", at=later)),
+        received(closed("b", at=later)),
+        verdict(Part.PROMPT, "b", at=later),
+        verdict(Part.ANSWER, "b", at=later),
+    )
+    again = Desk(store)
+    again.read(*anew)
+    assert again.metric("exchanges_screened_total", model="m") == 1
+
+
+def test_while_the_store_is_away_nothing_is_counted_or_acknowledged(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Positions(offsets(*covered("a")))
+    reader = settling(log, desk)
+
+    def away() -> None:
+        raise OperationalError("", {}, Exception())
+
+    with monkeypatch.context() as patched:
+        patched.setattr(desk.store, "begin", away)
+        records = reader.poll(0)
+        desk.reconciler.handle(records)
+        reader.commit(last_positions(records))
+        assert desk.metric("exchanges_screened_total", model="m") == 0
+        assert log.committed == {}
+    reader.commit(last_positions(records))
+    assert desk.metric("exchanges_screened_total", model="m") == 1
+    assert log.committed == {"gateway-0": 2, "screener-0": 2}
