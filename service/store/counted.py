@@ -6,8 +6,8 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, select
 
-from service.store.tables import counted
 from service.store.upsert import insert_into
+from service.store.worker_tables import counted
 
 _KEEP_S: Final = 86_400.0
 """Longer than an exchange may last: no reader begins before a part that was read up so long ago."""

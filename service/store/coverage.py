@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, select, update
 
-from service.store.tables import coverage_gaps
 from service.store.upsert import insert_into
+from service.store.worker_tables import coverage_gaps
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, delete
 
-from service.store.tables import effects
 from service.store.upsert import insert_into
+from service.store.worker_tables import effects
 
 
 def claim_effects(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, select
 
-from service.store.tables import heartbeats
 from service.store.upsert import insert_into
+from service.store.worker_tables import heartbeats
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,21 +14,12 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     Text,
     UniqueConstraint,
 )
 
-metadata: Final = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_name)s",
-    }
-)
+from service.store.worker_tables import metadata as metadata  # noqa: PLC0414  (who has these has all)
 
 meta: Final = Table(
     "meta",
@@ -233,14 +224,6 @@ audit: Final = Table(
 """Who did what, from 1 on without a gap; `before` and `after` are JSON. `mac` is over the entry and
 the `mac` before it. Triggers refuse changes and deletions."""
 
-effects: Final = Table(
-    "effects",
-    metadata,
-    Column("verdict_id", Text, primary_key=True),
-    Column("applied_at", Float, nullable=False, index=True),
-)
-"""The verdicts that had their effect: none has two."""
-
 alerts: Final = Table(
     "alerts",
     metadata,
@@ -278,31 +261,3 @@ alert_deliveries: Final = Table(
     Column("resolved_acked_at", Float),
 )
 """What each Alertmanager is owed: the outbox."""
-
-heartbeats: Final = Table(
-    "heartbeats",
-    metadata,
-    Column("worker", Text, primary_key=True),
-    Column("at", Float, nullable=False),
-    Column("lag_s", Float, nullable=False),
-)
-
-counted: Final = Table(
-    "counted",
-    metadata,
-    Column("log", Text, primary_key=True),
-    Column("part", BigInteger, primary_key=True),
-    Column("last", BigInteger, nullable=False),
-    Column("latest_at", Float, nullable=False),
-)
-"""Up to where the events of each log were counted."""
-
-coverage_gaps: Final = Table(
-    "coverage_gaps",
-    metadata,
-    Column("exchange_id", Text, primary_key=True),
-    Column("kind", Text, primary_key=True),
-    Column("model", Text, nullable=False),
-    Column("first_seen_at", Float, nullable=False),
-    Column("closed_at", Float, index=True),
-)

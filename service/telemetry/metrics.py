@@ -126,8 +126,7 @@ class Metrics:
         )
         self.screened = make.counter(
             "exchanges_screened_total",
-            "Served exchanges found covered: both records and a completing verdict on each part; "
-            "some are counted again after a crash of the enforcer.",
+            "Served exchanges found covered: both records and a completing verdict on each part.",
             "model",
         )
         self.coverage_gap = make.gauge(

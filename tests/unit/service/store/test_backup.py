@@ -38,9 +38,6 @@ from service.store.tables import (
     alert_deliveries,
     alerts,
     audit,
-    coverage_gaps,
-    effects,
-    heartbeats,
     keys,
     limits,
     peppers,
@@ -48,6 +45,7 @@ from service.store.tables import (
     service_accounts,
     standings,
 )
+from service.store.worker_tables import coverage_gaps, effects, heartbeats
 from tests.real_parts.store import new_store
 
 NOW: Final = 1_700_000_000.123456
