@@ -25,6 +25,7 @@ RUN python -m venv --without-pip /opt/watchgate \
 COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY service service
 COPY detectors detectors
+COPY vllm_probe vllm_probe
 COPY scripts/__init__.py scripts/sbom.py scripts/
 RUN /opt/tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
     && python -m pip --python /opt/watchgate/bin/python install --no-deps /wheels/*.whl \

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-FOLDERS: Final = ("service", "detectors")
+FOLDERS: Final = ("service", "detectors", "vllm_probe")
 MEDIAN_UNDER: Final = 10
 P90_UNDER: Final = 30
 FILE_MAX: Final = 300

@@ -18,6 +18,10 @@ CONTRACTS: list[str] = [it["name"] for it in PYPROJECT["tool"]["importlinter"]["
 VIOLATIONS: Mapping[str, tuple[str, str]] = {
     "Dependencies point one way": ("service/store/planted_layer.py", "service.gateway.pipeline"),
     "Detectors know nothing of the service": ("detectors/planted_service.py", "service.errors"),
+    "The plugin in vLLM knows nothing of Watchgate's other packages": (
+        "vllm_probe/planted_service.py",
+        "service.errors",
+    ),
     "Detectors know nothing of HTTP, Kafka or SQL": ("detectors/planted_io.py", "socket"),
     "The detectors' seam imports no ML library": ("detectors/api.py", "numpy"),
     "The service knows detectors by their seam, and wiring by their registry": (
@@ -48,7 +52,7 @@ def lint_imports(tree: Path) -> subprocess.CompletedProcess[str]:
 
 
 def copy_of_the_tree(target: Path) -> Path:
-    for package in ("service", "detectors"):
+    for package in ("service", "detectors", "vllm_probe"):
         only_python = shutil.ignore_patterns("__pycache__", "models")
         shutil.copytree(ROOT / package, target / package, ignore=only_python)
     shutil.copy(ROOT / "pyproject.toml", target)

@@ -1,0 +1,1 @@
+"""Linear probes on the activations of a model that vLLM serves. Runs inside vLLM's processes."""

@@ -1,0 +1,62 @@
+"""Whether probes may read this vLLM, and its model: what was not tested is refused.
+
+Each way of running vLLM that is not read yet is one entry here, and one place to take it out.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from vllm_probe.digests import weights_digest
+from vllm_probe.errors import NotArmed
+from vllm_probe.probes import Probes
+
+SUPPORTED: Final = ("0.32.",)
+"""Beginnings of vLLM's versions whose inside is known."""
+
+
+def check_version(version: str) -> None:
+    """Refuse a vLLM whose inside is not known.
+
+    Raises:
+        NotArmed: it is such a one.
+    """
+    if not version.startswith(SUPPORTED):
+        known = ", ".join(f"{it}*" for it in SUPPORTED)
+        raise NotArmed(f"vLLM is {version}; probes read {known}")
+
+
+def check(probes: Probes, config: Any) -> None:  # noqa: ANN401  (vLLM's VllmConfig)
+    """Refuse a vLLM that runs in a way that was not tested, or has another model.
+
+    Raises:
+        NotArmed: with all reasons in one sentence.
+    """
+    if reasons := [*_ways(config), *_models(probes, config)]:
+        raise NotArmed("; ".join(reasons))
+
+
+def _ways(config: Any) -> Iterator[str]:  # noqa: ANN401
+    if config.use_v2_model_runner:
+        yield "the V2 model runner is not read yet: set VLLM_USE_V2_MODEL_RUNNER=0"
+    parallel = config.parallel_config
+    if parallel.tensor_parallel_size > 1:
+        yield "tensor parallelism is not read yet"
+    if parallel.pipeline_parallel_size > 1:
+        yield "pipeline parallelism is not read yet"
+    if config.speculative_config is not None:
+        yield "speculative decoding is not read yet"
+    if config.model_config.runner_type != "generate":
+        yield "the model generates nothing"
+
+
+def _models(probes: Probes, config: Any) -> Iterator[str]:  # noqa: ANN401
+    text, bound = config.model_config.hf_text_config, probes.binding
+    found = (text.num_hidden_layers, text.hidden_size)
+    if found != (bound.layers, bound.hidden_size):
+        yield (
+            f"the model has {found[0]} layers of {found[1]} numbers, and the probes are of one "
+            f"that has {bound.layers} of {bound.hidden_size}"
+        )
+    elif (digest := weights_digest(Path(config.model_config.model))) != bound.weights:
+        yield f"the weights are {digest}, and the probes are of {bound.weights}"

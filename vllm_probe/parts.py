@@ -1,0 +1,119 @@
+"""The running figures of one part, prompts or answers, of all requests at once.
+
+Requests share arrays, in which each has a slot: a step in which two hundred requests generate a
+token each is a handful of array operations.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+
+from vllm_probe.steps import Floats, Ints
+
+_LOWEST: Final = np.float32(-np.inf)
+
+
+class Pooling(StrEnum):
+    """How the scores of a part's tokens become one."""
+
+    MEAN = "mean"
+    MAX = "max"
+    EMA = "ema"
+    """Exponential moving average, which begins as the first token's score."""
+    WINDOW = "window"
+    """The highest mean of so many tokens in a row, or the mean of all where there are fewer."""
+
+
+class Part:
+    """How many tokens were read, and their scores so far; arrays are (slots, probes)."""
+
+    def __init__(self, probes: int, *, window: int, half_life: float) -> None:
+        """Have no slot.
+
+        `window` are the tokens of `Pooling.WINDOW`; after `half_life` tokens a score counts half
+        in `Pooling.EMA`.
+        """
+        self._window = window
+        self._keep = np.float32(0.5 ** (1 / half_life))
+        self.read: Ints = np.zeros(0, np.int64)
+        self._sum, self._highest, self._ema, self._best = (
+            np.zeros((0, probes), np.float32) for _ in range(4)
+        )
+        self._ring = np.zeros((0, window, probes), np.float32)
+        """The last scores of each: token t is at t % window."""
+
+    def grow(self, slots: int) -> None:
+        """Have so many slots."""
+        for name in ("read", "_sum", "_highest", "_ema", "_best", "_ring"):
+            old = getattr(self, name)
+            new = np.zeros((slots, *old.shape[1:]), old.dtype)
+            new[: len(old)] = old
+            setattr(self, name, new)
+
+    def clear(self, slot: int) -> None:
+        """Have read nothing of a slot."""
+        self.read[slot] = 0
+        self._sum[slot] = self._ema[slot] = self._ring[slot] = 0
+        self._highest[slot] = self._best[slot] = _LOWEST
+
+    def add(self, slots: Ints, scores: Floats) -> None:
+        """Take the next token of each of these slots, of which none is named twice."""
+        read = self.read[slots]
+        self._sum[slots] += scores
+        self._highest[slots] = np.maximum(self._highest[slots], scores)
+        moved = scores + self._keep * (self._ema[slots] - scores)
+        self._ema[slots] = np.where((read == 0)[:, None], scores, moved)
+        self._ring[slots, read % self._window] = scores
+        held = np.minimum(read + 1, self._window)[:, None].astype(np.float32)
+        means = self._ring[slots].sum(axis=1) / held
+        is_first = (read < self._window)[:, None]
+        self._best[slots] = np.where(is_first, means, np.maximum(self._best[slots], means))
+        self.read[slots] = read + 1
+
+    def extend(self, slot: int, scores: Floats) -> None:
+        """Take the next tokens of one slot, (tokens, probes), of which there is at least one."""
+        count, read = len(scores), int(self.read[slot])
+        self._sum[slot] += scores.sum(axis=0)
+        self._highest[slot] = np.maximum(self._highest[slot], scores.max(axis=0))
+        self._average(slot, scores)
+        self._slide(slot, np.concatenate([self._recent(slot), scores]))
+        for number in range(max(0, count - self._window), count):
+            self._ring[slot, (read + number) % self._window] = scores[number]
+        self.read[slot] = read + count
+
+    def pooled(self, slot: int, pooling: Pooling) -> Floats:
+        """Return what became of the scores of a slot: (probes,); of no token -inf or 0."""
+        if pooling is Pooling.MEAN:
+            mean: Floats = self._sum[slot] / np.float32(max(1, self.read[slot]))
+            return mean
+        found = {Pooling.MAX: self._highest, Pooling.EMA: self._ema, Pooling.WINDOW: self._best}
+        kept: Floats = found[pooling][slot].copy()
+        return kept
+
+    def _average(self, slot: int, scores: Floats) -> None:
+        count = len(scores)
+        powers = self._keep ** np.arange(count, -1, -1, dtype=np.float32)
+        before = self._ema[slot] if self.read[slot] else scores[0]
+        weighted = (1 - self._keep) * (powers[1:, None] * scores).sum(axis=0)
+        self._ema[slot] = powers[0] * before + weighted
+
+    def _recent(self, slot: int) -> Floats:
+        """Return the last scores of a slot, one fewer than a window at most, the oldest first."""
+        read = int(self.read[slot])
+        count = min(read, self._window - 1)
+        places = np.arange(read - count, read) % self._window
+        recent: Floats = self._ring[slot, places]
+        return recent
+
+    def _slide(self, slot: int, joined: Floats) -> None:
+        """Let the window slide over recent and new scores."""
+        if len(joined) < self._window:
+            self._best[slot] = joined.mean(axis=0)
+            return
+        sums = np.cumsum(joined, axis=0, dtype=np.float64)
+        sums[self._window :] -= sums[: -self._window].copy()
+        means = (sums[self._window - 1 :] / self._window).astype(np.float32)
+        highest = means.max(axis=0)
+        seen_one = int(self.read[slot]) >= self._window
+        self._best[slot] = np.maximum(self._best[slot], highest) if seen_one else highest

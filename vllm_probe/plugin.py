@@ -1,0 +1,49 @@
+"""The entry point: vLLM calls `register` in each of its processes before it loads a model.
+
+WATCHGATE_PROBES=/models/probes WATCHGATE_PROBE_SOCKET=/run/watchgate/probe.sock vllm serve …
+"""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any, Final
+
+_log = logging.getLogger(__name__)
+PROBES: Final = "WATCHGATE_PROBES"
+SOCKET: Final = "WATCHGATE_PROBE_SOCKET"
+
+
+def register() -> None:
+    """Listen to this process's worker, if the environment names probes and a socket."""
+    folder, path = os.environ.get(PROBES), os.environ.get(SOCKET)
+    if not folder or not path:
+        return
+    try:
+        _listen(Path(folder), Path(path))
+    except Exception:  # noqa: BLE001  (whatever it was: vLLM serves on)
+        _log.exception("the probes are not armed")
+
+
+def _listen(folder: Path, path: Path) -> None:
+    import vllm  # noqa: PLC0415  (not before vLLM has asked for us)
+    from vllm.v1.worker.gpu_worker import Worker  # noqa: PLC0415
+
+    from vllm_probe.arming import check, check_version  # noqa: PLC0415
+    from vllm_probe.hooks import Reader, listen  # noqa: PLC0415
+    from vllm_probe.probes import load  # noqa: PLC0415
+    from vllm_probe.sender import Sender  # noqa: PLC0415
+    from vllm_probe.watch import Watch  # noqa: PLC0415
+    from vllm_probe.wire import VERSION, Hello  # noqa: PLC0415
+
+    check_version(vllm.__version__)
+    probes = load(folder)
+
+    def arm(worker: Any) -> Reader:  # noqa: ANN401  (vLLM's Worker)
+        check(probes, worker.vllm_config)
+        categories = tuple(it.category for it in probes.probes)
+        hello = Hello(VERSION, probes.digest, probes.binding.weights, categories)
+        sender = Sender(path, hello)
+        _log.info("the probes %s are armed", probes.digest)
+        return Reader(worker.model_runner, probes, Watch(probes, sender.tell))
+
+    listen(Worker, arm)

@@ -1,0 +1,123 @@
+"""Which tokens of which requests were read, and what the probes made of them so far."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from vllm_probe.parts import Part, Pooling
+from vllm_probe.steps import Floats, Ints, Step
+
+_FIRST_SLOTS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What is known of a part of a request."""
+
+    tokens: int
+    """So many it has, as far as it was computed."""
+    read: int
+    """Of so many of them activations were seen; the others came from a cache."""
+    scores: Floats
+    """(probes,): the log-odds of each, pooled as it was trained."""
+
+
+class Tallies:
+    """All requests that are under way."""
+
+    def __init__(
+        self, poolings: Iterable[Pooling], *, window: int = 16, half_life: float = 16.0
+    ) -> None:
+        """Know of none. `poolings`: one for each probe, in their order."""
+        self._poolings = tuple(poolings)
+        probes = len(self._poolings)
+        self._prompts, self._answers = (
+            Part(probes, window=window, half_life=half_life) for _ in range(2)
+        )
+        self._slots: dict[str, int] = {}
+        self._free: list[int] = []
+        self._seen: Ints = np.zeros(0, np.int64)
+        """How many tokens of each were computed, or found in a cache, up to now."""
+        self._lengths: Ints = np.zeros(0, np.int64)
+        """Of prompts."""
+
+    def __contains__(self, request: str) -> bool:
+        """Say whether a request is known."""
+        return request in self._slots
+
+    def add(self, step: Step, scores: Floats) -> None:
+        """Take the scores of a step's rows, (rows, probes).
+
+        A token counts once: after a preemption what was read before is computed again.
+        """
+        slots = np.fromiter(map(self._slot_of, step.requests), np.int64, len(step.requests))
+        self._lengths[slots] = step.prompts
+        counts = step.counts
+        is_next = (counts == 1) & (step.computed >= step.prompts)
+        is_next &= step.computed == self._seen[slots]
+        self._answers.add(slots[is_next], scores[step.starts[:-1][is_next]])
+        for number in np.flatnonzero(~is_next & (counts > 0)):
+            rows = scores[step.starts[number] : step.starts[number + 1]]
+            self._read(int(slots[number]), int(step.computed[number]), rows)
+        self._seen[slots] = np.maximum(self._seen[slots], step.computed + counts)
+
+    def prompt(self, request: str) -> Tally:
+        """Return what is known of a prompt."""
+        slot = self._slots[request]
+        length = int(self._lengths[slot])
+        return self._tally(self._prompts, slot, min(length, int(self._seen[slot])))
+
+    def answer(self, request: str) -> Tally:
+        """Return what is known of what was generated; the last token is never computed."""
+        return self._tally(self._answers, self._slots[request], self.answer_tokens(request))
+
+    def answer_tokens(self, request: str) -> int:
+        """Return how many generated tokens were computed."""
+        slot = self._slots[request]
+        return max(0, int(self._seen[slot] - self._lengths[slot]))
+
+    def is_prompt_read(self, request: str) -> bool:
+        """Say whether all of a prompt was computed or found in a cache."""
+        slot = self._slots[request]
+        return bool(self._seen[slot] >= self._lengths[slot])
+
+    def forget(self, requests: Iterable[str]) -> None:
+        """Forget requests that have ended."""
+        for request in requests:
+            if (slot := self._slots.pop(request, None)) is not None:
+                self._free.append(slot)
+
+    def _read(self, slot: int, first: int, rows: Floats) -> None:
+        """Take consecutive tokens, of which `first` is the number of the first."""
+        old = max(0, int(self._seen[slot]) - first)
+        rows, first = rows[old:], first + old
+        of_prompt = max(0, int(self._lengths[slot]) - first)
+        for part, scores in ((self._prompts, rows[:of_prompt]), (self._answers, rows[of_prompt:])):
+            if len(scores):
+                part.extend(slot, scores)
+
+    def _tally(self, part: Part, slot: int, tokens: int) -> Tally:
+        by_pooling = {it: part.pooled(slot, it) for it in set(self._poolings)}
+        scores = [by_pooling[it][number] for number, it in enumerate(self._poolings)]
+        return Tally(tokens, int(part.read[slot]), np.array(scores, np.float32))
+
+    def _slot_of(self, request: str) -> int:
+        slot = self._slots.get(request)
+        if slot is None:
+            slot = self._slots[request] = self._free.pop() if self._free else self._new_slot()
+            for part in (self._prompts, self._answers):
+                part.clear(slot)
+            self._seen[slot] = 0
+        return slot
+
+    def _new_slot(self) -> int:
+        slot = len(self._slots)
+        if slot >= len(self._seen):
+            size = max(_FIRST_SLOTS, 2 * slot)
+            for part in (self._prompts, self._answers):
+                part.grow(size)
+            self._seen = np.resize(self._seen, size)
+            self._lengths = np.resize(self._lengths, size)
+        return slot

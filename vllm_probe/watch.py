@@ -1,0 +1,63 @@
+"""From the rows of a step to what is told of requests."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Final
+
+from vllm_probe.probes import Probes
+from vllm_probe.steps import Floats, Step
+from vllm_probe.tallies import Tallies, Tally
+from vllm_probe.wire import Update, scores_of
+
+EVERY_TOKENS: Final = 8
+"""An answer is told of after so many tokens more, and when it has ended."""
+
+Tell = Callable[[Sequence[Update]], None]
+
+
+class Watch:
+    """Follows requests step by step; what it tells goes on at once."""
+
+    def __init__(self, probes: Probes, tell: Tell) -> None:
+        """Know of no request."""
+        self._tallies = Tallies(it.pooling for it in probes.probes)
+        self._tell = tell
+        self._prompt_told: set[str] = set()
+        self._answers_told: dict[str, int] = {}
+
+    def step(self, step: Step, scores: Floats) -> None:
+        """Take the scores of a step's rows, (rows, probes)."""
+        self._tallies.add(step, scores)
+        if updates := [it for request in step.requests for it in self._news(request)]:
+            self._tell(updates)
+
+    def ended(self, requests: Collection[str]) -> None:
+        """Tell the last of requests that are over, and forget them."""
+        known = [request for request in requests if request in self._tallies]
+        if updates := [it for request in known for it in self._last(request)]:
+            self._tell(updates)
+        self._tallies.forget(known)
+        self._prompt_told.difference_update(known)
+        for request in known:
+            self._answers_told.pop(request, None)
+
+    def _news(self, request: str) -> Iterable[Update]:
+        if request not in self._prompt_told:
+            if not self._tallies.is_prompt_read(request):
+                return
+            self._prompt_told.add(request)
+            yield _update(request, "prompt", self._tallies.prompt(request), ended=False)
+        tokens = self._tallies.answer_tokens(request)
+        if tokens - self._answers_told.get(request, 0) >= EVERY_TOKENS:
+            self._answers_told[request] = tokens
+            yield _update(request, "answer", self._tallies.answer(request), ended=False)
+
+    def _last(self, request: str) -> Iterable[Update]:
+        for part, tally in (
+            ("prompt", self._tallies.prompt(request)),
+            ("answer", self._tallies.answer(request)),
+        ):
+            yield _update(request, part, tally, ended=True)
+
+
+def _update(request: str, part: str, tally: Tally, *, ended: bool) -> Update:
+    return Update(request, part, tally.tokens, tally.read, scores_of(tally.scores), ended)
