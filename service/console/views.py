@@ -9,7 +9,6 @@ from service.console.rules import RulesFields
 from service.core.directory import Scope, Standing
 from service.core.labels import Meaning
 from service.core.points import PointSource, PointState, PointStep
-from service.core.roles import Role
 
 
 class WorkerView(BaseModel):
@@ -234,7 +233,7 @@ class TokenView(BaseModel):
 
     id: str
     name: str
-    role: Role
+    role: str = Field(description="One that this version does not know may nothing.")
     prefix: str
     created_at: float
     created_by: str

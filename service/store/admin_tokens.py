@@ -20,7 +20,8 @@ class StoredToken:
 
     id: str
     name: str
-    role: Role
+    role: str
+    """One that a newer version has, and this does not know, may nothing."""
     prefix: str
     created_at: float
     created_by: str
@@ -98,7 +99,7 @@ def _not_before(column: ColumnElement[float | None], now: float) -> ColumnElemen
 
 
 def _token(row: RowMapping) -> StoredToken:
-    return StoredToken(**(dict(row) | {"role": Role(row["role"])}))
+    return StoredToken(**row)
 
 
 _COLUMNS: Final = (

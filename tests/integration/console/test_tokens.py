@@ -3,12 +3,14 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from service.console.guard import TokenGuard
 from service.console.intake import Intake
 from service.console.tokens import Tokens
 from service.core.roles import Admin, Role
 from service.errors import Conflict
+from service.store.tables import admin_tokens
 from tests.real_parts.admin import AdminApi
 
 HERE = Admin("cli:root", Role.ADMIN)
@@ -117,6 +119,18 @@ def test_bootstrap_makes_another_once_no_token_of_an_admin_works(api: AdminApi) 
     api.good("POST", f"/tokens/{admin['id']}/revoke")
     Tokens(api.office).bootstrap(HERE, again=False)
     assert api.entries()[0].after["again"] is False
+
+
+def test_a_role_of_a_newer_version_may_nothing_and_is_shown_as_it_is(api: AdminApi) -> None:
+    made = api.good("POST", "/tokens", {"name": "x", "role": "viewer"})
+    with api.store.begin() as connection:
+        this = update(admin_tokens).where(admin_tokens.c.id == made["id"])
+        connection.execute(this.values(role="auditor"))
+    headers = {"authorization": f"Bearer {made['token']}"}
+    answer = api.ask("GET", "/status", role=None, headers=headers)
+    assert answer.status_code == 403
+    assert "which the role auditor" in answer.text
+    assert "auditor" in [it["role"] for it in api.good("GET", "/tokens")]
 
 
 def test_the_audit_log_is_searched_and_read_page_by_page(api: AdminApi) -> None:
