@@ -39,6 +39,8 @@ def check(probes: Probes, config: Any) -> None:  # noqa: ANN401  (vLLM's VllmCon
 def _ways(config: Any) -> Iterator[str]:  # noqa: ANN401
     if config.use_v2_model_runner:
         yield "the V2 model runner is not read yet: set VLLM_USE_V2_MODEL_RUNNER=0"
+    if config.device_config.device_type != "cpu":
+        yield f"nobody has tried {config.device_config.device_type} yet"
     parallel = config.parallel_config
     if parallel.tensor_parallel_size > 1:
         yield "tensor parallelism is not read yet"

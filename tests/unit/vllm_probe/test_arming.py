@@ -27,6 +27,7 @@ def config_of(model: Path) -> SimpleNamespace:
     text = SimpleNamespace(num_hidden_layers=30, hidden_size=4)
     return SimpleNamespace(
         use_v2_model_runner=False,
+        device_config=SimpleNamespace(device_type="cpu"),
         parallel_config=SimpleNamespace(tensor_parallel_size=1, pipeline_parallel_size=1),
         speculative_config=None,
         model_config=SimpleNamespace(runner_type="generate", hf_text_config=text, model=str(model)),
@@ -47,6 +48,7 @@ def test_what_was_tried_is_armed(model: Path) -> None:
     ("change", "words"),
     [
         (lambda it: setattr(it, "use_v2_model_runner", True), "V2 model runner"),
+        (lambda it: setattr(it.device_config, "device_type", "cuda"), "tried cuda"),
         (lambda it: setattr(it.parallel_config, "tensor_parallel_size", 2), "tensor parallel"),
         (lambda it: setattr(it.parallel_config, "pipeline_parallel_size", 2), "pipeline"),
         (lambda it: setattr(it, "speculative_config", object()), "speculative"),

@@ -1,0 +1,251 @@
+"""Probes in a real vLLM: what they make of its states, beside Hugging Face's of the same tokens."""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pytest
+
+from service.vllm.home import default_home
+from service.vllm.launch import cpu_environment
+from vllm_probe.digests import weights_digest
+from vllm_probe.parts import Pooling
+from vllm_probe.probes import Binding, Probe, save
+from vllm_probe.steps import Floats
+
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+PROBES: Final = (
+    Probe("any", 0, Pooling.MEAN),
+    Probe("any", 10, Pooling.MEAN),
+    Probe("cyber", 10, Pooling.MAX),
+    Probe("bio", 20, Pooling.MEAN),
+)
+LAYERS, HIDDEN = 30, 576
+CLOSE: Final = 1e-3
+SMALL_CHUNKS: Final[Mapping[str, Any]] = {"max_num_batched_tokens": 64, "max_num_seqs": 16}
+TINY_CACHE: Final[Mapping[str, Any]] = {
+    "num_gpu_blocks_override": 20,
+    "block_size": 32,
+    "max_model_len": 512,
+}
+GREEDY: Final = {"temperature": 0.0, "max_tokens": 24, "ignore_eos": True}
+PROMPTS: Final = ["Tell me of " + "water, stone, " * number for number in range(50)]
+"""Of 5 to some 250 tokens."""
+
+
+def weights() -> Floats:
+    random = np.random.default_rng(7)
+    found: Floats = random.normal(size=(len(PROBES), HIDDEN)).astype(np.float32)
+    return found / np.float32(np.sqrt(HIDDEN))
+
+
+OFFSETS: Final = np.array([0.1, -0.2, 0.3, 0.0], np.float32)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Runs engines with probes, and asks Hugging Face."""
+
+    folder: Path
+    model: Path
+    probes: Path
+
+    def generate(
+        self,
+        runs: Sequence[Mapping[str, Any]],
+        *,
+        probed: bool = True,
+        **engine: Any,  # noqa: ANN401  (keywords of vLLM's LLM)
+    ) -> dict[str, Any]:
+        """Serve prompts on an engine of its own."""
+        path = self.folder / "probe.sock"
+        path.unlink(missing_ok=True)
+        defaults = {
+            "model": str(self.model),
+            "dtype": "float32",
+            "enforce_eager": True,
+            "max_model_len": 1024,
+            "enable_prefix_caching": False,
+            "disable_log_stats": False,
+        }
+        spec = {"engine": defaults | engine, "runs": list(runs)}
+        environment = {}
+        if probed:
+            spec["socket"] = str(path)
+            environment = {
+                "WATCHGATE_PROBES": str(self.probes),
+                "WATCHGATE_PROBE_SOCKET": str(path),
+            }
+        return self._run("generate", spec, environment)
+
+    def states(self, sequences: Sequence[Sequence[int]], lora: Path | None = None) -> list[Floats]:
+        """Return the scores of all tokens of sequences, from Hugging Face's states."""
+        spec = {
+            "model": str(self.model),
+            "lora": str(lora) if lora else None,
+            "sequences": sequences,
+            "layers": [it.layer for it in PROBES],
+            "weights": weights().tolist(),
+            "offsets": OFFSETS.tolist(),
+        }
+        return [np.array(it, np.float32) for it in self._run("states", spec, {})["scores"]]
+
+    def _run(self, what: str, spec: Mapping[str, Any], more: Mapping[str, str]) -> dict[str, Any]:
+        result = self.folder / f"{what}.json"
+        environment = {
+            **os.environ,
+            **cpu_environment(os.cpu_count() or 1),
+            "PYTHONPATH": f"{self.folder / 'site'}:{ROOT}",
+            **more,
+        }
+        script = ROOT / "tests/real_parts/probe_engine.py"
+        done = subprocess.run(
+            [str(default_home().python), "-P", str(script), what, str(result)],
+            input=json.dumps(spec),
+            text=True,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            timeout=550,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
+        found: dict[str, Any] = json.loads(result.read_text())
+        return found
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    folder, home = tmp_path_factory.mktemp("probes"), default_home()
+    model = home.models / "smollm2"
+    binding = Binding(weights_digest(model), LAYERS, HIDDEN)
+    save(folder / "probes", PROBES, weights(), OFFSETS, binding)
+    announce_plugin(folder / "site")
+    return Lab(folder, model, folder / "probes")
+
+
+def announce_plugin(site: Path) -> None:
+    """Let vLLM find the plugin as it does where Watchgate is installed beside it."""
+    info = site / "watchgate-0.0.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: watchgate\nVersion: 0.0.0\n")
+    entry = "[vllm.general_plugins]\nwatchgate_probe = vllm_probe.plugin:register\n"
+    (info / "entry_points.txt").write_text(entry)
+
+
+def expected(scores: Floats, read: slice) -> Floats:
+    """Pool the scores of a part's tokens as the probes say."""
+    part = scores[read]
+    by_pooling = {Pooling.MEAN: part.mean(axis=0), Pooling.MAX: part.max(axis=0)}
+    return np.array([by_pooling[it.pooling][number] for number, it in enumerate(PROBES)])
+
+
+def assert_told(
+    result: Mapping[str, Any], lab: Lab, run: int = 0, lora: Path | None = None
+) -> None:
+    """Hold what was told of a run's requests against Hugging Face's states of the same tokens."""
+    outputs = result["runs"][run]
+    pairs = [(it, answer) for it in outputs for answer in it["answers"]]
+    states = lab.states([[*it["prompt"], *answer] for it, answer in pairs], lora)
+    told = [parts for output in outputs for parts in told_of(result, output)]
+    assert len(told) == len(pairs)
+    for (output, answer), scores, parts in zip(pairs, states, told, strict=True):
+        length = len(output["prompt"])
+        prompt, answered = parts["prompt"], parts["answer"]
+        assert (prompt["tokens"], prompt["read"]) == (length, length)
+        assert prompt["scores"] == pytest.approx(expected(scores, slice(length)), abs=CLOSE)
+        assert answered["read"] == len(answer) - 1  # the last token is not computed
+        of_answer = expected(scores, slice(length, length + len(answer) - 1))
+        assert answered["scores"] == pytest.approx(of_answer, abs=CLOSE)
+        assert prompt["ended"]
+        assert answered["ended"]
+
+
+def told_of(result: Mapping[str, Any], output: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what was told of an output's answers, in their order."""
+    base = output["id"]
+    told = result["told"]
+    if len(output["answers"]) == 1:
+        return [next(parts for id_, parts in told.items() if id_.startswith(base))]
+    children = [f"{number}_{base}" for number in range(len(output["answers"]))]
+    return [next(parts for id_, parts in told.items() if id_.startswith(it)) for it in children]
+
+
+def test_scores_are_those_of_the_states_alone_and_batched(lab: Lab) -> None:
+    alone = {"prompts": PROMPTS[:1], "sampling": GREEDY}
+    result = lab.generate([alone, {"prompts": PROMPTS, "sampling": GREEDY}])
+    assert result["hello"][3] == ["any", "any", "cyber", "bio"]
+    assert_told(result, lab, 0)
+    assert_told(result, lab, 1)
+
+
+def test_scores_are_the_same_in_chunks_with_several_answers_and_after_preemptions(lab: Lab) -> None:
+    sampling = {"temperature": 1.0, "max_tokens": 60, "ignore_eos": True, "n": 3}
+    runs = [{"prompts": PROMPTS[:12], "sampling": sampling}]
+    result = lab.generate(runs, **SMALL_CHUNKS, **TINY_CACHE)
+    assert result["preemptions"][0] > 0
+    assert_told(result, lab)
+
+
+def test_scores_are_those_of_the_adapter(lab: Lab) -> None:
+    adapter = adapter_in(lab.folder / "adapter")
+    run = {"prompts": PROMPTS[:10], "sampling": GREEDY}
+    plain = lab.generate([{**run, "lora": str(adapter)}, run], enable_lora=True, max_lora_rank=8)
+    assert_told(plain, lab, 0, adapter)
+    assert_told(plain, lab, 1)
+
+
+def test_what_came_from_a_cache_is_told_as_unread(lab: Lab) -> None:
+    run = {"prompts": PROMPTS[40:41], "sampling": GREEDY}
+    result = lab.generate([run, run], enable_prefix_caching=True)
+    (second,) = result["runs"][1]
+    (told,) = told_of(result, second)
+    length = len(second["prompt"])
+    assert second["cached"] > 0
+    assert told["prompt"]["tokens"] == length
+    assert told["prompt"]["read"] == length - second["cached"]
+
+
+def test_output_tokens_are_the_same_with_the_plugin(lab: Lab) -> None:
+    prompts = [f"{text}Item {number}." for number in range(2) for text in PROMPTS]
+    run = {"prompts": prompts, "sampling": GREEDY}
+    with_it, without = lab.generate([run]), lab.generate([run], probed=False)
+    assert with_it["told"]
+    assert not without["told"]
+    answers = [[it["answers"] for it in found["runs"][0]] for found in (with_it, without)]
+    assert answers[0] == answers[1]
+
+
+def adapter_in(folder: Path) -> Path:
+    """Write a LoRA adapter that changes what the model computes, and return its folder."""
+    random = np.random.default_rng(3)
+    tensors = {}
+    for layer in range(LAYERS):
+        for module, width in (("q_proj", 576), ("v_proj", 192)):
+            name = f"base_model.model.model.layers.{layer}.self_attn.{module}"
+            low = random.normal(size=(8, HIDDEN)) / np.sqrt(HIDDEN)
+            tensors[f"{name}.lora_A.weight"] = low.astype(np.float32)
+            tensors[f"{name}.lora_B.weight"] = random.normal(size=(width, 8)).astype(np.float32) / 4
+    folder.mkdir(parents=True)
+    (folder / "adapter_model.safetensors").write_bytes(safetensors_of(tensors))
+    config = {"peft_type": "LORA", "r": 8, "lora_alpha": 8, "target_modules": ["q_proj", "v_proj"]}
+    (folder / "adapter_config.json").write_text(json.dumps({**config, "bias": "none"}))
+    return folder
+
+
+def safetensors_of(tensors: Mapping[str, Floats]) -> bytes:
+    """Spell tensors as the format says: the header's length, the header, the numbers."""
+    header, data = {}, b""
+    for name, tensor in tensors.items():
+        ends = [len(data), len(data) + tensor.nbytes]
+        header[name] = {"dtype": "F32", "shape": tensor.shape, "data_offsets": ends}
+        data += tensor.tobytes()
+    told = json.dumps(header).encode()
+    return len(told).to_bytes(8, "little") + told + data
