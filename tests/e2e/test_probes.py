@@ -37,7 +37,7 @@ TINY_CACHE: Final[Mapping[str, Any]] = {
 }
 GREEDY: Final = {"temperature": 0.0, "max_tokens": 24, "ignore_eos": True}
 PROMPTS: Final = ["Tell me of " + "water, stone, " * number for number in range(50)]
-"""Of 5 to some 250 tokens."""
+"""Of 4 to some 200 tokens."""
 
 
 def weights() -> Floats:
@@ -111,8 +111,7 @@ class Lab:
             input=json.dumps(spec),
             text=True,
             env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             timeout=550,
             check=False,
         )
@@ -214,8 +213,8 @@ def test_what_came_from_a_cache_is_told_as_unread(lab: Lab) -> None:
 
 
 def test_output_tokens_are_the_same_with_the_plugin(lab: Lab) -> None:
-    prompts = [f"{text}Item {number}." for number in range(2) for text in PROMPTS]
-    run = {"prompts": prompts, "sampling": GREEDY}
+    prompts = [f"What is {number} times {number}?" for number in range(100)]
+    run = {"prompts": prompts, "sampling": {**GREEDY, "max_tokens": 16}}
     with_it, without = lab.generate([run]), lab.generate([run], probed=False)
     assert with_it["told"]
     assert not without["told"]
