@@ -26,13 +26,18 @@ def check_version(version: str) -> None:
         raise NotArmed(f"vLLM is {version}; probes read {known}")
 
 
-def check(probes: Probes, config: Any) -> None:  # noqa: ANN401  (vLLM's VllmConfig)
+def check(probes: Probes, config: Any, *, cached: bool) -> None:  # noqa: ANN401  (a VllmConfig)
     """Refuse a vLLM that runs in a way that was not tested, or has another model.
+
+    `cached`: scores of the tokens in its cache are to be kept.
 
     Raises:
         NotArmed: with all reasons in one sentence.
     """
-    if reasons := [*_ways(config), *_models(probes, config)]:
+    reasons = [*_ways(config), *_models(probes, config)]
+    if cached and config.kv_transfer_config is not None:
+        reasons.append("what a KV connector brings into the cache was not read here")
+    if reasons:
         raise NotArmed("; ".join(reasons))
 
 

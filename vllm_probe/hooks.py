@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from vllm_probe.cached import CachedScores
 from vllm_probe.errors import ProbeError
 from vllm_probe.probes import Probes
 from vllm_probe.steps import Floats, Step
@@ -23,10 +24,22 @@ _ARMED: Final = "_watchgate_probe"
 class Reader:
     """Reads each step of one model runner, until something fails."""
 
-    def __init__(self, runner: Any, probes: Probes, watch: Watch) -> None:  # noqa: ANN401
-        """Have the model return what the probes read. Called before it first runs."""
+    def __init__(
+        self,
+        runner: Any,  # noqa: ANN401  (vLLM's GPUModelRunner)
+        probes: Probes,
+        watch: Watch,
+        *,
+        cached: bool,
+    ) -> None:
+        """Have the model return what the probes read. Called before it first runs.
+
+        `cached`: keep the scores of all tokens in vLLM's cache.
+        """
         self._runner = runner
         self._watch = watch
+        self._wants_cached = cached
+        self._cached: CachedScores | None = None
         self._parts = _by_layer(probes, runner.device)
         self._offsets = torch.from_numpy(probes.offsets).to(runner.device)
         runner.get_model().set_aux_hidden_state_layers(probes.layers)
@@ -39,8 +52,10 @@ class Reader:
         if scheduled.total_num_scheduled_tokens == 0 or state is None:
             return
         step = self._step()
-        rows = int(step.starts[-1])
-        self._watch.step(step, self._scores(state.aux_hidden_states, rows))
+        scores = self._scores(state.aux_hidden_states, int(step.starts[-1]))
+        if self._wants_cached:
+            step, scores = self._complete(step, scores)
+        self._watch.step(step, scores)
 
     def _step(self) -> Step:
         batch = self._runner.input_batch
@@ -51,6 +66,15 @@ class Reader:
             batch.num_computed_tokens_cpu[:count].astype(np.int64),
             batch.num_prompt_tokens[:count].astype(np.int64),
         )
+
+    def _complete(self, step: Step, scores: Floats) -> tuple[Step, Floats]:
+        tables = self._runner.input_batch.block_table.block_tables
+        if len(tables) > 1:
+            raise ProbeError("a cache of several kinds of layers is not read yet")
+        if self._cached is None:
+            self._cached = CachedScores(scores.shape[1], tables[0].block_size)
+        blocks = tables[0].get_numpy_array()[: len(step.requests)]
+        return self._cached.complete(step, scores, blocks, self._watch.reached(step.requests))
 
     def _scores(self, states: "list[torch.Tensor]", rows: int) -> Floats:
         scores = self._offsets.repeat(rows, 1)

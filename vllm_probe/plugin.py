@@ -11,6 +11,8 @@ from typing import Any, Final
 _log = logging.getLogger(__name__)
 PROBES: Final = "WATCHGATE_PROBES"
 SOCKET: Final = "WATCHGATE_PROBE_SOCKET"
+CACHED: Final = "WATCHGATE_PROBE_CACHED"
+"""1: keep the scores of the tokens in vLLM's cache."""
 
 
 def register() -> None:
@@ -38,12 +40,14 @@ def _listen(folder: Path, path: Path) -> None:
     check_version(vllm.__version__)
     probes = load(folder)
 
+    cached = os.environ.get(CACHED) == "1"
+
     def arm(worker: Any) -> Reader:  # noqa: ANN401  (vLLM's Worker)
-        check(probes, worker.vllm_config)
+        check(probes, worker.vllm_config, cached=cached)
         categories = tuple(it.category for it in probes.probes)
         hello = Hello(VERSION, probes.digest, probes.binding.weights, categories)
         sender = Sender(path, hello)
         _log.info("the probes %s are armed", probes.digest)
-        return Reader(worker.model_runner, probes, Watch(probes, sender.tell))
+        return Reader(worker.model_runner, probes, Watch(probes, sender.tell), cached=cached)
 
     listen(Worker, arm)

@@ -1,6 +1,6 @@
 """Which tokens of which requests were read, and what the probes made of them so far."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -77,6 +77,11 @@ class Tallies:
         """Return how many generated tokens were computed."""
         slot = self._slots[request]
         return max(0, int(self._seen[slot] - self._lengths[slot]))
+
+    def reached(self, requests: Sequence[str]) -> Ints:
+        """Return how many tokens of each were computed, or found in a cache; (requests,)."""
+        slots = [self._slots.get(it) for it in requests]
+        return np.array([0 if it is None else self._seen[it] for it in slots], np.int64)
 
     def is_prompt_read(self, request: str) -> bool:
         """Say whether all of a prompt was computed or found in a cache."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from vllm_probe.probes import Probes
-from vllm_probe.steps import Floats, Step
+from vllm_probe.steps import Floats, Ints, Step
 from vllm_probe.tallies import Tallies, Tally
 from vllm_probe.wire import Update, scores_of
 
@@ -29,6 +29,10 @@ class Watch:
         self._tallies.add(step, scores)
         if updates := [it for request in step.requests for it in self._news(request)]:
             self._tell(updates)
+
+    def reached(self, requests: Sequence[str]) -> Ints:
+        """Return how many tokens of each were read, or passed over; (requests,)."""
+        return self._tallies.reached(requests)
 
     def ended(self, requests: Collection[str]) -> None:
         """Tell the last of requests that are over, and forget them."""

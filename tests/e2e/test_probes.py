@@ -62,6 +62,7 @@ class Lab:
         runs: Sequence[Mapping[str, Any]],
         *,
         probed: bool = True,
+        cached: bool = False,
         **engine: Any,  # noqa: ANN401  (keywords of vLLM's LLM)
     ) -> dict[str, Any]:
         """Serve prompts on an engine of its own."""
@@ -82,6 +83,7 @@ class Lab:
             environment = {
                 "WATCHGATE_PROBES": str(self.probes),
                 "WATCHGATE_PROBE_SOCKET": str(path),
+                "WATCHGATE_PROBE_CACHED": str(int(cached)),
             }
         return self._run("generate", spec, environment)
 
@@ -169,12 +171,10 @@ def assert_told(
 
 def told_of(result: Mapping[str, Any], output: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what was told of an output's answers, in their order."""
-    base = output["id"]
-    told = result["told"]
-    if len(output["answers"]) == 1:
-        return [next(parts for id_, parts in told.items() if id_.startswith(base))]
-    children = [f"{number}_{base}" for number in range(len(output["answers"]))]
-    return [next(parts for id_, parts in told.items() if id_.startswith(it)) for it in children]
+    base, count = output["id"], len(output["answers"])
+    names = [base] if count == 1 else [f"{number}_{base}" for number in range(count)]
+    told = {id_.partition("-")[0]: parts for id_, parts in result["told"].items()}
+    return [told[it.partition("-")[0]] for it in names]
 
 
 def test_scores_are_those_of_the_states_alone_and_batched(lab: Lab) -> None:
@@ -210,6 +210,14 @@ def test_what_came_from_a_cache_is_told_as_unread(lab: Lab) -> None:
     assert second["cached"] > 0
     assert told["prompt"]["tokens"] == length
     assert told["prompt"]["read"] == length - second["cached"]
+
+
+def test_what_came_from_a_cache_is_read_where_its_scores_are_kept(lab: Lab) -> None:
+    run = {"prompts": PROMPTS[40:44], "sampling": GREEDY}
+    result = lab.generate([run, run], cached=True, enable_prefix_caching=True)
+    assert all(it["cached"] > 0 for it in result["runs"][1])
+    assert_told(result, lab, 0)
+    assert_told(result, lab, 1)
 
 
 def test_output_tokens_are_the_same_with_the_plugin(lab: Lab) -> None:

@@ -30,6 +30,7 @@ def config_of(model: Path) -> SimpleNamespace:
         device_config=SimpleNamespace(device_type="cpu"),
         parallel_config=SimpleNamespace(tensor_parallel_size=1, pipeline_parallel_size=1),
         speculative_config=None,
+        kv_transfer_config=None,
         model_config=SimpleNamespace(runner_type="generate", hf_text_config=text, model=str(model)),
     )
 
@@ -41,7 +42,7 @@ def probes_of(model: Path) -> Probes:
 
 
 def test_what_was_tried_is_armed(model: Path) -> None:
-    check(probes_of(model), config_of(model))
+    check(probes_of(model), config_of(model), cached=True)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,7 @@ def test_what_was_tried_is_armed(model: Path) -> None:
         (lambda it: setattr(it.parallel_config, "tensor_parallel_size", 2), "tensor parallel"),
         (lambda it: setattr(it.parallel_config, "pipeline_parallel_size", 2), "pipeline"),
         (lambda it: setattr(it, "speculative_config", object()), "speculative"),
+        (lambda it: setattr(it, "kv_transfer_config", object()), "KV connector"),
         (lambda it: setattr(it.model_config, "runner_type", "pooling"), "generates nothing"),
         (lambda it: setattr(it.model_config.hf_text_config, "hidden_size", 5), "30 layers of 5"),
     ],
@@ -62,7 +64,7 @@ def test_what_was_not_tried_is_refused(
     config = config_of(model)
     change(config)
     with pytest.raises(NotArmed, match=words):
-        check(probes_of(model), config)
+        check(probes_of(model), config, cached=True)
 
 
 def test_all_reasons_are_told_at_once(model: Path) -> None:
@@ -70,14 +72,14 @@ def test_all_reasons_are_told_at_once(model: Path) -> None:
     config.speculative_config = object()
     config.parallel_config.tensor_parallel_size = 8
     with pytest.raises(NotArmed, match=r"tensor parallelism.*; speculative"):
-        check(probes_of(model), config)
+        check(probes_of(model), config, cached=True)
 
 
 def test_other_weights_are_refused(model: Path) -> None:
     probes = probes_of(model)
     (model / "model-1.safetensors").write_bytes(b"fine-tuned")
     with pytest.raises(NotArmed, match="the weights are"):
-        check(probes, config_of(model))
+        check(probes, config_of(model), cached=True)
 
 
 def test_weights_of_other_names_or_order_have_another_digest(model: Path) -> None:
