@@ -83,7 +83,9 @@ def prepare(folder: Path, upstream: str | None, model: str | None) -> Run:
         CannotRun: a port is taken, or the upstream does not answer.
         ConfigError: the settings, which may have been edited, are wrong.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for each in reversed((folder, *folder.parents)):  # `parents=True` would leave them open
+        if not each.exists():
+            each.mkdir(mode=0o700)
     config = folder / ("upstream.yaml" if upstream else "watchgate.yaml")
     if upstream:
         url = upstream.rstrip("/").removesuffix("/v1")

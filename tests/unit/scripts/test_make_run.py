@@ -48,6 +48,16 @@ def test_the_first_run_writes_settings_with_the_operating_points_of_the_example(
     assert not prepared.local
 
 
+def test_all_folders_that_the_first_run_makes_are_its_owners_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GATEWAY", "OPS", "CONSOLE"):
+        monkeypatch.setenv(f"WATCHGATE_{name}__PORT", "0")
+    run.prepare(tmp_path / "var" / "run", "http://127.0.0.1:8000", "mine")
+    modes = [it.stat().st_mode & 0o777 for it in (tmp_path / "var", tmp_path / "var" / "run")]
+    assert modes == [0o700, 0o700]
+
+
 def test_the_key_of_the_upstream_stays_in_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
