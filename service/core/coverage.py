@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from detectors.api import Part
+from service.core.remembered import Remembered
 from service.core.served_numbers import ServedNumbers
 
 UNRECORDED: Final = "unrecorded"
@@ -31,7 +32,7 @@ class Bounds:
     open_s: float
     """From `opened` to `closed`: longer than any answer may take."""
     remembered: int = 100_000
-    """How many settled exchanges are remembered, so that a repeated event does not open one,
+    """How many settled exchanges are remembered at most, so that a repeated event opens none,
     and how many gaps, so that late events close them."""
 
 
@@ -88,7 +89,7 @@ class Coverage:
         self._turn = 0
         self._unsettled: dict[str, _Exchange] = {}
         self._gaps: OrderedDict[str, _Exchange] = OrderedDict()
-        self._settled: OrderedDict[str, None] = OrderedDict()
+        self._settled = Remembered(bounds.remembered)
         self._torn: list[tuple[int, int]] = []
         self._numbers = ServedNumbers(bounds.open_s)
         self._covered: Counter[str] = Counter()
@@ -238,9 +239,7 @@ class Coverage:
     def _remember(self, exchange_id: str) -> None:
         self._unsettled.pop(exchange_id, None)
         self._gaps.pop(exchange_id, None)
-        self._settled[exchange_id] = None
-        if len(self._settled) > self._bounds.remembered:
-            self._settled.popitem(last=False)
+        self._settled.add(exchange_id)
 
     def _give_up(self, exchange_id: str, exchange: _Exchange) -> CoverageGap | None:
         """Take an exchange past its deadline for a gap."""
