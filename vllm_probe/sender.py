@@ -33,6 +33,7 @@ class Sender:
         self._stopping = threading.Event()
         self.lost = 0
         """How many updates were not sent."""
+        self._is_away = False
         self._thread = threading.Thread(target=self._run, name="probe-sender", daemon=True)
         self._thread.start()
 
@@ -54,7 +55,9 @@ class Sender:
                 with self._connected() as connection:
                     self._send(connection)
             except OSError as error:
-                _log.warning("the gateway's socket %s: %s", self._path, error.strerror or error)
+                if not self._is_away:  # told once, not each second
+                    _log.warning("the gateway's socket %s: %s", self._path, error.strerror or error)
+                self._is_away = True
                 self._drop_queued()
                 self._stopping.wait(_RETRY_S)
 
@@ -64,6 +67,7 @@ class Sender:
             connection.settimeout(_TIMEOUT_S)
             connection.connect(str(self._path))
             connection.sendall(self._hello)
+            self._is_away = False
             yield connection
 
     def _send(self, connection: socket.socket) -> None:
