@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from tests.real_parts.watchgate import MISUSE, Watchgate
 
 ROLES: Final = ("gateway", "screener", "enforcer", "console")
 SCRAPED_S: Final = 60.0
+WRITES_S: Final = 5.0
+"""Another process has written by then, unless it waits for the one that was stopped."""
 LONG_WINDOWS: Final = frozenset({"slos.yaml", "usual.yaml"})
 """Rules over hours and weeks: promtool alone can tell of those."""
 OF_THE_MACHINE: Final = frozenset({"WatchgateJournalDiskLow", "WatchgateJournalDiskFull"})
@@ -69,6 +72,28 @@ class Site:
         """Send a signal to a process."""
         os.kill(self.watchgate.pid(role), number)
 
+    def stand_still(self, role: str) -> None:
+        """Stop a process, but not amid a write to the store: that would stop all others with it."""
+        while True:
+            self.signal(role, signal.SIGSTOP)
+            if self._store_takes_writes():
+                return
+            self.signal(role, signal.SIGCONT)
+            time.sleep(0.1)
+
+    def _store_takes_writes(self) -> bool:
+        with closing(sqlite3.connect(self._database, timeout=WRITES_S)) as database:
+            try:
+                database.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError:
+                return False
+            return True
+
+    @property
+    def _database(self) -> str:
+        url: str = self.watchgate.settings["store"]["url"]
+        return url.removeprefix("sqlite:///")
+
     def append_unreadable(self) -> None:
         """Leave a record that nobody understands where the workers read."""
         journal = Journal(self.watchgate.journals / "gateway-9", limits=Limits())
@@ -82,8 +107,7 @@ class Site:
 
     def write_to_the_store(self, statements: str) -> None:
         """Change the database as nobody should."""
-        path = self.watchgate.settings["store"]["url"].removeprefix("sqlite:///")
-        with closing(sqlite3.connect(path)) as database, database:
+        with closing(sqlite3.connect(self._database)) as database, database:
             database.executescript(statements)
 
     def firing(self) -> frozenset[tuple[str, str]]:

@@ -82,7 +82,7 @@ TOGETHER: Final = (
                 "WatchgateProcessMissing": PAGE,
                 "WatchgateTargetDown": TICKET,
             },
-            lambda one: one.signal("screener", signal.SIGSTOP),
+            lambda one: one.stand_still("screener"),
             lambda one: one.signal("screener", signal.SIGCONT),
         ),
         Fault(
