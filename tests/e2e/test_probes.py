@@ -35,6 +35,7 @@ TINY_CACHE: Final[Mapping[str, Any]] = {
     "block_size": 32,
     "max_model_len": 512,
 }
+ADAPTERS: Final[Mapping[str, Any]] = {"enable_lora": True, "max_lora_rank": 8}
 GREEDY: Final = {"temperature": 0.0, "max_tokens": 24, "ignore_eos": True}
 PROMPTS: Final = ["Tell me of " + "water, stone, " * number for number in range(50)]
 """Of 4 to some 200 tokens."""
@@ -87,17 +88,17 @@ class Lab:
             }
         return self._run("generate", spec, environment)
 
-    def states(self, sequences: Sequence[Sequence[int]], lora: Path | None = None) -> list[Floats]:
-        """Return the scores of all tokens of sequences, from Hugging Face's states."""
+    def states(self, groups: Sequence[Mapping[str, Any]]) -> list[list[Floats]]:
+        """Return the scores of all tokens of groups of sequences, from Hugging Face's states."""
         spec = {
             "model": str(self.model),
-            "lora": str(lora) if lora else None,
-            "sequences": sequences,
+            "groups": groups,
             "layers": [it.layer for it in PROBES],
             "weights": weights().tolist(),
             "offsets": OFFSETS.tolist(),
         }
-        return [np.array(it, np.float32) for it in self._run("states", spec, {})["scores"]]
+        found = self._run("states", spec, {})["groups"]
+        return [[np.array(it, np.float32) for it in group] for group in found]
 
     def _run(self, what: str, spec: Mapping[str, Any], more: Mapping[str, str]) -> dict[str, Any]:
         result = self.folder / f"{what}.json"
@@ -148,25 +149,28 @@ def expected(scores: Floats, read: slice) -> Floats:
     return np.array([by_pooling[it.pooling][number] for number, it in enumerate(PROBES)])
 
 
-def assert_told(
-    result: Mapping[str, Any], lab: Lab, run: int = 0, lora: Path | None = None
-) -> None:
-    """Hold what was told of a run's requests against Hugging Face's states of the same tokens."""
-    outputs = result["runs"][run]
-    pairs = [(it, answer) for it in outputs for answer in it["answers"]]
-    states = lab.states([[*it["prompt"], *answer] for it, answer in pairs], lora)
-    told = [parts for output in outputs for parts in told_of(result, output)]
-    assert len(told) == len(pairs)
-    for (output, answer), scores, parts in zip(pairs, states, told, strict=True):
-        length = len(output["prompt"])
-        prompt, answered = parts["prompt"], parts["answer"]
-        assert (prompt["tokens"], prompt["read"]) == (length, length)
-        assert prompt["scores"] == pytest.approx(expected(scores, slice(length)), abs=CLOSE)
-        assert answered["read"] == len(answer) - 1  # the last token is not computed
-        of_answer = expected(scores, slice(length, length + len(answer) - 1))
-        assert answered["scores"] == pytest.approx(of_answer, abs=CLOSE)
-        assert prompt["ended"]
-        assert answered["ended"]
+def assert_told(lab: Lab, result: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> None:
+    """Hold what was told of each run's requests against Hugging Face's states of the tokens."""
+    groups = []
+    for run, outputs in zip(runs, result["runs"], strict=True):
+        sequences = [[*it["prompt"], *answer] for it in outputs for answer in it["answers"]]
+        groups.append({"lora": run.get("lora"), "sequences": sequences})
+    for outputs, scores in zip(result["runs"], lab.states(groups), strict=True):
+        pairs = [(len(it["prompt"]), len(answer)) for it in outputs for answer in it["answers"]]
+        told = [parts for output in outputs for parts in told_of(result, output)]
+        for (asked, answered), of_tokens, parts in zip(pairs, scores, told, strict=True):
+            assert_parts(parts, asked, answered, of_tokens)
+
+
+def assert_parts(parts: Mapping[str, Any], asked: int, answered: int, of_tokens: Floats) -> None:
+    prompt, answer = parts["prompt"], parts["answer"]
+    assert (prompt["tokens"], prompt["read"]) == (asked, asked)
+    assert prompt["scores"] == pytest.approx(expected(of_tokens, slice(asked)), abs=CLOSE)
+    assert answer["read"] == answered - 1  # the last token is not computed
+    of_answer = expected(of_tokens, slice(asked, asked + answered - 1))
+    assert answer["scores"] == pytest.approx(of_answer, abs=CLOSE)
+    assert prompt["ended"]
+    assert answer["ended"]
 
 
 def told_of(result: Mapping[str, Any], output: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -177,57 +181,70 @@ def told_of(result: Mapping[str, Any], output: Mapping[str, Any]) -> list[dict[s
     return [told[it.partition("-")[0]] for it in names]
 
 
-def test_scores_are_those_of_the_states_alone_and_batched(lab: Lab) -> None:
-    alone = {"prompts": PROMPTS[:1], "sampling": GREEDY}
-    result = lab.generate([alone, {"prompts": PROMPTS, "sampling": GREEDY}])
-    assert result["hello"][3] == ["any", "any", "cyber", "bio"]
-    assert_told(result, lab, 0)
-    assert_told(result, lab, 1)
+def unshared(prompts: Sequence[str], salt: str) -> list[Mapping[str, str]]:
+    """Let none of them find its beginning in the cache."""
+    return [{"prompt": it, "cache_salt": f"{salt}{n}"} for n, it in enumerate(prompts)]
 
 
-def test_scores_are_the_same_in_chunks_with_several_answers_and_after_preemptions(lab: Lab) -> None:
-    sampling = {"temperature": 1.0, "max_tokens": 60, "ignore_eos": True, "n": 3}
-    runs = [{"prompts": PROMPTS[:12], "sampling": sampling}]
-    result = lab.generate(runs, **SMALL_CHUNKS, **TINY_CACHE)
+READ: Final[Sequence[Mapping[str, Any]]] = [
+    {"prompts": unshared(PROMPTS[:1], "alone"), "sampling": GREEDY},
+    {"prompts": unshared(PROMPTS, "together"), "sampling": GREEDY},
+]
+ASKED_TWICE: Final = {"prompts": PROMPTS[40:44], "sampling": GREEDY}
+QUESTIONS: Final = {
+    "prompts": [f"What is {number} times {number}?" for number in range(100)],
+    "sampling": {**GREEDY, "max_tokens": 16},
+}
+
+
+@pytest.fixture(scope="module")
+def plain(lab: Lab) -> dict[str, Any]:
+    """What an engine tells that keeps prompts in its cache, and not their scores."""
+    runs = [*READ, ASKED_TWICE, ASKED_TWICE, QUESTIONS]
+    return lab.generate(runs, enable_prefix_caching=True)
+
+
+def test_scores_are_those_of_the_states_alone_and_batched(lab: Lab, plain: dict[str, Any]) -> None:
+    assert plain["hello"][3] == ["any", "any", "cyber", "bio"]
+    assert_told(lab, {**plain, "runs": plain["runs"][:2]}, READ)
+
+
+def test_what_came_from_a_cache_is_told_as_unread(plain: dict[str, Any]) -> None:
+    for second in plain["runs"][3]:
+        (told,) = told_of(plain, second)
+        length = len(second["prompt"])
+        assert second["cached"] > 0
+        assert told["prompt"]["tokens"] == length
+        assert told["prompt"]["read"] == length - second["cached"]
+
+
+def test_output_tokens_are_the_same_with_the_plugin(lab: Lab, plain: dict[str, Any]) -> None:
+    without = lab.generate([QUESTIONS], probed=False, enable_prefix_caching=True)
+    assert not without["told"]
+    answers = [[it["answers"] for it in run] for run in (plain["runs"][4], without["runs"][0])]
+    assert answers[0] == answers[1]
+
+
+def test_scores_are_the_same_in_chunks_with_several_answers_preempted_and_of_adapters(
+    lab: Lab,
+) -> None:
+    several = {"temperature": 1.0, "max_tokens": 60, "ignore_eos": True, "n": 3}
+    one = {"prompts": PROMPTS[:10], "sampling": GREEDY}
+    runs = [
+        {"prompts": PROMPTS[:12], "sampling": several},
+        {**one, "lora": str(adapter_in(lab.folder / "adapter"))},
+        one,
+    ]
+    result = lab.generate(runs, **SMALL_CHUNKS, **TINY_CACHE, **ADAPTERS)
     assert result["preemptions"][0] > 0
-    assert_told(result, lab)
-
-
-def test_scores_are_those_of_the_adapter(lab: Lab) -> None:
-    adapter = adapter_in(lab.folder / "adapter")
-    run = {"prompts": PROMPTS[:10], "sampling": GREEDY}
-    plain = lab.generate([{**run, "lora": str(adapter)}, run], enable_lora=True, max_lora_rank=8)
-    assert_told(plain, lab, 0, adapter)
-    assert_told(plain, lab, 1)
-
-
-def test_what_came_from_a_cache_is_told_as_unread(lab: Lab) -> None:
-    run = {"prompts": PROMPTS[40:41], "sampling": GREEDY}
-    result = lab.generate([run, run], enable_prefix_caching=True)
-    (second,) = result["runs"][1]
-    (told,) = told_of(result, second)
-    length = len(second["prompt"])
-    assert second["cached"] > 0
-    assert told["prompt"]["tokens"] == length
-    assert told["prompt"]["read"] == length - second["cached"]
+    assert_told(lab, result, runs)
 
 
 def test_what_came_from_a_cache_is_read_where_its_scores_are_kept(lab: Lab) -> None:
-    run = {"prompts": PROMPTS[40:44], "sampling": GREEDY}
-    result = lab.generate([run, run], cached=True, enable_prefix_caching=True)
+    runs = [ASKED_TWICE, ASKED_TWICE]
+    result = lab.generate(runs, cached=True, enable_prefix_caching=True)
     assert all(it["cached"] > 0 for it in result["runs"][1])
-    assert_told(result, lab, 0)
-    assert_told(result, lab, 1)
-
-
-def test_output_tokens_are_the_same_with_the_plugin(lab: Lab) -> None:
-    prompts = [f"What is {number} times {number}?" for number in range(100)]
-    run = {"prompts": prompts, "sampling": {**GREEDY, "max_tokens": 16}}
-    with_it, without = lab.generate([run]), lab.generate([run], probed=False)
-    assert with_it["told"]
-    assert not without["told"]
-    answers = [[it["answers"] for it in found["runs"][0]] for found in (with_it, without)]
-    assert answers[0] == answers[1]
+    assert_told(lab, result, runs)
 
 
 def adapter_in(folder: Path) -> Path:

@@ -76,28 +76,32 @@ def generate(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def states(spec: dict[str, Any]) -> dict[str, Any]:
-    """Score sequences by Hugging Face's states.
+    """Score sequences by Hugging Face's states: {model, layers, weights, offsets, groups}.
 
-    {model, lora, sequences, layers, weights, offsets}
+    A group is {lora, sequences}; the answer has a list of scores for each.
     """
     import numpy as np  # noqa: PLC0415
     import torch  # noqa: PLC0415
     from transformers import AutoModelForCausalLM  # noqa: PLC0415
 
-    model = AutoModelForCausalLM.from_pretrained(spec["model"], dtype=torch.float32)
-    if spec.get("lora"):
-        merge(model, Path(spec["lora"]))
     weights, offsets = np.array(spec["weights"], np.float32), np.array(spec["offsets"], np.float32)
-    scores = []
-    for tokens in spec["sequences"]:
+
+    def scores(model: Any, tokens: list[int]) -> Any:  # noqa: ANN401
         with torch.no_grad():
             found = model(torch.tensor([tokens]), output_hidden_states=True).hidden_states
         columns = [
             found[layer][0].numpy() @ weights[number] + offsets[number]
             for number, layer in enumerate(spec["layers"])
         ]
-        scores.append(np.stack(columns, axis=1).tolist())
-    return {"scores": scores}
+        return np.stack(columns, axis=1).tolist()
+
+    groups = []
+    for group in spec["groups"]:
+        model = AutoModelForCausalLM.from_pretrained(spec["model"], dtype=torch.float32)
+        if group["lora"]:
+            merge(model, Path(group["lora"]))
+        groups.append([scores(model, it) for it in group["sequences"]])
+    return {"groups": groups}
 
 
 def merge(model: Any, folder: Path) -> None:  # noqa: ANN401
