@@ -74,6 +74,9 @@ class Connection(asyncio.Protocol):
         "_unframed_bytes",
     )
 
+    _parser: httptools.HttpResponseParser
+    """While it is connected."""
+
     def __init__(
         self,
         limits: ConnectionLimits,
@@ -86,7 +89,6 @@ class Connection(asyncio.Protocol):
         self._on_free = on_free
         self._on_gone = on_gone
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # until connected
-        self._parser = httptools.HttpResponseParser(self)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = math.inf
         self._last_byte_at = self._loop.time()
@@ -141,6 +143,16 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def abandon(self) -> None:
+        """Close what is not to be used; of connecting that was cancelled uvloop tells no loss."""
+        self.close()
+        self._forget_parser()
+        self._transport = None  # type: ignore[assignment]  # it names this object as well
+
+    def _forget_parser(self) -> None:
+        """The two name each other, and would wait for the garbage collector, which comes seldom."""
+        self._parser = None  # type: ignore[assignment]  # no byte comes any more
+
     def resume(self) -> None:
         """Read on: the reader of the answer has caught up."""
         if self._is_paused:
@@ -154,13 +166,14 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Be usable."""
         self._transport = transport  # type: ignore[assignment]  # TCP: it reads and writes
+        self._parser = httptools.HttpResponseParser(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End what is under way: well, if the close is what ends its body."""
         self._on_gone(self)
         if self._timer is not None:
             self._timer.cancel()
-        del self._parser  # it refers back to this object
+        self._forget_parser()
         answer, self._answer = self._answer, None
         if answer is not None:
             answer.settle(self._meaning_of_loss(answer, exc))

@@ -99,6 +99,17 @@ class Cycle:
             await self._fail()
         finally:
             self._connection.server.tasks.discard(self.task)
+            self.scope = {}
+            self._part()
+
+    def _part(self) -> None:
+        """Forget the connection when it has gone and the work is over.
+
+        They name each other, in the scope as well: what is left of them would wait for the garbage
+        collector, which comes seldom.
+        """
+        if self.disconnected and not self.scope:
+            self._connection = None  # type: ignore[assignment]  # nothing is called any more
 
     async def _fail(self) -> None:
         """Tell the caller no more than that it failed, or that the answer is not whole."""
@@ -139,6 +150,7 @@ class Cycle:
         """Let the application know that the caller has gone."""
         self.disconnected = True
         self._wake()
+        self._part()
 
     # What the application calls.
 

@@ -123,7 +123,7 @@ class ConnectionPool:
         except OSError as error:
             raise UpstreamSilent(f"no connection to the upstream: {error}") from error
         except BaseException:
-            connection.close()
+            connection.abandon()
             raise
         return connection
 
