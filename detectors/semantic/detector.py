@@ -20,9 +20,9 @@ from detectors.log_odds import Curve, curve_of
 from detectors.semantic import DEEP, MODEL_FOLDER, NAME
 from detectors.semantic.gguf import Floats
 from detectors.semantic.readable import readable, readings
-from detectors.semantic.windows import LEAST_WINDOWS, MAX_WINDOWS, sampled
+from detectors.semantic.windows import LEAST_WINDOWS, MAX_WINDOWS, evenly, paragraphs, sampled
 
-SCORING: Final = 3
+SCORING: Final = 4
 """Counted up whenever the same model files would give other scores: part of `version`."""
 TOKENLESS: Final = 0.01
 """The probability given to a text without a token, such as the empty one: nothing speaks for it."""
@@ -106,7 +106,14 @@ class Semantic:
 
     def score(self, samples: Sequence[Sample]) -> list[dict[Category, float]]:
         """Return the probabilities of each sample, in order; texts are encoded one by one."""
-        return [self.heads[it.part].scores(vectors(self.encoder, it)) for it in samples]
+        return [self.heads[it.part].scores(self._vectors(it)) for it in samples]
+
+    def _vectors(self, sample: Sample) -> Sequence[Floats]:
+        """Return what a sample is judged by: of a long prompt each paragraph by itself as well."""
+        found = vectors(self.encoder, sample)
+        if sample.part is not Part.PROMPT or len(found) <= 1:
+            return found
+        return [*found, *vectors_of_paragraphs(self.encoder, sample.text)]
 
 
 def vectors(encoder: Reader, sample: Sample, most: int = MAX_WINDOWS) -> Sequence[Floats]:
@@ -121,6 +128,20 @@ def vectors(encoder: Reader, sample: Sample, most: int = MAX_WINDOWS) -> Sequenc
     found = [_read(encoder, sample, first, most)]
     found += [_read(encoder, sample, it, share) for it in others]
     return [one for some in found for one in some]
+
+
+def vectors_of_paragraphs(encoder: Reader, text: str, most: int = MAX_WINDOWS) -> Sequence[Floats]:
+    """Return the vectors of at most `most` windows, none of which reaches beyond a paragraph.
+
+    A request between pages of something else shares its windows with them; set apart by blank
+    lines it is read as if it were alone. Of more paragraphs than `most` allows some are read that
+    lie evenly.
+    """
+    found = paragraphs(next(readings(sampled(text))))
+    if len(found) == 1:
+        return []
+    chosen = (found[number] for number in evenly(len(found), most // LEAST_WINDOWS))
+    return [vector for it in chosen for vector in encoder.message(it, LEAST_WINDOWS)]
 
 
 def _read(encoder: Reader, sample: Sample, text: str, most: int) -> Sequence[Floats]:

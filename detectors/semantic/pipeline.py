@@ -76,7 +76,8 @@ mean of both is better than either.
 - It is 135 million parameters small and reads English best. It reads base64, hexadecimal digits,
   rot13 and letters one by one; other ciphers pass.
 - Of long texts it reads windows of 192 tokens, the worst of which counts: up to some 45,000
-  characters all of them, beyond that a sample.
+  characters all of them, beyond that a sample. Of a long prompt it reads paragraphs by themselves,
+  too; what stands amid a paragraph of something else is hidden by it.
 - The probability is calibrated (Platt) on sources that the heads had not seen, for a mixture of
   half benign and half misuse. Real traffic has far less misuse: take thresholds from benign
   traffic of your own.

@@ -5,6 +5,7 @@ Tokenising and encoding both cost time in proportion to what is read, so both ar
 Samples lie evenly, first and last included.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Final
@@ -33,6 +34,11 @@ LEAST_WINDOWS: Final = 2
 
 MAX_TOKENS: Final = OVERLAP_TOKENS + MAX_WINDOWS * STEP_TOKENS
 """Up to here every token is encoded (10,272 tokens, some 45,000 characters of English)."""
+
+PARAGRAPH_CHARS: Final = 700
+"""Paragraphs that follow each other are read together up to here: less than a window's worth."""
+
+_BLANK_LINES: Final = re.compile(r"\n\s*\n")
 
 
 def pieces(text: str) -> Iterator[str]:
@@ -63,6 +69,17 @@ def windows(tokens: Tokens, most: int = MAX_WINDOWS) -> list[Tokens]:
     steps = evenly(-(-rest // STEP_TOKENS) + 1, most)
     starts = (min(number * STEP_TOKENS, rest) for number in steps)
     return [tokens[start : start + WINDOW_TOKENS] for start in starts]
+
+
+def paragraphs(text: str) -> list[str]:
+    """Cut a text at blank lines; neighbours stay together up to `PARAGRAPH_CHARS` characters."""
+    found: list[str] = []
+    for one in filter(str.strip, _BLANK_LINES.split(text)):
+        if found and len(found[-1]) + len(one) <= PARAGRAPH_CHARS:
+            found[-1] = f"{found[-1]}\n\n{one}"
+        else:
+            found.append(one)
+    return found
 
 
 def evenly(count: int, most: int) -> Sequence[int]:

@@ -76,6 +76,46 @@ def test_what_a_text_hides_has_windows_of_its_own_and_no_more_than_the_text() ->
     assert MAX_WINDOWS < len(found) <= 2 * MAX_WINDOWS
 
 
+class Shares:
+    """Reads ten words as a window: what share of them are capitals."""
+
+    def message(self, text: str, most: int) -> Sequence[Floats]:
+        words = text.split()
+        windows = [words[start : start + 10] for start in range(0, len(words), 10)]
+        shares = [sum(map(str.isupper, it)) / len(it) for it in windows]
+        return [np.array([it, 0], np.float32) for it in shares[:most]]
+
+    def answer(self, prompt: str, text: str, most: int) -> Sequence[Floats]:
+        return self.message(prompt + text, most)
+
+
+PAGE = "long words of a page, " * 40
+
+
+@pytest.mark.parametrize(
+    ("part", "text", "share"),
+    [
+        (Part.PROMPT, f"{PAGE}\n\nA B C\n\n{PAGE}", 1.0),
+        (Part.PROMPT, f"{PAGE}\n\nA B C\n\nof\n\n{PAGE}", 0.75),
+        (Part.PROMPT, f"{PAGE} A B C {PAGE}", 0.3),
+        (Part.EXCHANGE, f"{PAGE}\n\nA B C\n\n{PAGE}", 0.3),
+    ],
+    ids=["set apart", "in a short paragraph", "inline", "an answer"],
+)
+def test_a_paragraph_of_a_long_prompt_is_also_read_by_itself(
+    part: Part, text: str, share: float
+) -> None:
+    both = {Part.PROMPT: HEAD, Part.EXCHANGE: HEAD}
+    [scores] = Semantic(Shares(), both, "1").score([Sample(text, part, "")])
+    assert scores[ANY] == pytest.approx(logistic(share))
+
+
+def test_a_prompt_of_many_paragraphs_costs_no_more_than_two() -> None:
+    found = detector.vectors_of_paragraphs(Words(), f"A 1\n\n{PAGE}\n\n" * 200 + "BCD 2")
+    assert len(found) <= MAX_WINDOWS
+    assert [it.tolist() for it in found[-2:]] == [[3, 0], [0, 1]]
+
+
 def test_its_parts_are_those_that_have_heads() -> None:
     assert SEMANTIC.parts == {Part.PROMPT, Part.EXCHANGE}
 

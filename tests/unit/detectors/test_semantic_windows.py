@@ -10,10 +10,12 @@ from detectors.semantic.windows import (
     MAX_TOKENS,
     MAX_WINDOWS,
     OVERLAP_TOKENS,
+    PARAGRAPH_CHARS,
     PIECE_CHARS,
     WINDOW_TOKENS,
     Tokens,
     evenly,
+    paragraphs,
     pieces,
     tokens_of,
     windows,
@@ -88,3 +90,19 @@ def test_chosen_numbers_are_few_in_order_and_hold_both_ends(count: int, most: in
     assert found == sorted(set(found))
     assert set(found) <= set(range(count))
     assert not count or (found[0], found[-1]) == (0, count - 1)
+
+
+def test_paragraphs_are_cut_at_blank_lines_and_short_neighbours_stay_together() -> None:
+    long = "y" * PARAGRAPH_CHARS
+    assert paragraphs(f"a\nb\n \t\n\nc\n\n{long}\n\nd") == ["a\nb\n\nc", long, "d"]
+    assert paragraphs("") == paragraphs(" \n\n\n ") == []
+
+
+@given(text=st.text(st.sampled_from("ab \n\t"), max_size=3_000))
+def test_paragraphs_lose_nothing_but_blank_lines(text: str) -> None:
+    assert "".join(paragraphs(text)).split() == text.split()
+
+
+def test_cutting_into_paragraphs_takes_time_in_proportion() -> None:
+    for text in ("\n" * MAX_CHARS, "\n " * (MAX_CHARS // 2), "a\n \t" * (MAX_CHARS // 4)):
+        assert len(paragraphs(text)) <= 1
