@@ -8,6 +8,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import httptools
 
@@ -24,9 +25,6 @@ MAX_FRAMING_BYTES = 64 * 1024
 
 JOINED_BODY_BYTES = 16 * 1024
 """Up to here copying the body behind its head is cheaper than a second buffer."""
-
-FIRST_FINAL_STATUS = 200
-SWITCHING_PROTOCOLS = 101
 
 
 class UpstreamSilent(UpstreamUnavailable):
@@ -74,9 +72,6 @@ class Connection(asyncio.Protocol):
         "_unframed_bytes",
     )
 
-    _parser: httptools.HttpResponseParser
-    """While it is connected."""
-
     def __init__(
         self,
         limits: ConnectionLimits,
@@ -89,6 +84,7 @@ class Connection(asyncio.Protocol):
         self._on_free = on_free
         self._on_gone = on_gone
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # until connected
+        self._parser: httptools.HttpResponseParser = None  # type: ignore[assignment]  # likewise
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = math.inf
         self._last_byte_at = self._loop.time()
@@ -102,7 +98,7 @@ class Connection(asyncio.Protocol):
     @property
     def is_usable(self) -> bool:
         """True while nothing is known that keeps a request from being sent."""
-        return not self._transport.is_closing()
+        return self._transport is not None and not self._transport.is_closing()
 
     def exchange(
         self, head: bytes, body: bytes, *, due: float, answer_has_body: bool
@@ -143,16 +139,6 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def abandon(self) -> None:
-        """Close what is not to be used; of connecting that was cancelled uvloop tells no loss."""
-        self.close()
-        self._forget_parser()
-        self._transport = None  # type: ignore[assignment]  # it names this object as well
-
-    def _forget_parser(self) -> None:
-        """The two name each other, and would wait for the garbage collector, which comes seldom."""
-        self._parser = None  # type: ignore[assignment]  # no byte comes any more
-
     def resume(self) -> None:
         """Read on: the reader of the answer has caught up."""
         if self._is_paused:
@@ -173,7 +159,9 @@ class Connection(asyncio.Protocol):
         self._on_gone(self)
         if self._timer is not None:
             self._timer.cancel()
-        self._forget_parser()
+        # both name this object, so that all would wait for the garbage collector
+        self._parser = self._transport = None  # type: ignore[assignment]
+        self._is_paused = False
         answer, self._answer = self._answer, None
         if answer is not None:
             answer.settle(self._meaning_of_loss(answer, exc))
@@ -225,9 +213,9 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Pass by an interim answer (1xx); give the head of a final one to the reader."""
         answer, status = self._answer, self._parser.get_status_code()
-        if answer is None or status == SWITCHING_PROTOCOLS:
+        if answer is None or status == HTTPStatus.SWITCHING_PROTOCOLS:
             raise UpstreamBroke("nobody asked for this answer")
-        if status < FIRST_FINAL_STATUS:
+        if status < HTTPStatus.OK:
             answer.headers.clear()
             return
         answer.status = status

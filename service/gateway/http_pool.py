@@ -123,7 +123,8 @@ class ConnectionPool:
         except OSError as error:
             raise UpstreamSilent(f"no connection to the upstream: {error}") from error
         except BaseException:
-            connection.abandon()
+            connection.close()
+            connection.connection_lost(None)  # of connecting that was cancelled uvloop tells none
             raise
         return connection
 
