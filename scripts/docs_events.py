@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, get_args, get_origin
 import msgspec
 
 from scripts.docs_tables import Table, code, sentence
+from service.core.probed import Probed, Reading
 from service.events import audit, schema
 
 _EVENTS: Final = (
@@ -13,6 +14,8 @@ _EVENTS: Final = (
     schema.Closed,
     schema.Timings,
     schema.Receipt,
+    Probed,
+    Reading,
     schema.Screening,
     schema.Verdict,
     schema.Crossing,

@@ -17,7 +17,7 @@ from vllm_probe.probes import Probes
 from vllm_probe.steps import Floats, Step
 from vllm_probe.watch import Watch
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("vllm.watchgate_probe")
 _ARMED: Final = "_watchgate_probe"
 
 

@@ -1,6 +1,6 @@
 """The entry point: vLLM calls `register` in each of its processes before it loads a model.
 
-WATCHGATE_PROBES=/models/probes WATCHGATE_PROBE_SOCKET=/run/watchgate/probe.sock vllm serve …
+WATCHGATE_PROBES=/models/probes WATCHGATE_PROBE_SOCKETS=/run/watchgate/probes vllm serve …
 """
 
 import logging
@@ -8,25 +8,26 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("vllm.watchgate_probe")
 PROBES: Final = "WATCHGATE_PROBES"
-SOCKET: Final = "WATCHGATE_PROBE_SOCKET"
+SOCKETS: Final = "WATCHGATE_PROBE_SOCKETS"
+"""The folder in which the gateways listen."""
 CACHED: Final = "WATCHGATE_PROBE_CACHED"
 """1: keep the scores of the tokens in vLLM's cache."""
 
 
 def register() -> None:
-    """Listen to this process's worker, if the environment names probes and a socket."""
-    folder, path = os.environ.get(PROBES), os.environ.get(SOCKET)
-    if not folder or not path:
+    """Listen to this process's worker, if the environment names probes and gateways."""
+    folder, sockets = os.environ.get(PROBES), os.environ.get(SOCKETS)
+    if not folder or not sockets:
         return
     try:
-        _listen(Path(folder), Path(path))
+        _listen(Path(folder), Path(sockets))
     except Exception:  # noqa: BLE001  (whatever it was: vLLM serves on)
         _log.exception("the probes are not armed")
 
 
-def _listen(folder: Path, path: Path) -> None:
+def _listen(folder: Path, sockets: Path) -> None:
     import vllm  # noqa: PLC0415  (not before vLLM has asked for us)
     from vllm.v1.worker.gpu_worker import Worker  # noqa: PLC0415
 
@@ -46,7 +47,7 @@ def _listen(folder: Path, path: Path) -> None:
         check(probes, worker.vllm_config, cached=cached)
         categories = tuple(it.category for it in probes.probes)
         hello = Hello(VERSION, probes.digest, probes.binding.weights, categories)
-        sender = Sender(path, hello)
+        sender = Sender(sockets, hello)
         _log.info("the probes %s are armed", probes.digest)
         return Reader(worker.model_runner, probes, Watch(probes, sender.tell), cached=cached)
 

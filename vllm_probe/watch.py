@@ -6,7 +6,7 @@ from typing import Final
 from vllm_probe.probes import Probes
 from vllm_probe.steps import Floats, Ints, Step
 from vllm_probe.tallies import Tallies, Tally
-from vllm_probe.wire import Update, scores_of
+from vllm_probe.wire import Update
 
 EVERY_TOKENS: Final = 8
 """An answer is told of after so many tokens more, and when it has ended."""
@@ -64,4 +64,4 @@ class Watch:
 
 
 def _update(request: str, part: str, tally: Tally, *, ended: bool) -> Update:
-    return Update(request, part, tally.tokens, tally.read, scores_of(tally.scores), ended)
+    return Update(request, part, tally.tokens, tally.read, tuple(tally.scores.tolist()), ended)

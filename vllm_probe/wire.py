@@ -1,6 +1,6 @@
 """What the plugin tells a gateway: frames of four bytes of length and msgpack.
 
-The first frame is a `Hello`, every other a list of `Update`s.
+The first frame is a `Hello`, every other a list of `Update`s; an empty one says that it lives.
 """
 
 import struct
@@ -8,11 +8,12 @@ from typing import Any, Final
 
 import msgspec
 
-from vllm_probe.steps import Floats
-
 VERSION: Final = 1
 MAX_FRAME_BYTES: Final = 4 * 1024 * 1024
-_LENGTH: Final = struct.Struct("!I")
+SUFFIX: Final = ".sock"
+"""Of the sockets in the folder where gateway processes listen, each by the id that is in the ids
+of its exchanges."""
+LENGTH: Final = struct.Struct("!I")
 
 
 class Hello(msgspec.Struct, array_like=True, frozen=True):
@@ -43,9 +44,4 @@ class Update(msgspec.Struct, array_like=True, frozen=True):
 def framed(message: Any) -> bytes:  # noqa: ANN401  (a Hello or updates)
     """Return a message as it is sent."""
     body = msgspec.msgpack.encode(message)
-    return _LENGTH.pack(len(body)) + body
-
-
-def scores_of(floats: Floats) -> tuple[float, ...]:
-    """Return scores as numbers that a message holds."""
-    return tuple(floats.tolist())
+    return LENGTH.pack(len(body)) + body

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from service.core.probed import Probed
 from service.core.trace_context import sampled
 from service.core.unreadable import UNREADABLE
 from service.errors import BadRecord
@@ -143,6 +144,8 @@ class Closed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="closed")
     screening: Screening | None = None
     """What screening the answer came to; None: the gateway left it to the workers."""
     receipt: Receipt | None = None
+    probed: Probed | None = None
+    """What probes inside vLLM made of it until its end was recorded; None: nothing was told."""
 
 
 class Verdict(Event, frozen=True, kw_only=True, omit_defaults=True, tag="verdict"):

@@ -30,6 +30,7 @@ from service.errors import UpstreamBroke, UpstreamError, UpstreamTimeout, Upstre
 from service.gateway.http_answer import Answer, GivenUp
 from service.gateway.http_connection import UpstreamSilent
 from service.gateway.http_pool import NoConnection
+from service.gateway.probe_link import ProbeLink
 from service.gateway.upstream import UpstreamClient
 from service.telemetry.tally import CounterTally
 
@@ -177,6 +178,8 @@ class Balancer:
     def __init__(self, name: str, replicas: Sequence[Replica], policy: BalancingPolicy) -> None:
         """Know at least one replica, all of one name in the settings."""
         self.name = name
+        self.probes: ProbeLink | None = None
+        """Where what happens inside its model is told; None: nobody looks there."""
         self.replicas = tuple(replicas)
         self._only = replicas[0] if len(replicas) == 1 else None
         self._states = [replica.state for replica in replicas]

@@ -243,7 +243,7 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
         """Return the event of having ended."""
         usage = self.reader.usage
         position = self.position
-        gate = self.gate
+        gate, probes = self.gate, self.model.upstream.probes
         total_s = self.elapsed_s()
         released = self.first_byte_s is not None  # if nothing was, an error is told in its place
         status = self.status if released else problems.status_of(outcome)
@@ -272,4 +272,5 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
             released_chars=gate.released_chars if gate else None,
             screening=self.model.screening.answer(gate) if gate else None,
             receipt=Receipt(*position) if position else None,
+            probed=probes.probed(self.id) if probes else None,
         )

@@ -92,6 +92,8 @@ class Passage:
                 outcome = await self._fail(self._unrecorded or self._revoked or Interrupted())
         except Exception as error:  # noqa: BLE001  (callers get an error object, never a traceback)
             outcome = await self._fail(error)
+        if (probes := self._exchange.model.upstream.probes) is not None:
+            probes.forget(self._exchange.id)
         self._trace.end(outcome, self._exchange)
         self._meters.ended(self._exchange, outcome)
         return outcome
@@ -160,9 +162,13 @@ class Passage:
             self._task.cancel()
 
     async def _forward(self) -> Answer:
-        exchange = self._exchange
+        exchange, model = self._exchange, self._exchange.model
+        probes, told_by = model.upstream.probes, None
+        if probes is not None:
+            probes.expect(exchange.id)
+            told_by = exchange.id
         body = to_upstream(
-            exchange.request, exchange.surface, exchange.model.upstream_model, exchange.max_tokens
+            exchange.request, exchange.surface, model.upstream_model, exchange.max_tokens, told_by
         )
         headers = [
             (b"content-type", b"application/json"),
@@ -172,9 +178,7 @@ class Passage:
             headers.append((b"traceparent", exchange.traceparent.encode()))
         self._meters.before.observe(exchange.elapsed_s() - exchange.upload_s)
         path = exchange.surface.path.encode()
-        self._answer = answer = await exchange.model.upstream.send(
-            b"POST", path, headers, body, exchange
-        )
+        self._answer = answer = await model.upstream.send(b"POST", path, headers, body, exchange)
         exchange.status = answer.status
         if answer.status != OK and answer.status not in _RELAYED_REFUSALS:
             raise UpstreamUnavailable(f"the upstream answered with status {answer.status}")

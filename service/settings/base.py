@@ -20,12 +20,14 @@ ORIGIN: Final = r"^(\*|https?://[^/\s?#]+)$"
 URL: Final = r"^https?://[^/\s?#@]+(/[^\s?#]*)?$"
 BASE_URL: Final = r"^https?://\S+$"
 REDIS_URL: Final = r"^(rediss?|unix)://[^\s#]+$"
+SHA256: Final = r"^[0-9a-f]{64}$"
 PREFIX: Final = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
 EXPECTED: Final = {
     REDIS_URL: "an address such as redis://:password@127.0.0.1:6379/0, rediss:// for TLS, or "
     "unix:///path/of/socket",
     PREFIX: "up to 64 letters, digits and ._:-, the first a letter or a digit",
     NAME: "up to 128 letters, digits and ._/:@-, the first a letter or a digit",
+    SHA256: "64 hexadecimal digits, small letters",
     DETECTOR_NAME: "up to 64 small letters, digits and ._-, the first a letter or a digit",
     FACTORY: "a module and a function in it, such as acme.detectors:make",
     ISSUER_NAME: "up to 32 letters, digits and ._-, the first a letter or a digit",

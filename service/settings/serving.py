@@ -1,6 +1,7 @@
 """The settings of both sides of the gateway: where callers come in, and where requests go."""
 
-from typing import Annotated, Self
+from pathlib import Path
+from typing import Annotated, Final, Self
 
 from pydantic import (
     AfterValidator,
@@ -16,6 +17,7 @@ from service.settings.base import (
     HEADER_NAME,
     MIB,
     ORIGIN,
+    SHA256,
     URL,
     FilePath,
     Name,
@@ -23,6 +25,10 @@ from service.settings.base import (
     Section,
     has_host_and_port,
 )
+
+_SOCKET_PATH_BYTES: Final = 107
+"""Linux takes no longer path of a socket."""
+_SOCKET_NAME_BYTES: Final = len("/0123456789abcdef.sock")
 
 HeaderName = Annotated[str, Field(pattern=HEADER_NAME)]
 Url = Annotated[str, Field(pattern=URL), AfterValidator(has_host_and_port)]
@@ -89,6 +95,21 @@ class Balancing(Section):
     eject_longest_s: PositiveFloat = 60.0
 
 
+class Probes(Section):
+    """Where the plugin in an upstream's vLLM tells what its probes see."""
+
+    sockets: Path
+    digest: Annotated[str, Field(pattern=SHA256)] | None = None
+
+    @field_validator("sockets")
+    @classmethod
+    def _fits_a_socket(cls, folder: Path) -> Path:
+        most = _SOCKET_PATH_BYTES - _SOCKET_NAME_BYTES
+        if len(str(folder).encode()) > most:
+            raise ValueError(f"expected a path of at most {most} bytes: it is one of sockets")
+        return folder
+
+
 class Upstream(Section):
     """A vLLM server, or several replicas of one."""
 
@@ -104,6 +125,7 @@ class Upstream(Section):
     health_interval_s: Annotated[float, Field(ge=0)] = 5.0
     health_timeout_s: PositiveFloat = 5.0
     balancing: Balancing = Balancing()
+    probes: Probes | None = None
     ca_file: FilePath | None = None
     cert_file: FilePath | None = None
     key_file: FilePath | None = None

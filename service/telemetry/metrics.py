@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, values
 from service.telemetry import processes
 from service.telemetry.judge_metrics import JudgeMetrics
 from service.telemetry.making import Maker
+from service.telemetry.probe_metrics import ProbeMetrics
 from service.telemetry.upkeep_metrics import UpkeepMetrics
 
 _FAST_S: Final = (
@@ -37,7 +38,7 @@ def name_metrics(process: str) -> None:
 class Metrics:
     """All metrics. Bind children (`labels`) once: looking one up costs 2 to 3 µs."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry) -> None:  # noqa: PLR0915  (one a metric)
         """Register every metric."""
         make = Maker(registry)
         self.requests = make.counter(
@@ -175,6 +176,7 @@ class Metrics:
         )  # fmt: skip
         self._register_detectors(make)
         self.judges = JudgeMetrics(make)
+        self.probes = ProbeMetrics(make)
         self.upkeep = UpkeepMetrics(make)
         self.verdicts = make.counter(
             "verdicts_total",

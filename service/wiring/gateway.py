@@ -48,6 +48,7 @@ from service.wiring.limits import limiter_of
 from service.wiring.parts import GATEWAY, clock, counted_points, make_metrics, own_journal
 from service.wiring.peppers import peppers_of
 from service.wiring.pipeline import models_of, pipeline_of
+from service.wiring.probes import listening_to_probes
 from service.wiring.reloading import DetectorWatch, show_versions, watching
 from service.wiring.screens import Screens
 from service.wiring.upstreams import balancer_of, checks_of
@@ -142,10 +143,11 @@ async def _put_together(
         )
         watch = watch_of(settings, board, store_watch, journal, metrics)
         app = GatewayApp(pipeline, watch, min(_WATCH_S, settings.store.poll_s))
+        telling = listening_to_probes(settings, pipeline.ids.boot, upstreams, metrics.probes)
         store_watch.start(pipeline.use, authenticator.redigests, screens.prepare)
         try:
             with watching(_detector_watch(detectors, points, metrics)):
-                async with checking(checks):
+                async with checking(checks), telling:
                     yield Gateway(app, journal, board, registry, meters)
         finally:
             store_watch.stop()

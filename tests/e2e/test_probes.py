@@ -27,6 +27,9 @@ PROBES: Final = (
     Probe("cyber", 10, Pooling.MAX),
     Probe("bio", 20, Pooling.MEAN),
 )
+DEEP: Final = 20
+DEEP_STATES_ARE_LARGER: Final = 8
+"""So that scores there have the size of log-odds, too: 172 is what the first token comes to."""
 LAYERS, HIDDEN = 30, 576
 CLOSE: Final = 1e-3
 SMALL_CHUNKS: Final[Mapping[str, Any]] = {"max_num_batched_tokens": 64, "max_num_seqs": 16}
@@ -44,6 +47,7 @@ PROMPTS: Final = ["Tell me of " + "water, stone, " * number for number in range(
 def weights() -> Floats:
     random = np.random.default_rng(7)
     found: Floats = random.normal(size=(len(PROBES), HIDDEN)).astype(np.float32)
+    found[[it.layer == DEEP for it in PROBES]] /= DEEP_STATES_ARE_LARGER
     return found / np.float32(np.sqrt(HIDDEN))
 
 
@@ -67,7 +71,8 @@ class Lab:
         **engine: Any,  # noqa: ANN401  (keywords of vLLM's LLM)
     ) -> dict[str, Any]:
         """Serve prompts on an engine of its own."""
-        path = self.folder / "probe.sock"
+        path = self.folder / "sockets" / "0123456789abcdef.sock"
+        path.parent.mkdir(exist_ok=True)
         path.unlink(missing_ok=True)
         defaults = {
             "model": str(self.model),
@@ -83,7 +88,7 @@ class Lab:
             spec["socket"] = str(path)
             environment = {
                 "WATCHGATE_PROBES": str(self.probes),
-                "WATCHGATE_PROBE_SOCKET": str(path),
+                "WATCHGATE_PROBE_SOCKETS": str(path.parent),
                 "WATCHGATE_PROBE_CACHED": str(int(cached)),
             }
         return self._run("generate", spec, environment)

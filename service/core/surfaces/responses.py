@@ -99,6 +99,7 @@ def _check_prefill(fields: Fields) -> None:
 RESPONSES: Final = Surface(
     name="responses",
     path="/v1/responses",
+    id_field=("request_id", "resp_"),
     parameters=frozenset(
         {
             "background",

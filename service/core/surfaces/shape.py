@@ -116,6 +116,8 @@ class Surface:
     """The model reads the prompt; else it is only counted."""
     end_user_fields: tuple[str, ...] = ("safety_identifier", "user")
     """Where a request names its end user; `metadata` stands for its `user_id`."""
+    id_field: tuple[str, str] | None = None
+    """The field that gives a request its id, and what ids begin with; None: X-Request-Id does."""
 
 
 def no_stream(reader: AnswerReader, wants_usage: bool, place: Place | None = None) -> bytes:
@@ -228,12 +230,17 @@ def _check_template_kwargs(fields: Fields) -> None:
 
 
 def to_upstream(
-    request: Request, surface: Surface, upstream_model: str, max_tokens: int | None = None
+    request: Request,
+    surface: Surface,
+    upstream_model: str,
+    max_tokens: int | None = None,
+    request_id: str | None = None,
 ) -> bytes:
     """Return the body as the upstream gets it: the caller's bytes but for the listed edits.
 
-    The model's upstream name, `stream_options.include_usage` in a stream of an API that has it, and
-    `max_tokens` where the caller bounds nothing and its rules do.
+    The model's upstream name, `stream_options.include_usage` in a stream of an API that has it,
+    `max_tokens` where the caller bounds nothing and its rules do, and the id where what happens
+    inside the model is to be told by it.
     """
     edits: dict[str, Any] = {}
     if request.model != upstream_model:
@@ -242,6 +249,9 @@ def to_upstream(
         edits["stream_options"] = _asking_for_usage(request.fields)
     if max_tokens is not None:
         edits[surface.max_tokens_fields[0]] = max_tokens
+    if request_id is not None and surface.id_field is not None:
+        field, prefix = surface.id_field
+        edits[field] = prefix + request_id
     if not edits:
         return request.body
     if request.fields.keys().isdisjoint(edits):

@@ -1,4 +1,4 @@
-"""A real socket, which comes and goes."""
+"""Real sockets, which come and go."""
 
 import socket
 import struct
@@ -12,13 +12,19 @@ import msgspec
 import pytest
 
 from vllm_probe.sender import Sender
-from vllm_probe.wire import VERSION, Hello, Update
+from vllm_probe.wire import SUFFIX, VERSION, Hello, Update
 
 HELLO = Hello(VERSION, "digest", "weights", ("any",))
-UPDATE = Update("chatcmpl-ex-1-00", "prompt", 5, 4, (0.5,), False)
-
+FIRST, SECOND = "0123456789abcdef", "fedcba9876543210"
 
 Told = TypeVar("Told")
+
+
+def update_of(gateway: str, number: int = 1) -> Update:
+    return Update(f"chatcmpl-ex-{gateway}{number:08x}-1a2b3c4d", "prompt", 5, 4, (0.5,), False)
+
+
+UPDATE = update_of(FIRST)
 
 
 class Listener:
@@ -27,10 +33,17 @@ class Listener:
     def __init__(self, server: socket.socket) -> None:
         self._connection, _ = server.accept()
         self._file = self._connection.makefile("rb")
+        assert self.frame(Hello) == HELLO
 
     def frame(self, kind: type[Told]) -> Told:
         (length,) = struct.unpack("!I", self._file.read(4))
         return msgspec.msgpack.decode(self._file.read(length), type=kind)
+
+    def updates(self) -> list[Update]:
+        """Return the next updates that are some."""
+        while not (found := self.frame(list[Update])):
+            pass
+        return found
 
     def close(self) -> None:
         self._file.close()
@@ -38,7 +51,8 @@ class Listener:
 
 
 @contextmanager
-def listening(path: Path) -> Iterator[socket.socket]:
+def listening(folder: Path, gateway: str = FIRST) -> Iterator[socket.socket]:
+    path = folder / f"{gateway}{SUFFIX}"
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
         server.listen()
@@ -49,18 +63,48 @@ def listening(path: Path) -> Iterator[socket.socket]:
 
 @pytest.fixture
 def sender(tmp_path: Path) -> Iterator[Sender]:
-    one = Sender(tmp_path / "probe.sock", HELLO)
+    one = Sender(tmp_path, HELLO)
     yield one
     one.close()
 
 
 def test_who_speaks_comes_first_and_then_what_is_told(tmp_path: Path, sender: Sender) -> None:
-    with listening(tmp_path / "probe.sock") as server:
+    with listening(tmp_path) as server:
         listener = Listener(server)
-        assert listener.frame(Hello) == HELLO
         sender.tell([UPDATE])
-        assert listener.frame(list[Update]) == [UPDATE]
+        assert listener.updates() == [UPDATE]
         listener.close()
+
+
+def test_each_gateway_is_told_of_its_own_exchanges(tmp_path: Path, sender: Sender) -> None:
+    with listening(tmp_path) as one, listening(tmp_path, SECOND) as other:
+        first, second = Listener(one), Listener(other)
+        mixed = [update_of(FIRST, 1), update_of(SECOND, 2), update_of(FIRST, 3)]
+        sender.tell(mixed)
+        assert first.updates() == [mixed[0], mixed[2]]
+        assert second.updates() == [mixed[1]]
+        first.close()
+        second.close()
+
+
+def test_what_is_of_no_gateway_is_told_to_all(tmp_path: Path, sender: Sender) -> None:
+    with listening(tmp_path) as one, listening(tmp_path, SECOND) as other:
+        listeners = [Listener(one), Listener(other)]
+        stranger = Update("chatcmpl-mine-1a2b3c4d", "prompt", 5, 4, (0.5,), False)
+        sender.tell([stranger])
+        for it in listeners:
+            assert it.updates() == [stranger]
+            it.close()
+    assert sender.lost == 0
+
+
+def test_a_sign_of_life_comes_without_anything_to_tell(tmp_path: Path, sender: Sender) -> None:
+    with listening(tmp_path) as server:
+        listener = Listener(server)
+        assert listener.frame(list[Update]) == []
+        assert listener.frame(list[Update]) == []
+        listener.close()
+    assert sender.lost == 0
 
 
 def test_while_nobody_listens_what_is_told_is_lost_and_counted(
@@ -68,32 +112,33 @@ def test_while_nobody_listens_what_is_told_is_lost_and_counted(
 ) -> None:
     sender.tell([UPDATE] * 3)
     until(lambda: sender.lost == 3)
-    with listening(tmp_path / "probe.sock") as server:
+    with listening(tmp_path) as server:
         listener = Listener(server)
-        assert listener.frame(Hello) == HELLO
         sender.tell([UPDATE])
-        assert listener.frame(list[Update]) == [UPDATE]
+        assert listener.updates() == [UPDATE]
         listener.close()
 
 
 def test_a_gateway_that_comes_back_is_told_who_speaks_again(tmp_path: Path, sender: Sender) -> None:
     for _ in range(2):
-        with listening(tmp_path / "probe.sock") as server:
-            listener = Listener(server)
-            assert listener.frame(Hello) == HELLO
-            listener.close()
+        with listening(tmp_path) as server:
+            Listener(server).close()
         sender.tell([UPDATE])
         sender.tell([UPDATE])
         until(sender._queue.empty)
 
 
 def test_one_that_does_not_read_holds_nobody_up(tmp_path: Path, sender: Sender) -> None:
-    with listening(tmp_path / "probe.sock") as server:
-        listener = Listener(server)
-        for _ in range(20_000):
-            sender.tell([UPDATE] * 10)
-        assert sender.lost > 0
-        listener.close()
+    with listening(tmp_path) as server, listening(tmp_path, SECOND) as other:
+        hung, reads = Listener(server), Listener(other)
+        sender.tell([UPDATE] * 100_000)  # more than the system takes
+        sender.tell([update_of(SECOND)])
+        assert reads.updates() == [update_of(SECOND)]
+        until(lambda: sender.lost == 100_000)
+        for _ in range(2_000):
+            sender.tell([UPDATE])  # whatever becomes of it, it returns
+        hung.close()
+        reads.close()
 
 
 def until(is_so: Callable[[], bool]) -> None:

@@ -132,6 +132,12 @@ def test_a_stream_is_not_asked_for_usage_which_this_api_always_tells() -> None:
     assert to_upstream(parse(data), RESPONSES, "m") == data
 
 
+@pytest.mark.parametrize("own", [{}, {"request_id": "resp_of_another"}])
+def test_an_id_that_is_needed_takes_the_place_of_the_callers(own: dict[str, str]) -> None:
+    sent = to_upstream(parse(body(**own)), RESPONSES, "m", request_id="ex-1")
+    assert json.loads(sent) == {**json.loads(body()), "request_id": "resp_ex-1"}
+
+
 def test_all_texts_of_a_prompt_are_read_one_segment_an_item() -> None:
     items = [
         user({"type": "input_text", "text": "two"}, IMAGE),

@@ -1,0 +1,192 @@
+"""Where the plugin in vLLM tells what its probes make of this gateway's exchanges.
+
+Each gateway process listens at a Unix socket of its own, in a folder that vLLM looks into; the name
+is the random part of the ids of its exchanges. Scores of an exchange are kept while it is open.
+"""
+
+import asyncio
+import contextlib
+import logging
+import math
+import re
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from service.core.probed import ANSWER, PROMPT, Probed, Reading, Told
+from vllm_probe.wire import LENGTH, MAX_FRAME_BYTES, SUFFIX, VERSION, Hello, Update
+
+_log = logging.getLogger(__name__)
+_EXCHANGE: Final = re.compile(r"ex-([0-9a-f]{16})[0-9a-f]{8}")
+SILENT_S: Final = 5.0
+"""A plugin that says nothing for so long is gone: it tells each second that it lives."""
+_MOST_ENGINES: Final = 256
+UPDATES: Final = ("taken", "late", "unknown")
+REFUSALS: Final = ("version", "digest", "garbage", "silent", "too_many")
+_hello: Final = msgspec.msgpack.Decoder(Hello)
+_updates: Final = msgspec.msgpack.Decoder(list[Update])
+
+
+class RefusedPlugin(Exception):
+    """What came is not from a plugin that this gateway listens to."""
+
+    def __init__(self, reason: str, words: str) -> None:
+        """Name one of `REFUSALS`, and say it in words."""
+        super().__init__(words)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTallies:
+    """What is counted."""
+
+    updates: Callable[[str, int], object]
+    """Readings: "taken", "late" (of an exchange that has ended) or "unknown" (of no exchange)."""
+    refused: Callable[[str], object]
+    """Connections that were closed, by the reason: one of `REFUSALS`."""
+    engines: Callable[[int], object]
+    """How many plugins tell now."""
+
+
+class ProbeLink:
+    """Listens for one upstream's plugins. Belongs to one event loop."""
+
+    def __init__(self, folder: Path, boot: str, digest: str | None, tallies: LinkTallies) -> None:
+        """Know of no exchange; with a `digest` only those probes are listened to."""
+        self.path = folder / f"{boot}{SUFFIX}"
+        self._boot = boot
+        self._digest = digest
+        self._tallies = tallies
+        self._open: dict[str, Told] = {}
+        self._hearing: set[asyncio.Task[None]] = set()
+        self.engines = 0
+        """How many plugins tell at this moment."""
+
+    @contextlib.asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Listen meanwhile; sockets that dead processes left in the folder are removed first.
+
+        Raises:
+            OSError: the folder cannot be written to, or its path is too long for a socket's.
+        """
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left in self.path.parent.glob(f"*{SUFFIX}"):
+            _remove_if_dead(left)
+        server = await asyncio.start_unix_server(self._meet, self.path)
+        self.path.chmod(0o600)
+        try:
+            yield
+        finally:
+            server.close()
+            self.path.unlink(missing_ok=True)
+            for task in self._hearing:
+                task.cancel()
+            await asyncio.gather(*self._hearing)
+
+    def expect(self, exchange_id: str) -> None:
+        """Keep what is told of an exchange from now on."""
+        self._open[exchange_id] = Told()
+
+    def probed(self, exchange_id: str) -> Probed | None:
+        """Return what was told of an exchange that is open; None: nothing yet."""
+        told = self._open.get(exchange_id)
+        return None if told is None else told.probed()
+
+    def forget(self, exchange_id: str) -> None:
+        """Keep nothing more of an exchange."""
+        self._open.pop(exchange_id, None)
+
+    def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._hear(reader, writer))
+        self._hearing.add(task)
+        task.add_done_callback(self._hearing.discard)
+
+    async def _hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take what one plugin tells until it goes, is silent, or says what nobody understands."""
+        try:
+            hello = self._checked(_hello.decode(await _frame(reader)))
+            self._count(1)
+            try:
+                while True:
+                    self._take(hello, _updates.decode(await _frame(reader)))
+            finally:
+                self._count(-1)
+        except RefusedPlugin as error:
+            self._refuse(error.reason, str(error))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self._refuse("garbage", "what came is not in the plugin's form")
+        except TimeoutError:
+            self._refuse("silent", f"it was silent for {SILENT_S:g} s")
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # it has ended, or this gateway does
+        finally:
+            writer.transport.abort()
+
+    def _count(self, more: int) -> None:
+        self.engines += more
+        self._tallies.engines(self.engines)
+
+    def _checked(self, hello: Hello) -> Hello:
+        if hello.version != VERSION:
+            told = f"the plugin speaks version {hello.version}, not {VERSION}"
+            raise RefusedPlugin("version", told)
+        if self._digest is not None and hello.digest != self._digest:
+            raise RefusedPlugin("digest", f"the probes are {hello.digest}, not {self._digest}")
+        if self.engines >= _MOST_ENGINES:
+            raise RefusedPlugin("too_many", f"there are {_MOST_ENGINES} plugins already")
+        return hello
+
+    def _refuse(self, reason: str, words: str) -> None:
+        self._tallies.refused(reason)
+        _log.warning("a plugin is not listened to: %s", words, extra={"socket": str(self.path)})
+
+    def _take(self, hello: Hello, updates: list[Update]) -> None:
+        late = unknown = 0
+        for update in updates:
+            found = _EXCHANGE.search(update.request)
+            if found is None or found[1] != self._boot:
+                unknown += 1
+                continue
+            if (told := self._open.get(found[0])) is None:
+                late += 1
+                continue
+            if not _fits(update, hello):
+                raise RefusedPlugin("garbage", "what came does not fit the plugin's own words")
+            reading = Reading(update.tokens, update.read, update.scores)
+            told.take(hello.digest, hello.categories, update.request, update.part, reading)
+        count = self._tallies.updates
+        count("taken", len(updates) - late - unknown)
+        count("late", late)
+        count("unknown", unknown)
+
+
+def _fits(update: Update, hello: Hello) -> bool:
+    return (
+        update.part in {PROMPT, ANSWER}
+        and 0 <= update.read <= update.tokens
+        and len(update.scores) == len(hello.categories)
+        and all(map(math.isfinite, update.scores))
+    )
+
+
+async def _frame(reader: asyncio.StreamReader) -> bytes:
+    async with asyncio.timeout(SILENT_S):
+        (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
+        if length > MAX_FRAME_BYTES:
+            raise RefusedPlugin("garbage", f"a frame of {length} bytes is over the limit")
+        return await reader.readexactly(length)
+
+
+def _remove_if_dead(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+        except OSError:
+            pass  # it is busy, or gone
