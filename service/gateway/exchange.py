@@ -11,6 +11,7 @@ from service.core.access import ModelTerms
 from service.core.callers import Caller
 from service.core.gate import AnswerGate
 from service.core.policies import policy_of
+from service.core.probed import Probed
 from service.core.screens import ModelScreens
 from service.core.surfaces.answers import AnswerReader, Place
 from service.core.surfaces.shape import Request, Surface
@@ -239,11 +240,11 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
             screening=None if self.finding is None else self.model.screening.prompt(self.finding),
         )
 
-    def closed(self, outcome: Outcome) -> Closed:
-        """Return the event of having ended."""
+    def closed(self, outcome: Outcome, probed: Probed | None = None) -> Closed:
+        """Return the event of having ended; `probed`: what was seen inside the model."""
         usage = self.reader.usage
         position = self.position
-        gate, probes = self.gate, self.model.upstream.probes
+        gate = self.gate
         total_s = self.elapsed_s()
         released = self.first_byte_s is not None  # if nothing was, an error is told in its place
         status = self.status if released else problems.status_of(outcome)
@@ -272,5 +273,5 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
             released_chars=gate.released_chars if gate else None,
             screening=self.model.screening.answer(gate) if gate else None,
             receipt=Receipt(*position) if position else None,
-            probed=probes.probed(self.id) if probes else None,
+            probed=probed,
         )

@@ -227,7 +227,9 @@ class Passage:
     def _close(self, outcome: Outcome) -> asyncio.Future[Position]:
         """Record how the exchange ended, once."""
         exchange = self._exchange
-        record = to_record(exchange.closed(outcome), exchange.reader.content())
+        probes = exchange.model.upstream.probes
+        probed = None if probes is None else probes.probed(exchange.id)
+        record = to_record(exchange.closed(outcome, probed), exchange.reader.content())
         self._closed = True
         return self._evidence.append(
             record, exchange.model.evidence, ends=True, on_decided=self._see_closed

@@ -18,7 +18,7 @@ class ProbeMetrics:
             "probe_updates_total",
             'Readings that plugins told, by whether the exchange was open ("taken"), had ended '
             '("late"), or was no gateway\'s: somebody asks vLLM past it ("unknown").',
-            "upstream", "result",
+            "upstream", "outcome",
         )  # fmt: skip
         self.refused = make.counter(
             "probe_connections_refused_total",

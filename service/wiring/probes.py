@@ -41,7 +41,7 @@ def _tallies(upstream: str, metrics: ProbeMetrics) -> LinkTallies:
     declare(metrics.refused, [upstream], REFUSALS)
     metrics.engines.labels(upstream).set(0)
     return LinkTallies(
-        updates=lambda result, count: metrics.updates.labels(upstream, result).inc(count),
+        updates=lambda outcome, count: metrics.updates.labels(upstream, outcome).inc(count),
         refused=lambda reason: metrics.refused.labels(upstream, reason).inc(),
         engines=metrics.engines.labels(upstream).set,
     )
