@@ -49,6 +49,7 @@ def vllm() -> Board:
             Section("Where does its time go?", _time()),
             Section("What does it do?", _work()),
             Section("Beside what Watchgate sees", _beside()),
+            Section("What do probes inside it tell?", _probes()),
         ],
         [choice("model", "Model (as vLLM names it)",
                 "label_values(vllm:num_requests_running, model_name)")],
@@ -218,5 +219,33 @@ def _beside() -> list[AnyPanel]:
             width=12,
             links=[to_docs("Only the gateway may reach vLLM", "vllm",
                            "only-the-gateway-may-reach-vllm")],
+        ),
+    ]  # fmt: skip
+
+
+def _probes() -> list[AnyPanel]:
+    docs = [to_docs("Activation probes", "probes")]
+    return [
+        series(
+            Words("Plugins that tell", "Plugins in vLLM that tell the gateway now, of the process "
+                  "that the fewest tell: as many as there are engines, or probes are not on.",
+                  "short"),
+            Query(f"min by (upstream) ({named('probe_engines')})", "{{upstream}}"),
+            width=8,
+            links=docs,
+        ),
+        series(
+            Words("Readings of exchanges", "What plugins told, by whether the exchange was open, "
+                  "had ended, or was of no gateway: somebody asks vLLM past it.", "ops"),
+            Query(rate("probe_updates_total", by="outcome"), "{{outcome}}"),
+            width=8,
+            links=docs,
+        ),
+        series(
+            Words("Plugins that are not listened to", "Connections that were closed, by the "
+                  "reason.", "ops"),
+            Query(rate("probe_connections_refused_total", by="reason"), "{{reason}}"),
+            width=8,
+            links=docs,
         ),
     ]  # fmt: skip

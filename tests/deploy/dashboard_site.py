@@ -107,7 +107,7 @@ def _settings(folder: Path, upstream_url: str, guard_url: str) -> dict[str, Any]
              "stages": [{"detector": "rules"}, {"detector": "guard", "combine": "max"}]},
         ],
         "upstreams": [
-            {"name": "local", "url": upstream_url},
+            {"name": "local", "url": upstream_url, "probes": {"sockets": str(folder / "probes")}},
             {"name": _GONE, "url": f"http://{_nobody()}"},
         ],
         "operating_points": [
