@@ -24,6 +24,20 @@ class Check(NamedTuple):
 
 def _check_names(settings: Settings) -> Iterator[Mistake]:
     yield from _unique("upstreams", [u.name for u in settings.upstreams])
+    yield from _check_sockets(settings)
+
+
+def _check_sockets(settings: Settings) -> Iterator[Mistake]:
+    """A gateway process has one socket in a folder: each upstream needs a folder of its own."""
+    first: dict[str, int] = {}
+    for i, upstream in enumerate(settings.upstreams):
+        if upstream.probes is None:
+            continue
+        folder = str(upstream.probes.sockets)
+        if first.setdefault(folder, i) != i:
+            where = ("upstreams", i, "probes", "sockets")
+            taken = f"upstreams[{first[folder]}] has this folder already"
+            yield Mistake(where, f"{taken}: each upstream needs its own")
 
 
 def _check_model_names(settings: Settings) -> Iterator[Mistake]:
