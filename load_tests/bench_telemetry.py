@@ -37,15 +37,13 @@ from load_tests.processes import (
     wait_until,
 )
 from load_tests.receiver import receiving
-from load_tests.stats import paired_ratios
+from load_tests.stats import Interval, paired_ratios
 from load_tests.systems import OPS_PROCESSES, WATCHGATE_START_S, Running, mock
 from load_tests.workloads import JSON, MODELS, SSE
 
 OFF: Final = "off"
 BUDGET: Final = 1.10
 """What a gateway with telemetry at the default ratio may take, of one without."""
-_RESAMPLES: Final = 4000
-_CONFIDENCE: Final = 0.95
 BEGIN: Final = "<!-- telemetry -->"
 END: Final = "<!-- /telemetry -->"
 
@@ -66,24 +64,6 @@ VARIANTS_OF: Final[Mapping[str, Variant]] = {
     "default": Variant("metrics, traces of the default 1 %", traces=True),
     "all": Variant("metrics, traces of all", traces=True, sampler="parentbased_always_on"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A median of ratios, and where it lies with 95 % confidence."""
-
-    median: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: Sequence[float], chance: random.Random) -> "Interval":
-        """Bootstrap it: https://en.wikipedia.org/wiki/Bootstrapping_(statistics), percentiles."""
-        medians = sorted(
-            statistics.median(chance.choices(values, k=len(values))) for _ in range(_RESAMPLES)
-        )
-        cut = round(_RESAMPLES * (1 - _CONFIDENCE) / 2)
-        return cls(statistics.median(values), medians[cut], medians[-1 - cut])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -116,9 +96,7 @@ def report(found: Mapping[str, Mapping[str, Sequence[float]]], load_before: floa
         for name, values in costs.items():
             cells = f"{statistics.median(values):,.1f}"
             ratio = Interval.of(paired_ratios(values, costs[OFF]), chance)
-            told = (
-                "" if name == OFF else f"{ratio.median:.3f} ({ratio.low:.3f} to {ratio.high:.3f})"
-            )
+            told = "" if name == OFF else str(ratio)
             lines.append(f"| `{name}`: {VARIANTS_OF[name].title} | {cells} | {told} |")
         parts.append("\n".join(lines))
     rounds = len(next(iter(found.values()))[OFF])

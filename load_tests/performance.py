@@ -46,7 +46,7 @@ def _circumstances(options: argparse.Namespace, load_before: float) -> str:
     )
     lines = (
         f"When: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        f"On: {_machine()}",
+        f"On: {machine()}",
         f"Load average: {load_before:.1f} before, {load_after:.1f} at the end (1 to 2 is our own)",
         f"Versions: {names}",
         f"By: `{command}`",
@@ -66,7 +66,8 @@ def _items(sentences: Sequence[str]) -> list[str]:
     return [f"- {sentence}" for sentence in sentences]
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Cores, memory and kernel, in words."""
     model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     total = re.search(r"^MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text(), re.MULTILINE)
     memory_gib = int(total[1]) / 2**20 if total else 0

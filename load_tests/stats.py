@@ -1,12 +1,16 @@
 """What the rounds of a benchmark say together, and whether that is within the budgets."""
 
 import itertools
+import random
 import statistics
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
+
+_RESAMPLES: Final = 4000
+_CONFIDENCE: Final = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,28 @@ class Summary:
     def spread(self) -> float:
         """Range over median: 0.1 means that the rounds lie within 10 % of each other."""
         return (self.high - self.low) / self.median if self.median else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A median of ratios, and where it lies with 95 % confidence."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float], chance: random.Random) -> Self:
+        """Bootstrap it: https://en.wikipedia.org/wiki/Bootstrapping_(statistics), percentiles."""
+        medians = sorted(
+            statistics.median(chance.choices(values, k=len(values))) for _ in range(_RESAMPLES)
+        )
+        cut = round(_RESAMPLES * (1 - _CONFIDENCE) / 2)
+        return cls(statistics.median(values), medians[cut], medians[-1 - cut])
+
+    def __str__(self) -> str:
+        """To three places."""
+        return f"{self.median:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
 def rise(values: Sequence[float]) -> float:

@@ -36,9 +36,12 @@ class CachedScores:
             The step as if all of it had been computed, as far as it once was.
         """
         self._keep(step, scores, tables)
+        behind = np.flatnonzero(step.computed > reached)
+        if not len(behind):
+            return step, scores
         rows = np.split(scores, step.starts[1:-1])
         computed = step.computed.copy()
-        for number in np.flatnonzero(step.computed > reached):
+        for number in behind:
             tokens = np.arange(reached[number], step.computed[number])
             found = self._found(self._places(tables[number][None], np.zeros_like(tokens), tokens))
             if found is not None:
@@ -49,8 +52,8 @@ class CachedScores:
 
     def _keep(self, step: Step, scores: Floats, tables: Ints) -> None:
         counts = step.counts
-        requests = np.repeat(np.arange(len(counts)), counts)
-        tokens = np.arange(len(scores)) - step.starts[requests] + step.computed[requests]
+        requests = np.arange(len(counts)).repeat(counts)
+        tokens = np.arange(len(scores)) + (step.computed - step.starts[:-1]).repeat(counts)
         places = self._places(tables, requests, tokens)
         highest = int(places.max(initial=-1))
         if highest >= len(self._scores):
@@ -60,8 +63,9 @@ class CachedScores:
         self._scores[places] = scores
 
     def _places(self, tables: Ints, requests: Ints, tokens: Ints) -> Ints:
-        blocks = tables[requests, tokens // self._block_tokens].astype(np.int64)
-        places: Ints = blocks * self._block_tokens + tokens % self._block_tokens
+        number, within = np.divmod(tokens, self._block_tokens)
+        blocks = tables[requests, number].astype(np.int64)
+        places: Ints = blocks * self._block_tokens + within
         return places
 
     def _found(self, places: Ints) -> Floats | None:

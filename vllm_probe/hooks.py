@@ -41,7 +41,8 @@ class Reader:
         self._wants_cached = cached
         self._cached: CachedScores | None = None
         self._parts = _by_layer(probes, runner.device)
-        self._offsets = torch.from_numpy(probes.offsets).to(runner.device)
+        self._order = np.argsort([it.layer for it in probes.probes], kind="stable").argsort()
+        """Where each probe is among those that `_parts` has, layer by layer."""
         runner.get_model().set_aux_hidden_state_layers(probes.layers)
         runner.use_aux_hidden_state_outputs = True
 
@@ -77,20 +78,22 @@ class Reader:
         return self._cached.complete(step, scores, blocks, self._watch.reached(step.requests))
 
     def _scores(self, states: "list[torch.Tensor]", rows: int) -> Floats:
-        scores = self._offsets.repeat(rows, 1)
-        for state, (columns, weights) in zip(states, self._parts, strict=True):
-            scores[:, columns] += state[:rows].float() @ weights
-        found: Floats = scores.cpu().numpy()
-        return found
+        by_layer = [
+            torch.addmm(offsets, state[:rows].float(), weights)
+            for state, (offsets, weights) in zip(states, self._parts, strict=True)
+        ]
+        scores: Floats = torch.cat(by_layer, dim=1).cpu().numpy()
+        return scores.take(self._order, axis=1)
 
 
-def _by_layer(probes: Probes, device: Any) -> "list[tuple[list[int], torch.Tensor]]":  # noqa: ANN401
-    """For each layer that is read: the probes of it, and their weights, (hidden size, probes)."""
+def _by_layer(probes: Probes, device: Any) -> "list[tuple[torch.Tensor, torch.Tensor]]":  # noqa: ANN401
+    """For each layer that is read: its probes' offsets, and weights, (hidden size, probes)."""
     weights = torch.from_numpy(probes.weights).to(device)
+    offsets = torch.from_numpy(probes.offsets).to(device)
     found = []
     for layer in probes.layers:
         columns = [number for number, it in enumerate(probes.probes) if it.layer == layer]
-        found.append((columns, weights[columns].T.contiguous()))
+        found.append((offsets[columns], weights[columns].T.contiguous()))
     return found
 
 

@@ -4,6 +4,7 @@ Requests share arrays, in which each has a slot: a step in which two hundred req
 token each is a handful of array operations.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
@@ -21,31 +22,40 @@ class Pooling(StrEnum):
     MAX = "max"
     EMA = "ema"
     """Exponential moving average, which begins as the first token's score."""
+    LAST = "last"
+    """The last token's score."""
     WINDOW = "window"
     """The highest mean of so many tokens in a row, or the mean of all where there are fewer."""
+
+
+WINDOW_TOKENS: Final = 16
+HALF_LIFE_TOKENS: Final = 16.0
 
 
 class Part:
     """How many tokens were read, and their scores so far; arrays are (slots, probes)."""
 
-    def __init__(self, probes: int, *, window: int, half_life: float) -> None:
+    def __init__(
+        self, probes: int, poolings: Iterable[Pooling], *, window: int, half_life: float
+    ) -> None:
         """Have no slot.
 
-        `window` are the tokens of `Pooling.WINDOW`; after `half_life` tokens a score counts half
-        in `Pooling.EMA`.
+        `poolings` alone can be asked for: of others nothing is kept. `window` are the tokens of
+        `Pooling.WINDOW`; after `half_life` tokens a score counts half in `Pooling.EMA`.
         """
+        self._poolings = frozenset(poolings)
         self._window = window
         self._keep = np.float32(0.5 ** (1 / half_life))
         self.read: Ints = np.zeros(0, np.int64)
-        self._sum, self._highest, self._ema, self._best = (
-            np.zeros((0, probes), np.float32) for _ in range(4)
+        self._sum, self._highest, self._ema, self._last, self._best = (
+            np.zeros((0, probes), np.float32) for _ in range(5)
         )
         self._ring = np.zeros((0, window, probes), np.float32)
         """The last scores of each: token t is at t % window."""
 
     def grow(self, slots: int) -> None:
         """Have so many slots."""
-        for name in ("read", "_sum", "_highest", "_ema", "_best", "_ring"):
+        for name in ("read", "_sum", "_highest", "_ema", "_last", "_best", "_ring"):
             old = getattr(self, name)
             new = np.zeros((slots, *old.shape[1:]), old.dtype)
             new[: len(old)] = old
@@ -54,42 +64,63 @@ class Part:
     def clear(self, slot: int) -> None:
         """Have read nothing of a slot."""
         self.read[slot] = 0
-        self._sum[slot] = self._ema[slot] = self._ring[slot] = 0
+        self._sum[slot] = self._ema[slot] = self._last[slot] = self._ring[slot] = 0
         self._highest[slot] = self._best[slot] = _LOWEST
 
     def add(self, slots: Ints, scores: Floats) -> None:
         """Take the next token of each of these slots, of which none is named twice."""
-        read = self.read[slots]
-        self._sum[slots] += scores
-        self._highest[slots] = np.maximum(self._highest[slots], scores)
+        if Pooling.MEAN in self._poolings:
+            self._sum[slots] += scores
+        if Pooling.MAX in self._poolings:
+            self._highest[slots] = np.maximum(self._highest[slots], scores)
+        if Pooling.LAST in self._poolings:
+            self._last[slots] = scores
+        if Pooling.EMA in self._poolings:
+            self._average_on(slots, scores)
+        if Pooling.WINDOW in self._poolings:
+            self._slide_on(slots, scores)
+        self.read[slots] += 1
+
+    def extend(self, slot: int, scores: Floats) -> None:
+        """Take the next tokens of one slot, (tokens, probes), of which there is at least one."""
+        if Pooling.MEAN in self._poolings:
+            self._sum[slot] += scores.sum(axis=0)
+        if Pooling.MAX in self._poolings:
+            self._highest[slot] = np.maximum(self._highest[slot], scores.max(axis=0))
+        if Pooling.LAST in self._poolings:
+            self._last[slot] = scores[-1]
+        if Pooling.EMA in self._poolings:
+            self._average(slot, scores)
+        if Pooling.WINDOW in self._poolings:
+            self._slide(slot, np.concatenate([self._recent(slot), scores]))
+            self._remember(slot, scores)
+        self.read[slot] += len(scores)
+
+    def pooled(self, slot: int, pooling: Pooling) -> Floats:
+        """Return what became of the scores of a slot of which a token was read: (probes,)."""
+        if pooling is Pooling.MEAN:
+            mean: Floats = self._sum[slot] / np.float32(max(1, self.read[slot]))
+            return mean
+        found = {
+            Pooling.MAX: self._highest,
+            Pooling.EMA: self._ema,
+            Pooling.LAST: self._last,
+            Pooling.WINDOW: self._best,
+        }
+        kept: Floats = found[pooling][slot].copy()
+        return kept
+
+    def _average_on(self, slots: Ints, scores: Floats) -> None:
         moved = scores + self._keep * (self._ema[slots] - scores)
-        self._ema[slots] = np.where((read == 0)[:, None], scores, moved)
+        self._ema[slots] = np.where((self.read[slots] == 0)[:, None], scores, moved)
+
+    def _slide_on(self, slots: Ints, scores: Floats) -> None:
+        read = self.read[slots]
         self._ring[slots, read % self._window] = scores
         held = np.minimum(read + 1, self._window)[:, None].astype(np.float32)
         means = self._ring[slots].sum(axis=1) / held
         is_first = (read < self._window)[:, None]
         self._best[slots] = np.where(is_first, means, np.maximum(self._best[slots], means))
-        self.read[slots] = read + 1
-
-    def extend(self, slot: int, scores: Floats) -> None:
-        """Take the next tokens of one slot, (tokens, probes), of which there is at least one."""
-        count, read = len(scores), int(self.read[slot])
-        self._sum[slot] += scores.sum(axis=0)
-        self._highest[slot] = np.maximum(self._highest[slot], scores.max(axis=0))
-        self._average(slot, scores)
-        self._slide(slot, np.concatenate([self._recent(slot), scores]))
-        for number in range(max(0, count - self._window), count):
-            self._ring[slot, (read + number) % self._window] = scores[number]
-        self.read[slot] = read + count
-
-    def pooled(self, slot: int, pooling: Pooling) -> Floats:
-        """Return what became of the scores of a slot: (probes,); of no token -inf or 0."""
-        if pooling is Pooling.MEAN:
-            mean: Floats = self._sum[slot] / np.float32(max(1, self.read[slot]))
-            return mean
-        found = {Pooling.MAX: self._highest, Pooling.EMA: self._ema, Pooling.WINDOW: self._best}
-        kept: Floats = found[pooling][slot].copy()
-        return kept
 
     def _average(self, slot: int, scores: Floats) -> None:
         count = len(scores)
@@ -105,6 +136,11 @@ class Part:
         places = np.arange(read - count, read) % self._window
         recent: Floats = self._ring[slot, places]
         return recent
+
+    def _remember(self, slot: int, scores: Floats) -> None:
+        count, read = len(scores), int(self.read[slot])
+        for number in range(max(0, count - self._window), count):
+            self._ring[slot, (read + number) % self._window] = scores[number]
 
     def _slide(self, slot: int, joined: Floats) -> None:
         """Let the window slide over recent and new scores."""

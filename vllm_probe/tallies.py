@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from vllm_probe.parts import Part, Pooling
+from vllm_probe.parts import HALF_LIFE_TOKENS, WINDOW_TOKENS, Part, Pooling
 from vllm_probe.steps import Floats, Ints, Step
 
 _FIRST_SLOTS: Final = 64
@@ -21,20 +21,24 @@ class Tally:
     read: int
     """Of so many of them activations were seen; the others came from a cache."""
     scores: Floats
-    """(probes,): the log-odds of each, pooled as it was trained."""
+    """(probes,): the log-odds of each, pooled as it was trained; 0 where nothing was read."""
 
 
 class Tallies:
     """All requests that are under way."""
 
     def __init__(
-        self, poolings: Iterable[Pooling], *, window: int = 16, half_life: float = 16.0
+        self,
+        poolings: Iterable[Pooling],
+        *,
+        window: int = WINDOW_TOKENS,
+        half_life: float = HALF_LIFE_TOKENS,
     ) -> None:
         """Know of none. `poolings`: one for each probe, in their order."""
         self._poolings = tuple(poolings)
         probes = len(self._poolings)
         self._prompts, self._answers = (
-            Part(probes, window=window, half_life=half_life) for _ in range(2)
+            Part(probes, self._poolings, window=window, half_life=half_life) for _ in range(2)
         )
         self._slots: dict[str, int] = {}
         self._free: list[int] = []
@@ -71,12 +75,14 @@ class Tallies:
 
     def answer(self, request: str) -> Tally:
         """Return what is known of what was generated; the last token is never computed."""
-        return self._tally(self._answers, self._slots[request], self.answer_tokens(request))
+        (tokens,) = self.answer_tokens([request])
+        return self._tally(self._answers, self._slots[request], tokens)
 
-    def answer_tokens(self, request: str) -> int:
-        """Return how many generated tokens were computed."""
-        slot = self._slots[request]
-        return max(0, int(self._seen[slot] - self._lengths[slot]))
+    def answer_tokens(self, requests: Sequence[str]) -> list[int]:
+        """Return how many generated tokens of each were computed."""
+        slots = [self._slots[it] for it in requests]
+        found: list[int] = np.maximum(0, self._seen[slots] - self._lengths[slots]).tolist()
+        return found
 
     def reached(self, requests: Sequence[str]) -> Ints:
         """Return how many tokens of each were computed, or found in a cache; (requests,)."""
@@ -104,6 +110,8 @@ class Tallies:
                 part.extend(slot, scores)
 
     def _tally(self, part: Part, slot: int, tokens: int) -> Tally:
+        if not part.read[slot]:
+            return Tally(tokens, 0, np.zeros(len(self._poolings), np.float32))
         by_pooling = {it: part.pooled(slot, it) for it in set(self._poolings)}
         scores = [by_pooling[it][number] for number, it in enumerate(self._poolings)]
         return Tally(tokens, int(part.read[slot]), np.array(scores, np.float32))

@@ -11,6 +11,9 @@ from vllm_probe.wire import Update
 EVERY_TOKENS: Final = 8
 """An answer is told of after so many tokens more, and when it has ended."""
 
+_DIGITS: Final = 4
+"""Of log-odds: they are in every record of an exchange."""
+
 Tell = Callable[[Sequence[Update]], None]
 
 
@@ -21,13 +24,19 @@ class Watch:
         """Know of no request."""
         self._tallies = Tallies(it.pooling for it in probes.probes)
         self._tell = tell
-        self._prompt_told: set[str] = set()
-        self._answers_told: dict[str, int] = {}
+        self._told: dict[str, int] = {}
+        """Of requests whose prompt was told: up to which token the answer was, too."""
 
     def step(self, step: Step, scores: Floats) -> None:
         """Take the scores of a step's rows, (rows, probes)."""
         self._tallies.add(step, scores)
-        if updates := [it for request in step.requests for it in self._news(request)]:
+        answered = self._tallies.answer_tokens(step.requests)
+        due = [
+            (request, tokens)
+            for request, tokens in zip(step.requests, answered, strict=True)
+            if request not in self._told or tokens - self._told[request] >= EVERY_TOKENS
+        ]
+        if updates := [it for request, tokens in due for it in self._news(request, tokens)]:
             self._tell(updates)
 
     def reached(self, requests: Sequence[str]) -> Ints:
@@ -40,19 +49,18 @@ class Watch:
         if updates := [it for request in known for it in self._last(request)]:
             self._tell(updates)
         self._tallies.forget(known)
-        self._prompt_told.difference_update(known)
         for request in known:
-            self._answers_told.pop(request, None)
+            self._told.pop(request, None)
 
-    def _news(self, request: str) -> Iterable[Update]:
-        if request not in self._prompt_told:
+    def _news(self, request: str, tokens: int) -> Iterable[Update]:
+        """Yield what is new of a request, of whose answer so many tokens were computed."""
+        if request not in self._told:
             if not self._tallies.is_prompt_read(request):
                 return
-            self._prompt_told.add(request)
+            self._told[request] = 0
             yield _update(request, "prompt", self._tallies.prompt(request), ended=False)
-        tokens = self._tallies.answer_tokens(request)
-        if tokens - self._answers_told.get(request, 0) >= EVERY_TOKENS:
-            self._answers_told[request] = tokens
+        if tokens - self._told[request] >= EVERY_TOKENS:
+            self._told[request] = tokens
             yield _update(request, "answer", self._tallies.answer(request), ended=False)
 
     def _last(self, request: str) -> Iterable[Update]:
@@ -64,4 +72,5 @@ class Watch:
 
 
 def _update(request: str, part: str, tally: Tally, *, ended: bool) -> Update:
-    return Update(request, part, tally.tokens, tally.read, tuple(tally.scores.tolist()), ended)
+    scores = tuple(round(it, _DIGITS) for it in tally.scores.tolist())
+    return Update(request, part, tally.tokens, tally.read, scores, ended)

@@ -22,11 +22,12 @@ pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PROBES: Final = (
-    Probe("any", 0, Pooling.MEAN),
     Probe("any", 10, Pooling.MEAN),
-    Probe("cyber", 10, Pooling.MAX),
     Probe("bio", 20, Pooling.MEAN),
+    Probe("any", 0, Pooling.MEAN),
+    Probe("cyber", 10, Pooling.MAX),
 )
+"""Not in the order of their layers."""
 DEEP: Final = 20
 DEEP_STATES_ARE_LARGER: Final = 8
 """So that scores there have the size of log-odds, too: 172 is what the first token comes to."""
@@ -210,7 +211,7 @@ def plain(lab: Lab) -> dict[str, Any]:
 
 
 def test_scores_are_those_of_the_states_alone_and_batched(lab: Lab, plain: dict[str, Any]) -> None:
-    assert plain["hello"][3] == ["any", "any", "cyber", "bio"]
+    assert plain["hello"][3] == ["any", "bio", "any", "cyber"]
     assert_told(lab, {**plain, "runs": plain["runs"][:2]}, READ)
 
 

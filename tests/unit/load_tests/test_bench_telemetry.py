@@ -1,12 +1,11 @@
 """What the benchmark of telemetry makes of its figures."""
 
-import random
 from pathlib import Path
 
 import pytest
 
 from load_tests import bench_telemetry
-from load_tests.bench_telemetry import BEGIN, END, Interval, judge, report, write
+from load_tests.bench_telemetry import BEGIN, END, judge, report, write
 from load_tests.processes import BenchError
 
 OFF = [100.0, 200.0, 100.0, 150.0]
@@ -16,14 +15,6 @@ COSTS = {
     "default": [it * 1.05 for it in OFF],
     "all": [it * 1.5 for it in OFF],
 }
-
-
-def test_an_interval_holds_the_median_and_is_narrow_where_values_are_alike() -> None:
-    chance = random.Random(1)  # noqa: S311  (the same in each run)
-    found = Interval.of([1.1] * 20, chance)
-    assert (found.low, found.median, found.high) == (1.1, 1.1, 1.1)
-    wide = Interval.of([1.0, 1.1, 1.2, 1.3, 1.4] * 4, chance)
-    assert 1.0 <= wide.low < wide.median == 1.2 < wide.high <= 1.4
 
 
 def test_a_report_tells_the_ratio_of_each_round_and_how_busy_the_machine_was() -> None:

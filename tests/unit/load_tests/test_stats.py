@@ -1,3 +1,4 @@
+import random
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 from load_tests.processes import FOLDER
 from load_tests.registry import SYSTEMS
 from load_tests.results import FIGURES
-from load_tests.stats import Budget, Summary, over_budget, paired_ratios, read_budgets
+from load_tests.stats import Budget, Interval, Summary, over_budget, paired_ratios, read_budgets
 
 JSON_BUDGET = Budget("json", "watchgate", 3.0, "envoy")
 
@@ -68,3 +69,11 @@ def test_the_shipped_budgets_name_figures_and_systems_that_exist() -> None:
     assert {budget.figure for budget in budgets} <= FIGURES.keys()
     named = {name for budget in budgets for name in (budget.system, budget.reference)}
     assert named - {None} <= SYSTEMS.keys()
+
+
+def test_an_interval_holds_the_median_and_is_narrow_where_values_are_alike() -> None:
+    chance = random.Random(1)  # noqa: S311  (the same in each run)
+    found = Interval.of([1.1] * 20, chance)
+    assert (found.low, found.median, found.high) == (1.1, 1.1, 1.1)
+    wide = Interval.of([1.0, 1.1, 1.2, 1.3, 1.4] * 4, chance)
+    assert 1.0 <= wide.low < wide.median == 1.2 < wide.high <= 1.4

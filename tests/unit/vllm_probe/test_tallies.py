@@ -11,7 +11,14 @@ from vllm_probe.parts import Pooling
 from vllm_probe.steps import Floats, Step
 from vllm_probe.tallies import Tallies
 
-POOLINGS = (Pooling.MEAN, Pooling.MAX, Pooling.EMA, Pooling.WINDOW, Pooling.MEAN)
+POOLINGS = (
+    Pooling.MEAN,
+    Pooling.MAX,
+    Pooling.EMA,
+    Pooling.WINDOW,
+    Pooling.LAST,
+    Pooling.MEAN,
+)
 WINDOW, HALF_LIFE = 4, 3.0
 
 
@@ -28,6 +35,7 @@ def pooled(scores: Floats) -> Floats:
         Pooling.MAX: scores.max(axis=0),
         Pooling.EMA: average,
         Pooling.WINDOW: np.max(means, axis=0),
+        Pooling.LAST: scores[-1],
     }
     return np.array([found[it][number] for number, it in enumerate(POOLINGS)])
 
@@ -90,9 +98,8 @@ class Engine:
         for tokens, tally in parts:
             read = [it for it in self.read[name] if it in tokens]
             assert tally.read == len(read)
-            if read:
-                expected = pooled(self.scores[name][read])
-                assert tally.scores == pytest.approx(expected, abs=1e-4)
+            expected = pooled(self.scores[name][read]) if read else np.zeros(len(POOLINGS))
+            assert tally.scores == pytest.approx(expected, abs=1e-4)
 
 
 @given(seed=st.integers(0, 2**32))
@@ -148,6 +155,22 @@ def test_what_is_computed_again_after_a_preemption_counts_once() -> None:
         engine.step({"a": 1})
     assert engine.tallies.answer("a").read == 10
     engine.check("a")
+
+
+@pytest.mark.parametrize("pooling", Pooling)
+def test_a_pooling_tallies_the_same_with_and_without_the_others(pooling: Pooling) -> None:
+    alone, among = (
+        Tallies(it, window=WINDOW, half_life=HALF_LIFE) for it in ([pooling], list(Pooling))
+    )
+    scores = np.random.default_rng(3).normal(size=(16, 1)).astype(np.float32)
+    for first, count in ((0, 7), (7, 3), *((number, 1) for number in range(10, 16))):
+        place = (np.array([0, count]), np.array([first]), np.array([10]))
+        step, rows = Step(["a"], *place), scores[first : first + count]
+        alone.add(step, rows)
+        among.add(step, rows.repeat(len(Pooling), axis=1))
+    column = list(Pooling).index(pooling)
+    assert alone.prompt("a").scores == pytest.approx(among.prompt("a").scores[[column]])
+    assert alone.answer("a").scores == pytest.approx(among.answer("a").scores[[column]])
 
 
 def test_many_requests_come_and_go_in_the_same_slots() -> None:
