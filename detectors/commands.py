@@ -32,16 +32,16 @@ def add_parser(subparsers: Subparsers) -> None:
     """Add `detectors` and its commands; each sets `run`, a handler that gives an exit code."""
     parser = subparsers.add_parser("detectors", help="list, train, evaluate and try detectors")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    leaf = partial(_leaf, commands)
+    add = partial(leaf, commands)
     _add_list(commands)
-    retraining.add_train(leaf, _answers_with_exit_code)
-    retraining.add_calibrate(leaf, _answers_with_exit_code)
+    retraining.add_train(add, answers_with_exit_code)
+    retraining.add_calibrate(add, answers_with_exit_code)
     _add_evaluate(commands)
     _add_score(commands)
-    rules_command.add_check_rules(leaf, _answers_with_exit_code)
+    rules_command.add_check_rules(add, answers_with_exit_code)
 
 
-def _answers_with_exit_code(handler: Handler) -> Handler:
+def answers_with_exit_code(handler: Handler) -> Handler:
     """Turn what goes wrong with data and models into one line and an exit code."""
 
     @wraps(handler)
@@ -56,14 +56,14 @@ def _answers_with_exit_code(handler: Handler) -> Handler:
 
 
 def _add_list(commands: Subparsers) -> None:
-    parser = _leaf(commands, "list", "which detectors there are", "watchgate detectors list --json")
+    parser = leaf(commands, "list", "which detectors there are", "watchgate detectors list --json")
     parser.add_argument("--json", action="store_true", help="print a JSON array")
     parser.set_defaults(run=list_detectors)
 
 
 def _add_evaluate(commands: Subparsers) -> None:
     example = "watchgate detectors evaluate --data ../shared/data --html report.html"
-    parser = _leaf(commands, "evaluate", "report quality, and compare with the floors", example)
+    parser = leaf(commands, "evaluate", "report quality, and compare with the floors", example)
     _add_data(parser)
     for flag, takes, words in _EVALUATE_LISTS:
         parser.add_argument(flag, action="append", default=[], metavar=takes, help=words)
@@ -104,7 +104,7 @@ _EVALUATE_LISTS = (
 def _add_score(commands: Subparsers) -> None:
     example = "watchgate detectors score --input rows.jsonl --output scores.jsonl"
     purpose = "score one text and print JSON, or the rows of a file"
-    parser = _leaf(commands, "score", purpose, example)
+    parser = leaf(commands, "score", purpose, example)
     parser.add_argument("file", nargs="?", type=Path, help="UTF-8 text file (default: stdin)")
     parser.add_argument(
         "--input", type=Path, help="JSON lines of {id, text, response?}, instead of one text"
@@ -143,7 +143,8 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _leaf(commands: Subparsers, name: str, purpose: str, example: str) -> argparse.ArgumentParser:
+def leaf(commands: Subparsers, name: str, purpose: str, example: str) -> argparse.ArgumentParser:
+    """Add a command with its purpose and an example of its use."""
     return commands.add_parser(
         name,
         help=purpose,
@@ -153,7 +154,7 @@ def _leaf(commands: Subparsers, name: str, purpose: str, example: str) -> argpar
     )
 
 
-@_answers_with_exit_code
+@answers_with_exit_code
 def list_detectors(args: argparse.Namespace) -> int:
     """Print name, version, parts and engine of each detector; only inline ones have an engine."""
     entries = [_entry(name) for name in sorted(FACTORIES)]
@@ -185,7 +186,7 @@ def _entry(name: str) -> dict[str, Any]:
     }
 
 
-@_answers_with_exit_code
+@answers_with_exit_code
 def evaluate(args: argparse.Namespace) -> int:
     """Print the report; 1 when a figure misses its floor, or ways of scoring disagree."""
     from detectors import comparison, html_report, pipeline  # noqa: PLC0415 - imports scikit-learn, seconds
@@ -235,7 +236,7 @@ def _write(path: Path, text: str) -> None:
     _say(f"wrote {path}")
 
 
-@_answers_with_exit_code
+@answers_with_exit_code
 def score(args: argparse.Namespace) -> int:
     """Score one text, or with --input and --output the rows of a file."""
     if (args.input is None) != (args.output is None) or (args.input and args.file):

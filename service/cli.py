@@ -39,6 +39,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "receipts": "service.commands.receipts",
     "dead-letters": "service.commands.dead_letters",
     "detectors": "detectors.commands",
+    "probes": "detectors.probe.command",
     "vllm": "service.vllm.commands",
 }
 _PROBLEM: Final = 1

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from vllm_probe.digests import weights_digest
+from vllm_probe.digests import template_digest, weights_digest
 from vllm_probe.errors import NotArmed
 from vllm_probe.probes import Probes
 
@@ -51,6 +51,8 @@ def _ways(config: Any) -> Iterator[str]:  # noqa: ANN401
         yield "tensor parallelism is not read yet"
     if parallel.pipeline_parallel_size > 1:
         yield "pipeline parallelism is not read yet"
+    if parallel.data_parallel_size > 1:
+        yield "data parallelism is not read yet: start several vLLMs"
     if config.speculative_config is not None:
         yield "speculative decoding is not read yet"
     if config.model_config.runner_type != "generate":
@@ -65,5 +67,11 @@ def _models(probes: Probes, config: Any) -> Iterator[str]:  # noqa: ANN401
             f"the model has {found[0]} layers of {found[1]} numbers, and the probes are of one "
             f"that has {bound.layers} of {bound.hidden_size}"
         )
-    elif (digest := weights_digest(Path(config.model_config.model))) != bound.weights:
+        return
+    folder = Path(config.model_config.model)
+    if (digest := weights_digest(folder)) != bound.weights:
         yield f"the weights are {digest}, and the probes are of {bound.weights}"
+    if not bound.template:
+        return
+    if (template := template_digest(Path(config.model_config.tokenizer))) != bound.template:
+        yield f"the chat template is {template}, and the probes are of {bound.template}"

@@ -1,6 +1,7 @@
 """Which weights a model has: a digest over its files."""
 
 import hashlib
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -27,6 +28,24 @@ def weights_digest(folder: Path) -> str:
         for file, digest in zip(files, pool.map(_digest, files), strict=True):
             whole.update(f"{file.name} {digest}\n".encode())
     return whole.hexdigest()
+
+
+def template_digest(folder: Path) -> str:
+    """Return the SHA-256 of a model's chat template, in hexadecimal digits; of none that of "".
+
+    Raises:
+        NotArmed: the tokenizer's settings cannot be read.
+    """
+    path = folder / "chat_template.jinja"
+    try:
+        if path.exists():
+            return hashlib.sha256(path.read_bytes()).hexdigest()
+        path = folder / "tokenizer_config.json"
+        found = json.loads(path.read_text()).get("chat_template") if path.exists() else None
+    except (OSError, ValueError) as error:
+        raise NotArmed(f"{path} cannot be read: {error}") from None
+    text = found if isinstance(found, str) else json.dumps(found, sort_keys=True) if found else ""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _digest(file: Path) -> str:

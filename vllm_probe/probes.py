@@ -43,6 +43,8 @@ class Binding:
     """SHA-256 over its files, in hexadecimal digits: see `digests`."""
     layers: int
     hidden_size: int
+    template: str = ""
+    """SHA-256 of its chat template; empty: any will do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ class Probes:
     """(probes,)"""
     binding: Binding
     digest: str
-    """SHA-256 of the arrays, in hexadecimal digits: what verdicts name."""
+    """SHA-256 of the arrays and of what is said of them, in hexadecimal digits: verdicts name it.
+    """
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -70,10 +73,7 @@ def save(
     """Write probes into a folder, the manifest last; return their digest."""
     buffer = io.BytesIO()
     np.savez(buffer, weights=weights.astype(np.float32), offsets=offsets.astype(np.float32))
-    digest = hashlib.sha256(buffer.getvalue()).hexdigest()
-    manifest = {
-        "format": FORMAT,
-        "sha256": digest,
+    said = {
         "probes": [
             {"category": it.category, "layer": it.layer, "pooling": it.pooling} for it in probes
         ],
@@ -81,12 +81,21 @@ def save(
             "weights_sha256": binding.weights,
             "layers": binding.layers,
             "hidden_size": binding.hidden_size,
+            "template_sha256": binding.template,
         },
     }
+    digest = digest_of(buffer.getvalue(), said)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _ARRAYS).write_bytes(buffer.getvalue())
+    manifest = {"format": FORMAT, "sha256": digest, **said}
     (folder / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
     return digest
+
+
+def digest_of(arrays: bytes, said: Mapping[str, Any]) -> str:
+    """Return the digest of arrays and of the parts of a manifest that speak of them."""
+    spoken = {it: said.get(it) for it in ("probes", "model")}
+    return hashlib.sha256(arrays + json.dumps(spoken, sort_keys=True).encode()).hexdigest()
 
 
 def load(folder: Path) -> Probes:
@@ -102,9 +111,9 @@ def load(folder: Path) -> Probes:
         raise ProbeError(f"{folder} holds no probes: {error}") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ProbeError(f"{folder}/{_MANIFEST}: this version knows format {FORMAT} alone")
-    digest = hashlib.sha256(data).hexdigest()
+    digest = digest_of(data, manifest)
     if digest != manifest.get("sha256"):
-        raise ProbeError(f"{folder}/{_ARRAYS} is not what {_MANIFEST} names: copy both again")
+        raise ProbeError(f"{folder}: {_ARRAYS} and {_MANIFEST} do not fit: copy both again")
     try:
         return _probes(manifest, data, digest)
     except (KeyError, TypeError, ValueError) as error:
@@ -114,7 +123,12 @@ def load(folder: Path) -> Probes:
 def _probes(manifest: Mapping[str, Any], data: bytes, digest: str) -> Probes:
     arrays = np.load(io.BytesIO(data), allow_pickle=False)
     model = manifest["model"]
-    binding = Binding(model["weights_sha256"], int(model["layers"]), int(model["hidden_size"]))
+    binding = Binding(
+        str(model["weights_sha256"]),
+        int(model["layers"]),
+        int(model["hidden_size"]),
+        str(model.get("template_sha256", "")),
+    )
     probes = tuple(
         Probe(str(it["category"]), int(it["layer"]), Pooling(it["pooling"]))
         for it in manifest["probes"]

@@ -136,7 +136,7 @@ def train_part(
     found = [fit(texts, Task(Labelled(label, source), it), plan, measure) for it in kinds]
     of_any = combined(found, texts, Labelled(label, source), measure)
     progress(f"{part}, any: {best_of(of_any.quality)}")
-    wanted = _category_labels(rows, plan) if part is Part.PROMPT else {}
+    wanted = category_labels(rows, plan) if part is Part.PROMPT else {}
     fitted = {
         category: fit(texts, Task(Labelled(carries, source), everything), plan, measure)
         for category, carries in wanted.items()
@@ -182,7 +182,8 @@ def linear(found: Sequence[Fitted], width: int) -> Linear:
     return Linear(weights, np.array([it.offset for it in found], np.float32))
 
 
-def _category_labels(rows: Sequence[Row], plan: Plan) -> dict[Category, NDArray[np.int64]]:
+def category_labels(rows: Sequence[Row], plan: Plan) -> dict[Category, NDArray[np.int64]]:
+    """Return which rows carry a category, for those that enough rows of enough families carry."""
     found: dict[Category, NDArray[np.int64]] = {}
     for category in Category:
         if category in {Category.ANY, Category.OTHER, Category.BIO}:
@@ -219,7 +220,7 @@ def fit(texts: Texts, task: Task, plan: Plan, measure: Measure) -> Fitted:
     it has not seen.
     """
     halves = np.split(texts.vectors, 2, axis=1)
-    fitted = [_fit_half(replace(texts, vectors=it), task, plan, measure) for it in halves]
+    fitted = [fit_pooled(replace(texts, vectors=it), task, plan, measure) for it in halves]
     left_out: Scores = np.sum([it.left_out for it in fitted], axis=0)
     of_texts = texts.highest(left_out)
     slope, offset = task.calibrated(of_texts)
@@ -229,7 +230,7 @@ def fit(texts: Texts, task: Task, plan: Plan, measure: Measure) -> Fitted:
     return Fitted(weights, inner, slope * left_out + offset, quality)
 
 
-def _fit_half(texts: Texts, task: Task, plan: Plan, measure: Measure) -> Fitted:
+def fit_pooled(texts: Texts, task: Task, plan: Plan, measure: Measure) -> Fitted:
     """Choose the ridge and calibrate on left-out families, and fit on all that teach."""
     scale = texts.vectors.std(axis=0) + 1e-3
     scaled, seen = texts.vectors / scale, texts.of(task.rows)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from vllm_probe.errors import ProbeError
 from vllm_probe.parts import Pooling
-from vllm_probe.probes import Binding, Probe, load, save
+from vllm_probe.probes import Binding, Probe, digest_of, load, save
 
 PROBES = (
     Probe("any", 16, Pooling.MEAN),
@@ -43,11 +44,25 @@ def test_the_digest_is_of_the_numbers(tmp_path: Path) -> None:
     }
     assert digests == {load(tmp_path / "a").digest}
     assert save(tmp_path / "c", PROBES, WEIGHTS * 2, OFFSETS, BINDING) not in digests
+    assert (
+        save(tmp_path / "d", PROBES, WEIGHTS, OFFSETS, replace(BINDING, weights="0")) not in digests
+    )
+
+
+def test_what_is_said_of_the_numbers_cannot_be_changed_alone(folder: Path) -> None:
+    path = folder / "manifest.json"
+    path.write_text(path.read_text().replace('"layer": 8', '"layer": 9'))
+    with pytest.raises(ProbeError, match="copy both again"):
+        load(folder)
 
 
 def change(folder: Path, how: Callable[[dict[str, Any]], object]) -> None:
+    """Change a manifest, and let it fit the arrays again."""
     manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["sha256"] = "to be made"
     how(manifest)
+    if manifest["sha256"] == "to be made":
+        manifest["sha256"] = digest_of((folder / "probes.npz").read_bytes(), manifest)
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
@@ -90,10 +105,7 @@ def test_a_folder_without_probes_is_refused(tmp_path: Path) -> None:
 
 
 def test_pickled_arrays_are_refused(folder: Path) -> None:
-    import hashlib  # noqa: PLC0415
-
     np.savez(folder / "probes.npz", weights=np.array([{}], dtype=object), offsets=OFFSETS)
-    digest = hashlib.sha256((folder / "probes.npz").read_bytes()).hexdigest()
-    change(folder, lambda it: it.update(sha256=digest))
+    change(folder, lambda _: None)
     with pytest.raises(ProbeError, match="allow_pickle=False"):
         load(folder)
