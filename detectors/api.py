@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, Protocol, TypeGuard, runtime_checkable
 
 
 class Part(StrEnum):
@@ -43,6 +43,20 @@ Scores = Mapping[Category, float]
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What probes inside the served model made of a part of an exchange as it was computed."""
+
+    probes: str
+    """Their digest."""
+    tokens: int
+    """That the part has as far as is known."""
+    read: int
+    """Of so many of them the probes saw the model's states."""
+    log_odds: tuple[float, ...]
+    """One for each probe, not calibrated."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One text to score, of any length (the empty text included)."""
 
@@ -51,6 +65,8 @@ class Sample:
     part: Part
     prompt: str = ""
     """What an exchange's answer answers; the other parts have none."""
+    reading: Reading | None = None
+    """What probes inside the model made of it; None: there are none, or nothing was told."""
 
 
 class Detector(Protocol):
@@ -119,6 +135,33 @@ class InlineDetector(Detector, Protocol):
 
 
 @runtime_checkable
+class ReadingDetector(Detector, Protocol):
+    """A detector that judges readings alone: of a text it says nothing, so `score` gives `{}`."""
+
+    @property
+    def probes(self) -> str:
+        """The digest of the probes whose readings it understands."""
+
+    @property
+    def categories(self) -> frozenset[Category]:
+        """What it gives scores for, of whichever part."""
+
+    def categories_of(self, part: Part) -> frozenset[Category]:
+        """What it gives scores for of a part."""
+
+    def understands(self, reading: Reading | None) -> bool:
+        """Say whether a reading is of its probes, and of enough of the tokens to be judged by."""
+
+    def score_reading(self, reading: Reading, part: Part) -> Mapping[Category, float]:
+        """Return the scores of a reading that it understands; `{}` for a part without any."""
+
+
+def judges_readings(detector: object) -> TypeGuard[ReadingDetector]:
+    """Say what `isinstance` says of a `ReadingDetector`, a thousand times as fast."""
+    return hasattr(detector, "understands")
+
+
+@runtime_checkable
 class ClosingDetector(Detector, Protocol):
     """A detector that holds threads, connections or files: whoever made it closes it."""
 
@@ -169,6 +212,8 @@ class LeftOut(StrEnum):
     """It was not made for this part of an exchange."""
     FAILED = "failed"
     """It was asked, and failed."""
+    READING = "no_reading"
+    """It judges what probes read, and they told nothing of the part, or too little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,15 +235,16 @@ class StagedDetector(Detector, Protocol):
     @property
     def versions(self) -> Mapping[str, str]:
         """Of its stages, by the names of their detectors."""
-        ...
+
+    @property
+    def readers(self) -> Sequence[tuple[ReadingDetector, frozenset[Part]]]:
+        """Those of its stages that judge what probes read, with the parts they are asked about."""
 
     def score_staged(self, samples: Sequence[Sample]) -> Sequence[Staged]:
         """Return what came of each sample, in order; fails on none of them."""
-        ...
 
     def with_detector(self, new: Detector) -> "StagedDetector":
         """Return the same with another detector in the stage of its name, if there is one."""
-        ...
 
 
 OVERLAP_CHARS: Final = 400
@@ -225,7 +271,7 @@ def score_whole(detector: Detector, samples: Sequence[Sample]) -> Sequence[Score
     size = detector.max_chars if isinstance(detector, InlineDetector) else sys.maxsize
     cut = [list(chunks(sample.text, size)) for sample in samples]
     pieces = [
-        Sample(text, sample.part, sample.prompt)
+        Sample(text, sample.part, sample.prompt, sample.reading)
         for sample, texts in zip(samples, cut, strict=True)
         for text in texts
     ]

@@ -18,10 +18,12 @@ from detectors.api import (
     Detector,
     LeftOut,
     Part,
+    ReadingDetector,
     Sample,
     Scores,
     Staged,
     close_all,
+    judges_readings,
     score_whole,
 )
 from detectors.budgets import Budget
@@ -119,6 +121,11 @@ class Cascade:
         return {it.detector.name: it.detector.version for it in self.stages}
 
     @property
+    def readers(self) -> Sequence[tuple[ReadingDetector, frozenset[Part]]]:
+        """Those of its stages that judge what probes read, with the parts they are asked about."""
+        return [(it.detector, it.parts) for it in self.stages if judges_readings(it.detector)]
+
+    @property
     def parts(self) -> frozenset[Part]:
         """What any stage that counts was made for."""
         counting = [it.parts for it in self.stages if it.combine is not Combine.SHADOW]
@@ -170,6 +177,10 @@ class Cascade:
         for text in sorted(texts, key=lambda it: -it.any_so_far):
             if text.sample.part not in parts:
                 text.left_out[name] = LeftOut.PART
+            elif judges_readings(one := stage.detector) and not one.understands(
+                text.sample.reading
+            ):
+                text.left_out[name] = LeftOut.READING
             elif not low <= text.any_so_far <= high:
                 text.left_out[name] = LeftOut.BAND
             elif stage.budget and not stage.budget.allows(text.chars):

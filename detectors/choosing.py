@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from detectors import artefacts
-from detectors.api import Detector
+from detectors.api import Detector, ReadingDetector
 from detectors.errors import DataError
 from detectors.registry import FACTORIES
 
@@ -33,15 +33,22 @@ class Chosen:
 
 
 def choose(name: str) -> Chosen:
-    """Load what `name` means; a model of one's own is called as its folder.
+    """Load what `name` means, if it scores texts; a model of one's own is called as its folder.
 
     Raises:
-        DataError: it is neither in the registry nor a folder of a model that the registry knows.
+        DataError: it is neither in the registry nor a folder of a model that the registry knows, or
+            it judges what was read inside a model.
         ArtefactError: the model is not to be trusted.
     """
     if name in FACTORIES:
         folder = MODELS / name
-        return Chosen(FACTORIES[name](), folder if folder.is_dir() else None, name)
+        detector = FACTORIES[name]()
+        if isinstance(detector, ReadingDetector):
+            raise DataError(
+                f"{name} scores no texts, but what was read inside a model: see "
+                "`watchgate probes evaluate`"
+            )
+        return Chosen(detector, folder if folder.is_dir() else None, name)
     folder = Path(name)
     if not folder.is_dir():
         known = ", ".join(sorted(FACTORIES))

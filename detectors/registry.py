@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from detectors import lexical, rules, semantic, suite
+from detectors import lexical, probe, rules, semantic, suite
 from detectors.api import Category, Detector
 
 Factory = Callable[[], Detector]
@@ -19,6 +19,7 @@ WORKING: Mapping[str, Factory] = MappingProxyType(
 FACTORIES: Mapping[str, Factory] = MappingProxyType(
     {
         **WORKING,
+        probe.NAME: probe.load,
         semantic.NAME: semantic.load,
         suite.NAME: suite.load,
     }
@@ -48,9 +49,13 @@ _SEMANTIC = frozenset(
     }
 )
 
+_PROBE = _SEMANTIC
+"""Both were taught by the same rows, and each category is ranked well enough by either."""
+
 CATEGORIES: Mapping[str, frozenset[Category]] = MappingProxyType(
     {
         lexical.NAME: _LEXICAL,
+        probe.NAME: _PROBE,
         rules.NAME: _RULES,
         semantic.NAME: _SEMANTIC,
         suite.NAME: _LEXICAL | _RULES | _SEMANTIC,

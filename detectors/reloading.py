@@ -7,7 +7,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from detectors.api import Detector, InlineDetector, Part, Sample, Scores, check_scores, score_whole
+from detectors.api import (
+    Category,
+    Detector,
+    InlineDetector,
+    Part,
+    Sample,
+    Scores,
+    check_scores,
+    judges_readings,
+    score_whole,
+)
 from detectors.errors import ArtefactError, DetectorError
 
 _TEXTS: Final = (
@@ -75,16 +85,29 @@ def check_successor(new: Detector, old: Detector) -> None:
         raise ArtefactError(
             f"it does not score {_listed(lacking)}, and the version in use does; restart to take it"
         )
-    try:
-        categories = frozenset.intersection(*(frozenset(it) for it in _trial(new)))
-        known = frozenset().union(*old.score([Sample("", min(old.parts))]))
-    except Exception as error:  # noqa: BLE001  (whatever it raises: it cannot score)
-        raise ArtefactError(f"it fails on harmless texts: {type(error).__name__}") from None
+    categories, known = _categories(new, old)
     if missing := known - categories:
         raise ArtefactError(
             f"it gives no score for {_listed(missing)}, and the version in use does; restart to "
             "take it"
         )
+
+
+def _categories(new: Detector, old: Detector) -> tuple[frozenset[Category], frozenset[Category]]:
+    """Return those that either gives scores for."""
+    if judges_readings(new) and judges_readings(old):
+        if new.probes != old.probes:
+            raise ArtefactError(
+                "it judges other probes than those in use, which vLLM tells of until it starts "
+                "anew: restart both to take it"
+            )
+        return new.categories, old.categories
+    try:
+        categories = frozenset.intersection(*(frozenset(it) for it in _trial(new)))
+        known = frozenset().union(*old.score([Sample("", min(old.parts))]))
+    except Exception as error:  # noqa: BLE001  (whatever it raises: it cannot score)
+        raise ArtefactError(f"it fails on harmless texts: {type(error).__name__}") from None
+    return categories, known
 
 
 def _trial(detector: Detector) -> Iterator[Scores]:

@@ -7,7 +7,7 @@ import msgspec
 
 from scripts.docs_tables import Table, code, sentence
 from service.core.probed import Probed, Reading
-from service.events import audit, schema
+from service.events import audit, dead_letters, schema
 
 _EVENTS: Final = (
     schema.Opened,
@@ -19,8 +19,9 @@ _EVENTS: Final = (
     schema.Screening,
     schema.Verdict,
     schema.Crossing,
-    schema.DeadLetter,
-    schema.Original,
+    schema.ReadByProbes,
+    dead_letters.DeadLetter,
+    dead_letters.Original,
     audit.Denied,
     audit.Anchor,
 )

@@ -7,12 +7,12 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
-from service.events import audit, schema
+from service.events import audit, dead_letters, schema
 from service.events.log import Record
 
 EVENTS: Final = (schema.Opened, schema.Closed, schema.Verdict, audit.Denied, audit.Anchor)
 """Dead letters are left out: workers make them of records."""
-OTHERS: Final = (schema.DeadLetter, schema.Original)
+OTHERS: Final = (dead_letters.DeadLetter, dead_letters.Original)
 
 
 def example(kind: type[Any], **given: Any) -> Any:  # noqa: ANN401  (of any struct)

@@ -48,6 +48,8 @@ class Looked:
     model: str
     project: str
     crossed: Sequence[Point]
+    again: bool = False
+    """Its text was looked at before; this is what probes inside the model read of it."""
 
     @property
     def place(self) -> Place:
@@ -78,7 +80,7 @@ class Backtest:
 
     def add(self, looked: Looked) -> None:
         """Count one part of an exchange."""
-        self.looked += looked.part is self.candidate.part
+        self.looked += looked.part is self.candidate.part and not looked.again
         self.first_at = min(looked.at, self.first_at if self.first_at is not None else looked.at)
         self.last_at = max(looked.at, self.last_at if self.last_at is not None else looked.at)
         fires = self.candidate in looked.crossed

@@ -18,12 +18,15 @@ OVER_BUDGET: Final = "over_budget"
 NO_DETECTOR: Final = "no_detector"
 NO_PROMPT: Final = "no_prompt"
 """Nobody remembers the prompt any more: the answer was scored by itself, not the exchange."""
+NO_READING: Final = "no_reading"
+"""Probes inside the model told nothing of the part, or too little; its text was scored by others,
+or there is another reason beside this one."""
 FAILED_SCANS: Final = frozenset(
     {UNREADABLE_CONTENT, ENCRYPTED, DETECTOR_ERROR, OVER_BUDGET, NO_DETECTOR}
 )
 """Reasons that leave text unscored: a gap in the coverage. Other reasons name what is no text."""
 
-NOT_SCANNED: Final = FAILED_SCANS | {INTERRUPTED, NO_PROMPT} | MEDIA
+NOT_SCANNED: Final = FAILED_SCANS | {INTERRUPTED, NO_PROMPT, NO_READING} | MEDIA
 """Every reason that a verdict gives for what was not scored."""
 TOO_LATE: Final = "too_late"
 

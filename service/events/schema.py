@@ -145,7 +145,18 @@ class Closed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="closed")
     """What screening the answer came to; None: the gateway left it to the workers."""
     receipt: Receipt | None = None
     probed: Probed | None = None
-    """What probes inside vLLM made of it until its end was recorded; None: nothing was told."""
+    """What probes inside vLLM made of it until its end was recorded; None: there are none."""
+
+
+class ReadByProbes(msgspec.Struct, frozen=True):
+    """What a verdict rests on that was made of no text but of the model's states."""
+
+    digest: str
+    """Of the probes."""
+    tokens: int
+    """That the part had, as far as was known."""
+    read: int
+    """Of so many of them the probes saw the states."""
 
 
 class Verdict(Event, frozen=True, kw_only=True, omit_defaults=True, tag="verdict"):
@@ -167,31 +178,8 @@ class Verdict(Event, frozen=True, kw_only=True, omit_defaults=True, tag="verdict
     """This is the last verdict on its part, and all of the part's text was scored."""
     enforced: Enforced = "observed"
     """What the gateway did with the part, whichever point this verdict is about."""
-
-
-class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="dead_letter"):
-    """A record that a worker could not handle. Content: an `Original`, to be replayed."""
-
-    at: float
-    group: str
-    reason: str
-    topic: str
-    log: str
-    part: int
-    offset: int
-    v: int = VERSION
-
-
-class Original(msgspec.Struct, frozen=True, kw_only=True):
-    """The record behind a dead letter, its bytes in base64."""
-
-    topic: str
-    key: bytes
-    kind: str
-    id: str
-    body: bytes
-    content: bytes | None
-    key_id: str | None
+    read: ReadByProbes | None = None
+    """What probes inside vLLM had read of the part; None: the detector looked at its text."""
 
 
 AnyEvent = Opened | Closed | Verdict

@@ -82,6 +82,16 @@ class JudgeDetector(Section):
     shadow: bool = False
 
 
+class ProbeDetector(Section):
+    """What probes inside vLLM read of an exchange: next to no cost, beside one that reads texts."""
+
+    kind: Literal["probe"]
+    name: DetectorName = "probe"
+    probes: FilePath | None = None
+    least_read: Annotated[float, Field(ge=0.5, le=1)] = 0.9
+    shadow: bool = False
+
+
 class PluginDetector(Section):
     """A detector of your own, in Python, installed beside Watchgate."""
 
@@ -118,6 +128,7 @@ Detector = Annotated[
     | RulesDetector
     | SemanticDetector
     | JudgeDetector
+    | ProbeDetector
     | PluginDetector
     | CascadeDetector,
     Field(discriminator="kind"),
@@ -140,6 +151,9 @@ def check_detectors(detectors: tuple[Detector, ...]) -> Iterator[Mistake]:
         if name in names[:i]:
             words = f"{name!r} is already taken by detectors[{names.index(name)}]"
             yield Mistake(("detectors", i, "name"), words)
+    if detectors and all(isinstance(it, ProbeDetector | CascadeDetector) for it in detectors):
+        words = "probes alone would leave unscreened what they were told nothing of: name another"
+        yield Mistake(("detectors",), words)
     taken: dict[str, str] = {}
     for i, detector in enumerate(detectors):
         if isinstance(detector, CascadeDetector):

@@ -215,8 +215,15 @@ class Metrics:
         )
         self.safeguard_active = make.gauge(
             "safeguard_active",
-            "1 while a safeguard that the model's tier requires is proved active.",
+            "1 while a safeguard is proved active: those that the model's tier requires, and "
+            "`probes` where its upstream has some.",
             "model", "safeguard", merge="livemin",
+        )  # fmt: skip
+        self.safeguard_required = make.gauge(
+            "safeguard_required",
+            "1 where the model is refused while the safeguard is not active, 0 where that is only "
+            "shown: of `probes` that the settings do not require.",
+            "model", "safeguard", merge="livemax",
         )  # fmt: skip
         self.screening_lag = make.gauge(
             "screening_lag_seconds",
@@ -268,7 +275,7 @@ class Metrics:
         self.stage_texts = make.counter(
             "detector_stage_texts_total",
             'Texts that came to a stage of a cascade: "scored", or why it was not asked '
-            '("band", "budget", "part") or said nothing ("failed").',
+            '("band", "budget", "part", "no_reading") or said nothing ("failed").',
             "detector", "stage", "outcome",
         )  # fmt: skip
         self.stage_chars = make.counter(

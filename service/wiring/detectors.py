@@ -7,8 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from detectors import artefacts, lexical, plugins, rules, semantic
-from detectors.api import Category, Detector, LeftOut, Part, Sample, close_all
+from detectors import artefacts, lexical, plugins, probe, rules, semantic
+from detectors.api import (
+    Category,
+    Detector,
+    LeftOut,
+    Part,
+    ReadingDetector,
+    Sample,
+    close_all,
+)
 from detectors.budgets import Budget
 from detectors.cascade import Cascade, Combine, Stage, StageUse
 from detectors.errors import DataError, DetectorError
@@ -128,6 +136,7 @@ _Simple = (
     | sections.RulesDetector
     | sections.SemanticDetector
     | sections.JudgeDetector
+    | sections.ProbeDetector
     | sections.PluginDetector
 )
 
@@ -139,6 +148,9 @@ def _own_files(section: _Simple) -> Sequence[Path]:
             return folder / artefacts.MANIFEST, folder / artefacts.MODEL
         case sections.RulesDetector(files=files):
             return files
+        case sections.ProbeDetector(probes=Path() as folder):
+            heads = folder / probe.HEADS
+            return folder / artefacts.MANIFEST, heads / artefacts.MANIFEST, heads / artefacts.MODEL
     return ()
 
 
@@ -182,23 +194,37 @@ def _loader(section: _Simple) -> Factory:
             return partial(semantic.load, folder, section.name, section.layers)
         case sections.JudgeDetector():
             return partial(_judge, section)
+        case sections.ProbeDetector():
+            folder = section.probes or probe.MODEL_FOLDER
+            return partial(probe.load, folder, section.name, section.least_read)
         case sections.PluginDetector():
             return partial(plugins.load, section.factory, section.name, section.options)
 
 
-def _categories(section: _Simple, make: Factory) -> Collection[Category]:
+def _shipped(section: _Simple) -> str | None:
+    """Name what is shipped just so: its categories are known without loading it."""
     match section:
         case sections.LexicalDetector(model=None):
-            return CATEGORIES[lexical.NAME]
+            return lexical.NAME
         case sections.RulesDetector(files=(), shipped=True):
-            return CATEGORIES[rules.NAME]
+            return rules.NAME
         case sections.SemanticDetector(model=None, layers=semantic.DEEP):
-            return CATEGORIES[semantic.NAME]
+            return semantic.NAME
+        case sections.ProbeDetector(probes=None):
+            return probe.NAME
+    return None
+
+
+def _categories(section: _Simple, make: Factory) -> Collection[Category]:
+    if (shipped := _shipped(section)) is not None:
+        return CATEGORIES[shipped]
     try:
         if isinstance(section, sections.JudgeDetector):  # whose guard need not be there yet
             with contextlib.closing(_judge(section)) as judge:
                 return judge.categories
         detector = make()
+        if isinstance(detector, ReadingDetector):
+            return detector.categories
         try:
             scored = detector.score([Sample("", part) for part in sorted(detector.parts)])
         finally:

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from detectors.api import Detector, Part
 from service.core.backtest import Backtest, Looked
-from service.core.screening import Point
+from service.core.screening import NO_READING, Point
 from service.errors import BadRecord
 from service.events.log import Position, Received, Record
 from service.events.schema import Crossing, Verdict, made_at, to_event
@@ -68,7 +68,8 @@ class Replay:
             times = {(it.record.id, it.record.kind): made_at(it.record) for it in batch}
             self._screener.handle(batch)
             for verdict in self._kept.verdicts:
-                kind = "opened" if verdict.part == Part.PROMPT else "closed"
+                came_first = verdict.part == Part.PROMPT and not _is_on_reading(verdict)
+                kind = "opened" if came_first else "closed"
                 yield verdict, times[verdict.exchange_id, kind]
 
 
@@ -90,7 +91,8 @@ def backtest(
         first, at = of_part[0]
         crossings = [(it.point, it.version) for verdict, _ in of_part for it in _todays(verdict)]
         crossed = [known[it] for it in crossings if it in known]
-        found.add(Looked(id_, Part(part), at, first.model, first.project, crossed))
+        again = part == Part.PROMPT and _is_on_reading(first)
+        found.add(Looked(id_, Part(part), at, first.model, first.project, crossed, again=again))
     return found
 
 
@@ -108,6 +110,11 @@ def scores_of(
 def _todays(verdict: Verdict) -> Iterable[Crossing]:
     """Leave out what the gateway recorded when the text came: it alone names a detector."""
     return (it for it in verdict.crossed if not it.detector)
+
+
+def _is_on_reading(verdict: Verdict) -> bool:
+    """Say whether a verdict is on what probes read, or says that they read nothing."""
+    return verdict.read is not None or verdict.unscanned == NO_READING
 
 
 def _name(candidate: Point, todays: Sequence[Point]) -> str:

@@ -9,7 +9,7 @@ from service.core.labels import Label, LabelledRow, rows_of
 from service.core.screening import ENCRYPTED, INTERRUPTED
 from service.errors import BadRecord
 from service.events.log import Received, Record
-from service.workers.items import Item, read_item
+from service.workers.items import Item, read_items
 
 Key = tuple[str, Part]
 """A part of an exchange, by the exchange's id."""
@@ -57,7 +57,7 @@ class LabelledTexts:
 
     def _rows(self, record: Record) -> Iterator[LabelledRow]:
         try:
-            item = read_item(record)
+            item = next((it for it in read_items(record) if not it.is_read_alone), None)
         except BadRecord:
             self._why[record.id, _part_of(record)] = Missing.UNREADABLE
             return

@@ -16,8 +16,8 @@ import msgspec
 
 from service.core.unreadable import UNREADABLE
 from service.errors import BadRecord, BadRecordReason, JournalFull
+from service.events.dead_letters import DeadLetter, Original
 from service.events.log import EventReader, EventWriter, Position, Received, Record, Topic
-from service.events.schema import DeadLetter, Original
 from service.events.shipper import last_positions, pause_s
 
 _log = logging.getLogger(__name__)

@@ -1,33 +1,28 @@
 """The screener: exchanges in, verdicts out.
 
 Prompts are scored when an exchange opens, answers when it closes, and then, for detectors that
-judge an answer by its prompt, the exchange. Whatever cannot be scored
-gets a verdict that says so: "unscanned" is an outcome of its own.
+judge an answer by its prompt, the exchange. What probes inside the model read of a prompt comes
+with its end, too. Whatever cannot be scored gets a verdict that says so: "unscanned" is an outcome
+of its own.
 """
 
-import logging
-import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
 from detectors.api import (
     Category,
     Detector,
-    LeftOut,
     Part,
-    Scores,
-    Staged,
+    Reading,
     StagedDetector,
-    score_whole,
 )
 from service.core.screening import (
-    DETECTOR_ERROR,
     FAILED_SCANS,
     NO_DETECTOR,
-    OVER_BUDGET,
+    NO_READING,
     Point,
     crossed,
     text_digest,
@@ -36,13 +31,13 @@ from service.core.screening import (
 from service.core.trace_context import sampled
 from service.errors import JournalFull, StoreUnavailable
 from service.events.log import EventWriter, Received
-from service.events.schema import Crossing, Verdict, to_record
+from service.events.schema import Crossing, ReadByProbes, Verdict, to_record
 from service.telemetry.metrics import Metrics
-from service.workers.items import Item, read_item
+from service.workers.items import Item, read_items
+from service.workers.looking import Look, Looks, is_for, readers_of_prompts
 from service.workers.open_prompts import OpenPrompts
 from service.workers.verdict_counts import VerdictCounts
 
-_log = logging.getLogger(__name__)
 _NOBODY: Final = "none"
 """Stands where a verdict would name a detector and none looked."""
 
@@ -56,16 +51,6 @@ Heard = Callable[[Sequence[Verdict]], None]
 
 def ignore(_verdicts: Sequence[Verdict]) -> None:
     """Nobody hears."""
-
-
-class Look(NamedTuple):
-    """What a detector says of a text, or why it says nothing."""
-
-    detector: str
-    version: str
-    scores: Scores | None
-    unscanned: str = DETECTOR_ERROR
-    """Without scores: the reason."""
 
 
 class Screener:
@@ -92,6 +77,7 @@ class Screener:
         self._points = points
         self._writer = writer
         self._metrics = metrics
+        self._looks = Looks(metrics)
         self._counts = VerdictCounts(metrics)
         self._clock = clock
         self._heard = heard
@@ -110,7 +96,7 @@ class Screener:
     def handle(self, batch: Sequence[Received]) -> None:
         """Score a batch; its verdicts are synced once this returns."""
         detectors = self._detectors  # another version waits for the next batch
-        items = [item for received in batch if (item := read_item(received.record))]
+        items = [item for received in batch for item in read_items(received.record)]
         if any(Part.EXCHANGE in it.parts for it in detectors):
             items = list(self._with_exchanges(items))
         verdicts = self._verdicts(detectors, items)
@@ -135,14 +121,18 @@ class Screener:
     def _verdicts(self, detectors: Sequence[Detector], items: Sequence[Item]) -> list[Verdict]:
         """Return the verdicts on all items, those of one item together and in order."""
         of_item: dict[int, list[Verdict]] = defaultdict(list)
-        for detector in detectors:
-            mine = [i for i, x in enumerate(items) if x.part in detector.parts and x.has_text]
-            looked = self._look(detector, [items[i] for i in mine])
+        alone = [item.is_read_alone for item in items]
+        asked = [(it, [True] * len(items)) for it in detectors]
+        asked += [(it, alone) for it in readers_of_prompts(detectors)]
+        for detector, which in asked:
+            mine = [i for i, it in enumerate(items) if which[i] and is_for(detector, it)]
+            looked = self._looks.look(detector, [items[i] for i in mine])
             for i, looks in zip(mine, looked, strict=True):
                 of_item[i] += [self._verdict(items[i], look) for look in looks]
         verdicts: list[Verdict] = []
         for i, item in enumerate(items):
-            verdicts += self._completed(item, self._with_gateways(item, of_item[i]))
+            found = self._with_gateways(item, of_item[i])
+            verdicts += found if item.is_read_alone else self._completed(item, found)
         return verdicts
 
     def _with_gateways(self, item: Item, verdicts: list[Verdict]) -> list[Verdict]:
@@ -158,53 +148,10 @@ class Screener:
                 verdicts[i] = msgspec.structs.replace(verdicts[i], crossed=both)
         return verdicts
 
-    def _look(self, detector: Detector, items: Sequence[Item]) -> Sequence[Sequence[Look]]:
-        """Return what a detector says of each item, and what its stages say if it has some."""
-        if not items:
-            return []
-        if isinstance(detector, StagedDetector):
-            return self._look_in_stages(detector, items)
-        scored = self._score(detector, items)
-        return [[Look(detector.name, detector.version, scores)] for scores in scored]
-
-    def _look_in_stages(
-        self, detector: StagedDetector, items: Sequence[Item]
-    ) -> Sequence[Sequence[Look]]:
-        with self._metrics.detector_seconds.labels(detector.name).time():
-            found = detector.score_staged([item.sample for item in items])
-        versions = detector.versions
-        return [
-            [
-                Look(detector.name, detector.version, staged.scores, _why_unscanned(staged)),
-                *(Look(name, versions[name], scores) for name, scores in staged.by_stage.items()),
-            ]
-            for staged in found
-        ]
-
-    def _score(self, detector: Detector, items: Sequence[Item]) -> Sequence[Scores | None]:
-        """Score a batch, or if that fails each item alone; None: the detector failed on it."""
-        scored = self._try_score(detector, items)
-        if scored is not None:
-            return scored
-        if len(items) == 1:
-            return [None]
-        return [scores for item in items for scores in self._score(detector, [item])]
-
-    def _try_score(self, detector: Detector, items: Sequence[Item]) -> Sequence[Scores] | None:
-        started = time.perf_counter()
-        try:
-            scored = score_whole(detector, [item.sample for item in items])
-        except Exception as error:  # noqa: BLE001  (a detector's failure is an outcome)
-            _log.warning("%s failed", detector.name, extra={"error": type(error).__name__})
-            self._metrics.detector_errors.labels(detector.name).inc()
-            return None
-        seconds = time.perf_counter() - started
-        self._metrics.detector_seconds.labels(detector.name).observe(seconds)
-        return scored
-
     def _verdict(self, item: Item, look: Look) -> Verdict:
+        read = _read(look.reading)
         if look.scores is None:
-            return self._unscanned(item, look.unscanned, look.detector, look.version)
+            return self._unscanned(item, look.unscanned, look.detector, look.version, read)
         event = item.event
         found = crossed(
             self._points(),
@@ -233,13 +180,15 @@ class Screener:
             look.version,
             scores={str(category): score for category, score in look.scores.items()},
             crossed=tuple(crossings),
+            read=read,
         )
 
     def _completed(self, item: Item, verdicts: list[Verdict]) -> list[Verdict]:
         """Add what was not scanned, and mark the last verdict of a part that is covered."""
         reasons = list(item.unscanned)
         is_exchange = item.part is Part.EXCHANGE
-        if not verdicts and item.has_text and not is_exchange:
+        is_unseen = all(v.unscanned == NO_READING or v.read is not None for v in verdicts)
+        if is_unseen and item.has_text and not is_exchange:
             reasons.append(NO_DETECTOR)
         for reason in reasons:
             unscanned = self._unscanned(item, reason, _NOBODY, "1")
@@ -250,8 +199,10 @@ class Screener:
             verdicts[-1] = msgspec.structs.replace(verdicts[-1], completes=True)
         return verdicts
 
-    def _unscanned(self, item: Item, reason: str, detector: str, version: str) -> Verdict:
-        return self._new(item, detector, f"{version}/{reason}", unscanned=reason)
+    def _unscanned(
+        self, item: Item, reason: str, detector: str, version: str, read: ReadByProbes | None = None
+    ) -> Verdict:
+        return self._new(item, detector, f"{version}/{reason}", unscanned=reason, read=read)
 
     def _new(  # noqa: PLR0913  (a verdict is what all of these are)
         self,
@@ -262,6 +213,7 @@ class Screener:
         scores: dict[str, float] | None = None,
         crossed: tuple[Crossing, ...] = (),
         unscanned: str | None = None,
+        read: ReadByProbes | None = None,
     ) -> Verdict:
         event = item.event
         digest = text_digest(item.sample_text)
@@ -284,14 +236,12 @@ class Screener:
             scores=scores or {},
             crossed=crossed,
             enforced=item.enforced,
+            read=read,
         )
 
 
-def _why_unscanned(staged: Staged) -> str:
-    """Say why a text has no scores; a failure is the graver news."""
-    whys = set(staged.left_out.values())
-    is_spent = LeftOut.BUDGET in whys and LeftOut.FAILED not in whys
-    return OVER_BUDGET if is_spent else DETECTOR_ERROR
+def _read(reading: Reading | None) -> ReadByProbes | None:
+    return None if reading is None else ReadByProbes(reading.probes, reading.tokens, reading.read)
 
 
 def _renewed(detector: Detector, new: Detector) -> Detector:

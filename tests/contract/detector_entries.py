@@ -14,7 +14,7 @@ from zlib import crc32
 
 import pytest
 
-from detectors import lexical, semantic
+from detectors import lexical, probe, semantic
 from detectors.api import Category, Detector
 from detectors.registry import CATEGORIES, FACTORIES
 from service.settings import Settings
@@ -32,6 +32,8 @@ KINDS: Final[Mapping[str, str]] = {
     "semantic-house": "semantic",
 }
 """Detectors of the settings below, and the kind of each."""
+READING: Final = frozenset({probe.NAME})
+"""They score no texts: `test_reading_detectors.py` says what they owe."""
 REFUSING: Final = frozenset({"judge"})
 """They may refuse a huge text by a `DetectorError`, rather than score a part of it."""
 
@@ -88,9 +90,14 @@ class Entry:
         return self.name in REFUSING
 
 
+def of_texts() -> list[str]:
+    """Name those of the registry that score texts; the others judge what was read of them."""
+    return sorted(FACTORIES.keys() - READING)
+
+
 def names() -> list[str]:
-    """Name the entries: those of the registry, then those of the settings."""
-    return [*sorted(FACTORIES), *KINDS]
+    """Name the entries: those of the registry that score texts, then those of the settings."""
+    return [*of_texts(), *KINDS]
 
 
 def kinds_of_settings() -> set[str]:
@@ -108,7 +115,7 @@ def entries(folder: Path) -> Iterator[Mapping[str, Entry]]:
         patch.syspath_prepend(str(EXAMPLES))
         found = detectors_of(_settings(rules, guard.url))
         of_settings = [Entry(it, found.factories[it], found.categories[it]) for it in KINDS]
-        of_registry = [Entry(it, make, CATEGORIES[it]) for it, make in FACTORIES.items()]
+        of_registry = [Entry(it, FACTORIES[it], CATEGORIES[it]) for it in of_texts()]
         yield {it.name: it for it in (*of_registry, *of_settings)}
 
 

@@ -27,7 +27,7 @@ from service.events.kafka import wire
 from service.events.log import Position, Received, Record, Topic
 from service.settings import load
 from service.wiring.parts import own_journal
-from service.workers.items import Item, read_item
+from service.workers.items import Item, read_items
 from service.workers.loop import Loop, dead_letter, original_of
 from tests.real_parts.versions import ADDED, FROZEN, Frozen, more_in_body
 
@@ -75,10 +75,10 @@ class Wanted:
     transient: tuple[type[Exception], ...] = ()
 
     def __init__(self) -> None:
-        self.items: list[Item | None] = []
+        self.items: list[Item] = []
 
     def handle(self, batch: Sequence[Received]) -> None:
-        self.items += [read_item(it.record) for it in batch]
+        self.items += [item for it in batch for item in read_items(it.record)]
 
 
 class Counted:

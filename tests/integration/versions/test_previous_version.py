@@ -27,7 +27,7 @@ from service.store.pepper_files import peppers_in
 from service.store.schema import HEAD, READABLE_FROM, schema_of
 from service.wiring.parts import own_journal
 from service.workers.enforcer import Enforcer
-from service.workers.items import read_item
+from service.workers.items import read_items
 from service.workers.loop import original_of
 from tests.real_parts.versions import FROZEN, Frozen
 
@@ -78,8 +78,8 @@ def test_its_journals_hold_what_it_wrote(frozen: Frozen) -> None:
 
 
 def test_what_was_said_can_be_scored_unless_it_is_encrypted(frozen: Frozen) -> None:
-    items = [read_item(it.record) for it in read_topic(frozen.journals, Topic.EXCHANGES)]
-    said = [(it.text, [*it.unscanned]) for it in items if it is not None]
+    records = [it.record for it in read_topic(frozen.journals, Topic.EXCHANGES)]
+    said = [(it.text, [*it.unscanned]) for record in records for it in read_items(record)]
     hidden = ("", [ENCRYPTED])
     assert said[:4] == [
         ("How tall is the lighthouse?", []), ("As tall as twelve sheep.", []), hidden, hidden

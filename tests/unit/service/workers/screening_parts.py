@@ -3,11 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
+from prometheus_client import CollectorRegistry
 
-from detectors.api import Category, Part, Sample
+from detectors.api import Category, Detector, Part, Sample
+from service.core.screening import Point
 from service.core.surfaces.answers import Answer, Choice
 from service.events.log import Position, Received, Record
 from service.events.schema import Closed, Opened, Outcome, Verdict, to_event, to_record
+from service.telemetry.metrics import Metrics
+from service.workers.screener import Screener
 
 NOW = 1_000_000.0
 
@@ -127,3 +131,25 @@ class MemoryWriter:
     def verdicts(self) -> list[Verdict]:
         events = [to_event(record) for record in self.records]
         return [event for event in events if isinstance(event, Verdict)]
+
+
+class Screening:
+    """A screener with its registry of metrics and what it wrote."""
+
+    def __init__(
+        self, *detectors: Detector, points: Sequence[Point] = (), writer: MemoryWriter | None = None
+    ) -> None:
+        self.registry = CollectorRegistry()
+        self.writer = writer or MemoryWriter()
+        self._screener = Screener(
+            detectors, lambda: points, self.writer, Metrics(self.registry), clock=lambda: NOW
+        )
+
+    def __call__(self, *batch: Received) -> list[Verdict]:
+        """Handle a batch and return its verdicts."""
+        before = len(self.writer.records)
+        self._screener.handle(batch)
+        return self.writer.verdicts[before:]
+
+    def metric(self, name: str, **labels: str) -> float:
+        return self.registry.get_sample_value(f"watchgate_{name}", labels) or 0.0

@@ -6,8 +6,9 @@ import pytest
 from msgspec import structs
 from prometheus_client import CollectorRegistry
 
-from detectors.api import Category, Part
+from detectors.api import Category, Detector, Part
 from detectors.cascade import Cascade, Stage
+from service.core.probed import Probed, Reading
 from service.core.screening import Point
 from service.events.log import Position, Received, Record
 from service.events.schema import Crossing, Screening
@@ -16,6 +17,7 @@ from service.telemetry.metrics import Metrics
 from service.workers.backtest import CANDIDATE, backtest, scores_of
 from service.workers.enforcer import Enforcer
 from service.workers.screener import Screener
+from tests.real_parts.reading_detector import PROBES, InsideDetector
 from tests.real_parts.store import new_store
 from tests.unit.service.workers.screening_parts import (
     NOW,
@@ -75,6 +77,30 @@ def test_the_stages_of_a_cascade_are_one_look_at_a_part() -> None:
     candidate = replace(PAGE, detector="dear")
     report = backtest(stretch(), [cascade], candidate, [replace(PAGE, name="old")], 10).report()
     assert (report["looked_at"], report["fires"], report["todays"], report["new"]) == (5, 2, 2, 0)
+
+
+def test_a_prompt_is_one_look_though_probes_tell_of_it_later() -> None:
+    told = Probed(PROBES, ("any",), prompt=Reading(9, 9, (2.0,)))
+    records = [received(opened(f"ex-{n}", at=n), chat_body("bad")) for n in range(3)]
+    records += [
+        received(structs.replace(closed(f"ex-{n}", at=n + 5.0), probed=told), answer_content("a"))
+        for n in range(3)
+    ]
+    detectors: list[Detector] = [WordDetector(), InsideDetector()]
+    candidate = replace(PAGE, detector=InsideDetector().name)
+    report = backtest(records, detectors, candidate, [], 10).report()
+    assert (report["looked_at"], report["fires"], report["new"]) == (3, 3, 3)
+    scores, seconds = scores_of(records, detectors, candidate)
+    assert scores == pytest.approx([0.88] * 3, abs=0.01)
+    assert seconds == 7.0
+
+
+def test_an_exchange_that_nothing_was_told_of_is_passed_over() -> None:
+    nothing = structs.replace(closed("ex-1", at=5.0), probed=Probed("", ()))
+    records = [received(nothing, answer_content("a"))]
+    candidate = replace(PAGE, detector=InsideDetector().name)
+    report = backtest(records, [WordDetector(), InsideDetector()], candidate, [], 10).report()
+    assert (report["looked_at"], report["fires"]) == (0, 0)
 
 
 def test_scores_of_a_point_are_those_of_its_scope() -> None:

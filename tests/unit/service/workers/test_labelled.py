@@ -10,7 +10,7 @@ from detectors.api import Category, Part
 from service.core.labels import Label, LabelledRow, Meaning
 from service.events.log import Received, Record
 from service.events.schema import SERVED_UNKNOWN
-from service.workers.items import read_item
+from service.workers.items import read_items
 from service.workers.labelled import LabelledTexts, Missing
 from tests.unit.service.workers.screening_parts import (
     NOW,
@@ -45,7 +45,7 @@ BOTH = [label(), label(part=Part.ANSWER, meaning=Meaning.MISUSE)]
 def test_a_prompt_and_an_answer_become_rows_of_the_texts_that_are_screened() -> None:
     asked = received(opened(), chat_body("Be brief.", "What is a fold?"))
     rows, missing = joined(BOTH, [asked, answer("A bend.")])
-    screened = read_item(asked.record)
+    screened = next(read_items(asked.record))
     assert screened is not None
     assert "Be brief." in screened.text
     assert [(it.id, it.text, it.response, it.label) for it in rows] == [

@@ -4,22 +4,24 @@ from dataclasses import replace
 
 import pytest
 from msgspec import structs
-from prometheus_client import CollectorRegistry
 
-from detectors.api import Category, Detector, Part, Sample
+from detectors.api import Category, Part, Sample
 from detectors.budgets import Budget
 from detectors.cascade import Cascade, Stage
+from service.core.probed import Probed, Reading
 from service.core.screening import Point
 from service.errors import BadRecord, JournalFull
 from service.events.log import Received
 from service.events.schema import SERVED_UNKNOWN, Crossing, Outcome, Verdict
 from service.events.schema import Screening as Gateways
-from service.telemetry.metrics import Metrics
 from service.workers.screener import Screener
 from tests.real_parts.phrase_detector import PHRASE, PhraseDetector
+from tests.real_parts.reading_detector import NAME as INSIDE
+from tests.real_parts.reading_detector import PROBES, InsideDetector
 from tests.unit.service.workers.screening_parts import (
     NOW,
     MemoryWriter,
+    Screening,
     WordDetector,
     answer,
     answer_content,
@@ -31,28 +33,6 @@ from tests.unit.service.workers.screening_parts import (
 )
 
 PAGE = Point("words/any/prompt/page", "words", Category.ANY, Part.PROMPT, 0.5, "page", frozenset())
-
-
-class Screening:
-    """A screener with its registry of metrics and what it wrote."""
-
-    def __init__(
-        self, *detectors: Detector, points: Sequence[Point] = (), writer: MemoryWriter | None = None
-    ) -> None:
-        self.registry = CollectorRegistry()
-        self.writer = writer or MemoryWriter()
-        self._screener = Screener(
-            detectors, lambda: points, self.writer, Metrics(self.registry), clock=lambda: NOW
-        )
-
-    def __call__(self, *batch: Received) -> list[Verdict]:
-        """Handle a batch and return its verdicts."""
-        before = len(self.writer.records)
-        self._screener.handle(batch)
-        return self.writer.verdicts[before:]
-
-    def metric(self, name: str, **labels: str) -> float:
-        return self.registry.get_sample_value(f"watchgate_{name}", labels) or 0.0
 
 
 def unscanned(verdicts: Sequence[Verdict]) -> list[str | None]:
@@ -330,6 +310,26 @@ def test_what_the_gateway_found_with_a_detector_that_is_gone_has_a_verdict_of_it
     ]
     assert verdicts[1].crossed == (gone,)
     assert [verdict.completes for verdict in verdicts] == [False, True]
+
+
+@pytest.mark.parametrize("there_is_one", [True, False])
+def test_what_probes_cut_an_answer_off_by_is_in_the_verdict_of_their_detector(
+    there_is_one: bool,
+) -> None:
+    cut = structs.replace(BLOCKED, point="inside/any/answer/block", detector=INSIDE)
+    gateways = Gateways("window", (f"{INSIDE}/1",), (cut,))
+    told = Probed(PROBES, ("any",), answer=Reading(9, 9, (0.0,)))
+    event = structs.replace(closed(outcome="cut_off"), screening=gateways, probed=told)
+    inside = [InsideDetector()] if there_is_one else []
+    found = Screening(WordDetector(), *inside)(received(event, answer_content("good")))
+    verdicts = [it for it in found if it.part == Part.ANSWER]
+    assert [(it.detector, it.version) for it in verdicts] == [
+        ("words", "3"),
+        (INSIDE, "1" if there_is_one else "gateway"),
+    ]
+    assert [it.crossed for it in verdicts] == [(), (cut,)]
+    assert {it.enforced for it in verdicts} == {"cut_off"}
+    assert [it.completes for it in verdicts] == [False, True]
 
 
 def test_a_text_that_is_longer_than_a_detector_sees_is_scored_whole() -> None:
