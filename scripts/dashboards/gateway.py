@@ -248,8 +248,9 @@ def _safeguards() -> list[AnyPanel]:
         states(
             Words(
                 "Safeguards",
-                "Those that each model's tier requires. While one is not proved its model is "
-                "refused with 503 safeguard_inactive.",
+                "Those that each model's tier requires, and probes where its upstream has some. "
+                "While one is not proved its model is refused with 503 safeguard_inactive; for "
+                "probes only where the settings require them.",
             ),
             Query(active, "{{model}}: {{safeguard}}"),
             {"0": ("not proved", RED), "1": ("proved", GREEN)},

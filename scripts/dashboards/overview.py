@@ -50,6 +50,7 @@ def _covered() -> list[AnyPanel]:
     pipeline = to_board("Pipeline", board.PIPELINE)
     gap = f"sum({newest('coverage_gap_exchanges', MODEL, by='model, kind')})"
     safeguards = f"min by (model, safeguard) ({named('safeguard_active', MODEL)})"
+    shown = f"max by (model, safeguard) ({named('safeguard_required', MODEL)}) == 0"
     return [
         number(
             Words(
@@ -101,10 +102,10 @@ def _covered() -> list[AnyPanel]:
         number(
             Words(
                 "Safeguards not proved",
-                "Safeguards of a model's tier that are not proved active: the model is refused "
-                "with 503 safeguard_inactive.",
+                "Safeguards that a model is not served without and that are not proved active: "
+                "it is refused with 503 safeguard_inactive.",
             ),
-            Query(count_of(safeguards, "== 0"), "safeguards"),
+            Query(count_of(safeguards, f"== 0 unless on (model, safeguard) {shown}"), "safeguards"),
             limits=ANY_IS_BAD,
             links=[to_board("Gateway", board.GATEWAY), to_docs("Tiers", "tiers")],
         ),

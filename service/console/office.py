@@ -22,7 +22,7 @@ Facts = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """A model that the settings register, with the safeguards that its tier requires."""
+    """A model that the settings register, with the safeguards that it is not served without."""
 
     name: str
     tier: int

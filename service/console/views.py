@@ -26,7 +26,9 @@ class ModelView(BaseModel):
     name: str
     tier: int
     upstream: str
-    safeguards: list[str] = Field(description="Those that the tier requires.")
+    safeguards: list[str] = Field(
+        description="Those that the tier requires, and `probes` where its upstream does."
+    )
     open_gaps: int
 
 

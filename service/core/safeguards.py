@@ -1,11 +1,43 @@
 """Which safeguards are proved active: decisions from facts, nothing else."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from service.core.tiers import TIERS, Safeguard
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A model, and which safeguards are looked at for it."""
+
+    model: str
+    tier: int
+    probes_required: bool | None = None
+    """Whether it is served only while probes tell; None: its upstream has none."""
+
+    @property
+    def required(self) -> frozenset[Safeguard]:
+        """Those that it is not served without."""
+        of_tier = TIERS[self.tier].requires
+        return of_tier | {Safeguard.PROBES} if self.probes_required else of_tier
+
+    @property
+    def shown(self) -> frozenset[Safeguard]:
+        """Those that are told of: all that are required, and probes wherever there are some."""
+        has_some = self.probes_required is not None
+        return self.required | {Safeguard.PROBES} if has_some else self.required
+
+
+@dataclass(frozen=True, slots=True)
+class ProbesTold:
+    """How many of an upstream's replicas tell what their probes see."""
+
+    plugins: int
+    """They tell this gateway process at this moment."""
+    replicas: int
+    """All of the settings, also those that are down: no plugin says which replica it is in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +56,8 @@ class Facts:
     away no sign could be seen. None: there was none."""
     screening_lag_s: float | None
     """Age of the oldest record not known to be screened; None: unknown."""
+    probes: Mapping[str, ProbesTold]
+    """By model, of those whose upstream has probes."""
 
 
 ALWAYS_ACTIVE: Final = frozenset(
@@ -41,14 +75,15 @@ SCREENER_SILENCE_S = 60.0
 """A screener that was silent for so long is not active. It beats every few seconds."""
 
 
-def inactive_safeguards(tier: int, facts: Facts) -> Iterator[tuple[Safeguard, str]]:
-    """Yield each required safeguard that is not proved active, with the reason in words."""
+def inactive_safeguards(watched: Watched, facts: Facts) -> Iterator[tuple[Safeguard, str]]:
+    """Yield each safeguard that is shown and not proved active, with the reason in words."""
     for safeguard in Safeguard:
-        if safeguard in TIERS[tier].requires and (reason := _why_inactive(safeguard, tier, facts)):
+        if safeguard in watched.shown and (reason := _why_inactive(safeguard, watched, facts)):
             yield safeguard, reason
 
 
-def _why_inactive(safeguard: Safeguard, tier: int, facts: Facts) -> str | None:
+def _why_inactive(safeguard: Safeguard, watched: Watched, facts: Facts) -> str | None:
+    tier = watched.tier
     match safeguard:
         case Safeguard.EVIDENCE:
             return None if facts.journal_accepts else "the journal takes no new exchange"
@@ -60,10 +95,10 @@ def _why_inactive(safeguard: Safeguard, tier: int, facts: Facts) -> str | None:
             return _silent_screener(facts)
         case Safeguard.SCREENING_LAG:
             return _late_screening(tier, facts)
-        case s if s in ALWAYS_ACTIVE:
-            return None
+        case Safeguard.PROBES:
+            return _silent_probes(facts.probes.get(watched.model))
         case _:
-            return "this version does not have it"
+            return None if safeguard in ALWAYS_ACTIVE else "this version does not have it"
 
 
 def _stale_snapshot(facts: Facts, bound_s: float) -> str | None:
@@ -93,4 +128,13 @@ def _late_screening(tier: int, facts: Facts) -> str | None:
         return "how late the screening is, is unknown"
     if facts.screening_lag_s > bound:
         return f"the screening is {facts.screening_lag_s:.0f} s late, over the tier's {bound:.0f} s"
+    return None
+
+
+def _silent_probes(told: ProbesTold | None) -> str | None:
+    if told is None:
+        return "its upstream has no probes"
+    if told.plugins < told.replicas:
+        verb, whose = ("tells", "its") if told.plugins == 1 else ("tell", "their")
+        return f"{told.plugins} of {told.replicas} replicas {verb} what {whose} probes see"
     return None

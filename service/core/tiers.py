@@ -27,6 +27,7 @@ class Safeguard(StrEnum):
     ANSWER_WINDOW = "answer_window"
     END_USER_IDS = "end_user_ids"
     ADAPTERS = "adapter_allow_list"
+    PROBES = "probes"
     VERIFIED_IDENTITY = "verified_identity"
     ACCOUNT_MONITORING = "account_monitoring"
     REVIEW = "review"
@@ -50,6 +51,7 @@ BUILT: Final = frozenset(
         Safeguard.ANSWER_WINDOW,
         Safeguard.END_USER_IDS,
         Safeguard.ADAPTERS,
+        Safeguard.PROBES,
     }
 )
 """What this version can prove active. A tier that needs more is refused by the settings."""

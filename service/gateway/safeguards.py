@@ -6,10 +6,11 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from service.core.safeguards import Facts, inactive_safeguards
-from service.core.tiers import TIERS
+from service.core.safeguards import Facts, ProbesTold, Watched, inactive_safeguards
+from service.core.tiers import Safeguard
 from service.events.journal import Journal
 from service.events.journal.groups import Group
+from service.gateway.balancer import Balancer
 from service.gateway.exchange import ServedModel
 from service.gateway.store_watch import News, StoreWatch
 from service.telemetry.metrics import Metrics
@@ -57,15 +58,34 @@ class SafeguardBoard:
     def update(self, facts: Facts) -> None:
         """Judge every model by new facts."""
         for name, model in self._models.items():
-            missing = dict(inactive_safeguards(model.tier.number, facts))
-            for safeguard in TIERS[model.tier.number].requires:
-                active = self._metrics.safeguard_active.labels(name, safeguard)
-                active.set(0 if safeguard in missing else 1)
-            first = next(iter(missing.items()), None)
+            watched = Watched(name, model.tier.number, model.probes_required)
+            missing = dict(inactive_safeguards(watched, facts))
+            self._show(watched, missing)
+            refusing = (it for it in missing.items() if it[0] in watched.required)
+            first = next(refusing, None)
             self._inactive[name] = (
                 f"The safeguard '{first[0]}' is not active: {first[1]}." if first else None
             )
         self._valid_until = self._ticks() + FACTS_S
+
+    def probes_told(self) -> dict[str, ProbesTold]:
+        """Count the plugins that tell now, for each model whose upstream has probes."""
+        return {
+            name: ProbesTold(_plugins(model.upstream), len(model.upstream.replicas))
+            for name, model in self._models.items()
+            if model.probes_required is not None
+        }
+
+    def _show(self, watched: Watched, missing: Mapping[Safeguard, str]) -> None:
+        metrics, required = self._metrics, watched.required
+        for safeguard in watched.shown:
+            labels = watched.model, safeguard
+            metrics.safeguard_active.labels(*labels).set(safeguard not in missing)
+            metrics.safeguard_required.labels(*labels).set(safeguard in required)
+
+
+def _plugins(upstream: Balancer) -> int:
+    return 0 if upstream.probes is None else upstream.probes.engines
 
 
 class AcknowledgementLag:
@@ -163,6 +183,7 @@ class SafeguardWatch:
             staleness_bounds_s=self._staleness_bounds_s,
             screener_silent_s=news.silent_s(),
             screening_lag_s=self._screening_lag_s(now, lag_s, news),
+            probes=self._board.probes_told(),
         )
 
     def _screening_lag_s(self, now: float, lag_s: float, news: News) -> float | None:

@@ -8,7 +8,8 @@ from importlib.metadata import version
 from sqlalchemy import Connection
 
 from service.console.office import KnownModel, Office
-from service.core.tiers import TIERS, Safeguard
+from service.core.safeguards import Watched
+from service.core.tiers import Safeguard
 from service.settings import Model, Settings
 from service.store import Store
 from service.store.audit import AuditLog
@@ -54,12 +55,13 @@ class Secrets:
 
 def make_office(settings: Settings, store: Store) -> Office:
     """Return what the routes of the admin API share."""
-    models = [_known(model) for model in settings.models]
+    probes_required = {it.name: it.probes_required for it in settings.upstreams}
+    models = [_known(model, probes_required[model.upstream]) for model in settings.models]
     facts = point_facts(settings)
     return Office(store, models, version("watchgate"), time.time, Secrets(settings), facts)
 
 
-def _known(model: Model) -> KnownModel:
-    required = TIERS[model.tier].requires
+def _known(model: Model, probes_required: bool | None) -> KnownModel:
+    required = Watched(model.name, model.tier, probes_required).required
     safeguards = tuple(str(safeguard) for safeguard in Safeguard if safeguard in required)
     return KnownModel(model.name, model.tier, model.upstream, safeguards)
