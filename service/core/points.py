@@ -140,6 +140,8 @@ class KnownDetector:
     """It is fast enough to score what is on its way."""
     is_shadow: bool = False
     """Its scores are recorded, and nothing depends on them."""
+    reads_probes: bool = False
+    """It judges what probes in vLLM tell of an exchange, and no text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,8 @@ class PointModel:
     tier: int
     can_cut_off: bool
     """Its answers are held back, or nothing follows from crossings anyway."""
+    has_probes: bool = False
+    """Its upstream's settings say where probes tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,26 +219,32 @@ def _flaws_for(point: OperatingPoint, detector: KnownDetector) -> Iterator[Flaw]
 def _flaws_of_block(
     point: OperatingPoint, detector: KnownDetector, models: Collection[PointModel]
 ) -> Iterator[Flaw]:
-    if point.part is Part.EXCHANGE:
-        yield Flaw(
-            "action",
-            "An exchange is scored when it is over, so nothing is left to block: let it page.",
-        )
-    elif not detector.is_inline:
-        yield Flaw(
-            "action",
-            f"{point.detector} cannot block: it is too slow to score what is on its way; "
-            "let it page.",
-        )
+    if words := _never_blocks(point, detector):
+        yield Flaw("action", words)
     elif point.part is Part.ANSWER:
-        for model in models:
-            if _concerns(point, model) and not model.can_cut_off:
-                yield Flaw(
-                    "action",
-                    f"A block on answers needs them held back, and those of the model "
-                    f"{model.name!r} are observed: set its screening.answer.mode to window or "
-                    "buffer, let the point page, or name the models that it is for.",
-                )
+        for model in (it for it in models if _concerns(point, it)):
+            its = f"those of the model {model.name!r}"
+            or_else = "let the point page, or name the models that it is for."
+            if not model.can_cut_off:
+                words = f"A block on answers needs them held back, and {its} are observed: set"
+                mode = "its screening.answer.mode to window or buffer"
+                yield Flaw("action", f"{words} {mode}, {or_else}")
+            if detector.reads_probes and not model.has_probes:
+                words = f"{point.detector} cuts off by what probes in vLLM tell, and {its} tell"
+                yield Flaw("action", f"{words} nothing: set its upstream's probes, {or_else}")
+
+
+def _never_blocks(point: OperatingPoint, detector: KnownDetector) -> str:
+    """Return why a point can block nothing whatever the model, else nothing."""
+    if point.part is Part.EXCHANGE:
+        return "An exchange is scored when it is over, so nothing is left to block: let it page."
+    if detector.reads_probes and point.part is not Part.ANSWER:
+        why = "it judges what probes read while the model is at work, and a prompt was let in by"
+        return f"{point.detector} can cut off answers alone: {why} then; let it page."
+    if not (detector.is_inline or detector.reads_probes):
+        why = "it is too slow to score what is on its way"
+        return f"{point.detector} cannot block: {why}; let it page."
+    return ""
 
 
 def _concerns(point: OperatingPoint, model: PointModel) -> bool:

@@ -1,13 +1,14 @@
 """The gateway's own screens: texts in, the operating points that they cross out.
 
 A screen is a detector that is cheap enough to run before anything is released, with the points
-whose action is to block. What the workers find later is in `screening.py`.
+whose action is to block: it looks at a text, or at what probes read of an answer inside the model.
+What the workers find later is in `screening.py`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from detectors.api import GrowingText, InlineDetector, Part
+from detectors.api import GrowingText, InlineDetector, Part, Reading, ReadingDetector
 from service.core.policies import HOLDING, AnswerMode, Policy
 from service.core.screening import Found, Point, applies_to
 
@@ -49,6 +50,27 @@ class GrowingScreen:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadingScreen:
+    """A detector of readings, and the points of it that decide on one model's answers."""
+
+    detector: ReadingDetector
+    points: tuple[Point, ...]
+
+    def look(self, reading: Reading) -> Found | None:
+        """Return the first point that a reading of answers crosses.
+
+        One that the detector does not understand crosses none: it says nothing.
+        """
+        if not self.detector.understands(reading):
+            return None
+        scores = self.detector.score_reading(reading, Part.ANSWER)
+        for point in self.points:
+            if (score := scores.get(point.category, -1.0)) >= point.threshold:
+                return point, score
+        return None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelScreens:
     """What stands between one model and its callers."""
 
@@ -57,11 +79,13 @@ class ModelScreens:
     answer: tuple[Screen, ...] = ()
     observe_only: bool = False
     """Crossings are recorded and nothing follows from them."""
+    readings: tuple[ReadingScreen, ...] = ()
+    """They look at answers beside those of `answer`, by what probes tell meanwhile."""
 
     @property
     def holds_answers(self) -> bool:
         """Say whether answers are screened before they are released."""
-        return bool(self.answer) and self.policy.answer_mode in HOLDING
+        return bool(self.answer or self.readings) and self.policy.answer_mode in HOLDING
 
     @property
     def answer_mode(self) -> AnswerMode:
@@ -75,8 +99,11 @@ class ModelScreens:
 
     @property
     def max_unscanned_chars(self) -> int | None:
-        """How much text of an answer may be released unscreened; None: all of it."""
-        holds = self.holds_answers and not self.observe_only
+        """How much text of an answer may be released unscreened; None: all of it.
+
+        Readings alone bound nothing: of an answer that nothing is told of all text is released.
+        """
+        holds = bool(self.answer) and self.holds_answers and not self.observe_only
         return self.policy.max_unscanned_chars if holds else None
 
     def look_at_answer(self, text: str) -> Found | None:
@@ -90,6 +117,11 @@ class ModelScreens:
                 return found
         return None
 
+    def look_at_reading(self, reading: Reading) -> Found | None:
+        """Return the first point that a reading of an answer crosses."""
+        looked = (screen.look(reading) for screen in self.readings)
+        return next((found for found in looked if found is not None), None)
+
     def growing(self) -> list[GrowingScreen]:
         """Begin to screen one text of an answer."""
         return [GrowingScreen(screen, Part.ANSWER) for screen in self.answer]
@@ -99,16 +131,26 @@ def screens_of(
     points: Sequence[Point], detectors: Sequence[InlineDetector], model: str, tier: int, part: Part
 ) -> tuple[Screen, ...]:
     """Return the screens of a model's prompts or answers: those whose points block."""
-    found = []
-    for detector in detectors:
-        mine = tuple(
-            point
-            for point in points
-            if point.blocks
-            and point.detector == detector.name
-            and point.part == part
-            and applies_to(point, model, tier)
-        )
-        if mine:
-            found.append(Screen(detector, mine))
-    return tuple(found)
+    found = ((it, _blocking(points, it.name, model, tier, part)) for it in detectors)
+    return tuple(Screen(detector, mine) for detector, mine in found if mine)
+
+
+def reading_screens_of(
+    points: Sequence[Point], detectors: Sequence[ReadingDetector], model: str, tier: int
+) -> tuple[ReadingScreen, ...]:
+    """Return the screens of a model's answers that look at readings: those whose points block."""
+    found = ((it, _blocking(points, it.name, model, tier, Part.ANSWER)) for it in detectors)
+    return tuple(ReadingScreen(detector, mine) for detector, mine in found if mine)
+
+
+def _blocking(
+    points: Sequence[Point], detector: str, model: str, tier: int, part: Part
+) -> tuple[Point, ...]:
+    return tuple(
+        point
+        for point in points
+        if point.blocks
+        and point.detector == detector
+        and point.part == part
+        and applies_to(point, model, tier)
+    )

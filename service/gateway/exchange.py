@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from typing import Final, Protocol, Self
 
@@ -12,6 +13,7 @@ from service.core.callers import Caller
 from service.core.gate import AnswerGate
 from service.core.policies import policy_of
 from service.core.probed import Probed
+from service.core.probed_gate import ProbedGate
 from service.core.screens import ModelScreens
 from service.core.surfaces.answers import AnswerReader, Place
 from service.core.surfaces.shape import Request, Surface
@@ -60,6 +62,8 @@ class ServedModel:
     """How many a prompt and its answer may have together; None: it is not known."""
     variants: Variants | None = None
     """None: it has the same screens for all projects and surfaces."""
+    probes_required: bool | None = None
+    """Whether it is served only while probes tell; None: its upstream has none."""
 
     @classmethod
     def of(  # noqa: PLR0913  (what the settings say of a model)
@@ -73,6 +77,7 @@ class ServedModel:
         access: ModelTerms | None = None,
         ends_answers: bool | None = None,
         context_tokens: int | None = None,
+        probes_required: bool | None = None,
     ) -> Self:
         """Make a model from what the settings say; without screens the workers alone score it."""
         screens = screens or ModelScreens(policy_of(tier.number))
@@ -90,6 +95,7 @@ class ServedModel:
             access=access or ModelTerms(name, tier.number, end_users=tier.end_users),
             ends_answers=tier.ends_answers if ends_answers is None else ends_answers,
             context_tokens=context_tokens,
+            probes_required=probes_required,
         )
 
     def screened_by(self, screens: ModelScreens) -> "ServedModel":
@@ -118,9 +124,15 @@ class ServedModel:
         """
         return self.tier.strict_parameters or self.screens.holds_answers
 
-    def gate(self) -> AnswerGate | None:
-        """Return the gate for one answer; None: it is relayed as it comes."""
-        return AnswerGate(self.screens) if self.screens.holds_answers else None
+    def gate(self, exchange_id: str) -> AnswerGate | None:
+        """Return the gate for an exchange's answer; None: it is relayed as it comes."""
+        screens = self.screens
+        if not screens.holds_answers:
+            return None
+        probes = self.upstream.probes if screens.readings else None
+        if probes is None:
+            return AnswerGate(screens)
+        return ProbedGate(screens, partial(probes.probed, exchange_id))
 
 
 def _prompt_screen(screens: ModelScreens) -> PromptScreen | None:

@@ -217,7 +217,7 @@ class Pipeline:
             caller_request_id=head.caller_request_id,
             traceparent=trace.traceparent,
             reader=surface.answer_reader(),
-            gate=model.gate(),
+            gate=model.gate(arrival.id),
         )
         return exchange, trace
 

@@ -8,7 +8,7 @@ import msgspec
 
 from service.core.gate import AnswerGate
 from service.core.screening import BLOCK, DETECTOR_ERROR, Found
-from service.core.screens import ModelScreens, Screen
+from service.core.screens import ModelScreens, ReadingScreen, Screen
 from service.events.schema import Crossing, Screening
 from service.gateway.prompt_screen import NOTHING_FOUND, PromptFinding
 
@@ -31,7 +31,7 @@ class ScreeningRecords:
             ),
             clean_answer=Screening(
                 mode=str(screens.answer_mode),
-                detectors=_names(screens.answer),
+                detectors=_names((*screens.answer, *screens.readings)),
                 observed_only=screens.observe_only,
                 window_chars=screens.window_chars,
                 max_unscanned_chars=screens.max_unscanned_chars,
@@ -60,7 +60,7 @@ class ScreeningRecords:
         )
 
 
-def _names(screens: Iterable[Screen]) -> tuple[str, ...]:
+def _names(screens: Iterable[Screen | ReadingScreen]) -> tuple[str, ...]:
     return tuple(f"{screen.detector.name}/{screen.detector.version}" for screen in screens)
 
 

@@ -12,7 +12,7 @@ import uvicorn
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from detectors.api import Detector, InlineDetector
+from detectors.api import Detector
 from service.events.journal import Journal
 from service.gateway.app import GatewayApp
 from service.gateway.asgi import App
@@ -41,6 +41,7 @@ from service.telemetry.ops import (
     serve_in_thread,
 )
 from service.telemetry.tracing import make_tracer
+from service.wiring.blocking import Blocking
 from service.wiring.certificates import show_certificates
 from service.wiring.detectors import Detectors, detectors_of
 from service.wiring.identity import token_verifier
@@ -160,14 +161,14 @@ async def _put_together(
 def _detector_watch(detectors: Detectors, points: ServedPoints, metrics: Metrics) -> DetectorWatch:
     """Return the watch of the detectors that may screen here; exchanges end as they began."""
     loop = asyncio.get_running_loop()
-    inline = [it for it in detectors.reloadable if isinstance(it.detector, InlineDetector)]
-    show_versions([it.detector for it in inline], metrics)
+    held = [it for it in detectors.reloadable if isinstance(it.detector, Blocking)]
+    show_versions([it.detector for it in held], metrics)
 
     def use(new: Detector) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(points.use_detector, new)
 
-    return DetectorWatch(inline, use, metrics)
+    return DetectorWatch(held, use, metrics)
 
 
 async def _serve(settings: Settings, ops: OpsAddress) -> None:

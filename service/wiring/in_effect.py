@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from service.core.screening import BLOCK
-from service.core.screens import ModelScreens, Screen
+from service.core.screens import ModelScreens, ReadingScreen, Screen
 from service.core.tiers import TIERS
 from service.settings import Model, Settings, Upstream
 from service.wiring.detectors import Detectors, detectors_of
@@ -49,12 +49,12 @@ def _model(model: Model, upstream: Upstream, screens: ModelScreens) -> dict[str,
             "window_chars": screens.window_chars,
             "max_unscanned_chars": screens.max_unscanned_chars,
             "on_error": policy.answer_on_error,
-            "blocks": _points(screens.answer),
+            "blocks": _points((*screens.answer, *screens.readings)),
         },
     }
 
 
-def _points(screens: Iterable[Screen]) -> list[dict[str, Any]]:
+def _points(screens: Iterable[Screen | ReadingScreen]) -> list[dict[str, Any]]:
     return [
         {
             "point": point.name,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 
-from detectors.api import Detector, InlineDetector, close_all
+from detectors.api import Detector, InlineDetector, ReadingDetector, close_all
 from service.core.points import KnownDetector, PointFacts, PointModel
 from service.core.policies import HOLDING
 from service.errors import ConfigError, Unacceptable
@@ -42,8 +42,13 @@ class _Known(Mapping[str, KnownDetector]):
             raise Unacceptable("detector", f"{name} cannot be loaded here: {error}") from error
         close_all([detector])
         scored, is_shadow = self._there_are.categories[name], name in self._there_are.shadows
-        inline = isinstance(detector, InlineDetector)
-        return KnownDetector(scored, detector.parts, inline, is_shadow)
+        return KnownDetector(
+            scored,
+            detector.parts,
+            is_inline=isinstance(detector, InlineDetector),
+            is_shadow=is_shadow,
+            reads_probes=isinstance(detector, ReadingDetector),
+        )
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._there_are.factories)
@@ -60,11 +65,13 @@ def point_facts(settings: Settings, there_are: Detectors | None = None) -> Point
 
 def _models(settings: Settings) -> list[PointModel]:
     observed = settings.screening.observe_only
+    probed = {upstream.name for upstream in settings.upstreams if upstream.probes is not None}
     return [
         PointModel(
             model.name,
             model.tier,
             can_cut_off=observed or settings.policy(model).answer_mode in HOLDING,
+            has_probes=model.upstream in probed,
         )
         for model in settings.models
     ]

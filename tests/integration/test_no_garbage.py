@@ -26,6 +26,7 @@ from tests.real_parts.gateway import (
     rendered,
 )
 from tests.real_parts.loops import on_uvloop
+from tests.real_parts.probed_vllm import ProbedVllm, probed_gateway
 from tests.real_parts.scripted import Peer, eventually
 
 TIMES: Final = 20
@@ -133,16 +134,33 @@ def uncollected() -> Iterator[None]:
 @on_uvloop
 async def test_a_connection_leaves_nothing_behind(caller: Caller, tmp_path: Path) -> None:
     async with gateway_before(upstream, folder=tmp_path) as gateway:
-        await caller(gateway)
-        await all_have_gone(gateway)
-        gc.collect()
+        await leaves_nothing_behind(gateway, caller)
 
-        gc.set_debug(gc.DEBUG_SAVEALL)
-        await asyncio.gather(*(caller(gateway) for _ in range(TIMES)))
-        await all_have_gone(gateway)
-        gc.collect()
-        left = Counter(type(it).__name__ for it in gc.garbage if is_ours(it))
-        assert not left
+
+@pytest.mark.usefixtures("uncollected")
+@pytest.mark.parametrize("stream", [True, False])
+@on_uvloop
+async def test_an_answer_that_probes_cut_off_leaves_nothing_behind(
+    tmp_path: Path, stream: bool
+) -> None:
+    async def is_cut_off(gateway: RunningGateway) -> None:
+        assert b"content_filter" in (await gateway.post(CHAT, chat(stream=stream))).body
+
+    async with probed_gateway(ProbedVllm(), tmp_path) as gateway:
+        await leaves_nothing_behind(gateway, is_cut_off)
+
+
+async def leaves_nothing_behind(gateway: RunningGateway, caller: Caller) -> None:
+    await caller(gateway)
+    await all_have_gone(gateway)
+    gc.collect()
+
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    await asyncio.gather(*(caller(gateway) for _ in range(TIMES)))
+    await all_have_gone(gateway)
+    gc.collect()
+    left = Counter(type(it).__name__ for it in gc.garbage if is_ours(it))
+    assert not left
 
 
 async def all_have_gone(gateway: RunningGateway) -> None:

@@ -23,8 +23,16 @@ POINT: Final = OperatingPoint("op_1", 1, "lexical", Category.ANY, Part.PROMPT, 0
 DETECTORS: Final = {
     "lexical": KnownDetector({Category.ANY}, {Part.PROMPT, Part.ANSWER}, is_inline=True),
     "slow": KnownDetector({Category.BIO}, frozenset(Part), is_inline=False),
+    "inside": KnownDetector(
+        {Category.ANY}, {Part.PROMPT, Part.ANSWER}, is_inline=False, reads_probes=True
+    ),
 }
-MODELS: Final = (PointModel("open", 1, can_cut_off=False), PointModel("held", 2, can_cut_off=True))
+MODELS: Final = (
+    PointModel("open", 1, can_cut_off=False),
+    PointModel("held", 2, can_cut_off=True),
+    PointModel("probed", 3, can_cut_off=True, has_probes=True),
+)
+INSIDE: Final[dict[str, Any]] = {"detector": "inside", "part": Part.ANSWER}
 
 
 def wrong(**changes: Any) -> list[tuple[str, str]]:  # noqa: ANN401
@@ -37,6 +45,8 @@ def test_nothing_is_wrong_with_a_point_that_can_do_what_it_says() -> None:
     assert wrong(action="case", **slow) == []
     assert wrong(part=Part.ANSWER, scope=PointScope(models=frozenset({"held"}))) == []
     assert wrong(part=Part.ANSWER, scope=PointScope(tier=2)) == []
+    assert wrong(scope=PointScope(tier=3), **INSIDE) == []
+    assert wrong(action="page", **INSIDE) == []
 
 
 @pytest.mark.parametrize(
@@ -46,10 +56,14 @@ def test_nothing_is_wrong_with_a_point_that_can_do_what_it_says() -> None:
         ({"threshold": float("nan")}, "threshold", "from 0 to 1"),
         ({"action": "shout"}, "action", "there are: record, case, page, block"),
         ({"expires_at": NOW}, "expires_at", "has expired"),
-        ({"detector": "lexicul"}, "detector", "'lexicul'; there are: lexical, slow"),
+        ({"detector": "lexicul"}, "detector", "'lexicul'; there are: inside, lexical, slow"),
         ({"category": Category.BIO}, "category", "no score for bio; it does for: any"),
         ({"part": Part.EXCHANGE, "action": "page"}, "part", "it does score: answer, prompt"),
-        ({"scope": PointScope(models=frozenset({"x"}))}, "models", "'x'; there are: held, open"),
+        (
+            {"scope": PointScope(models=frozenset({"x"}))},
+            "models",
+            "'x'; there are: held, ",
+        ),
         ({"scope": PointScope(tier=4)}, "tier", "no such model of tier 4"),
         ({"part": Part.ANSWER}, "action", "those of the model 'open' are observed"),
         (
@@ -58,6 +72,12 @@ def test_nothing_is_wrong_with_a_point_that_can_do_what_it_says() -> None:
             "nothing is left to block",
         ),
         ({"detector": "slow", "category": Category.BIO}, "action", "too slow"),
+        ({"detector": "inside"}, "action", "can cut off answers alone"),
+        (
+            {**INSIDE, "scope": PointScope(tier=2)},
+            "action",
+            "those of the model 'held' tell nothing: set its upstream's probes",
+        ),
     ],
 )
 def test_what_a_point_cannot_do_is_told_with_what_it_can(

@@ -3,7 +3,13 @@ from itertools import pairwise
 
 import pytest
 
-from service.core.safeguards import SCREENER_SILENCE_S, Facts, inactive_safeguards
+from service.core.safeguards import (
+    SCREENER_SILENCE_S,
+    Facts,
+    ProbesTold,
+    Watched,
+    inactive_safeguards,
+)
 from service.core.tiers import BUILT, TIERS, Safeguard, staleness_bounds, unbuilt_safeguards
 
 ALL_WELL = Facts(
@@ -12,11 +18,18 @@ ALL_WELL = Facts(
     staleness_bounds_s=staleness_bounds({}),
     screener_silent_s=1.0,
     screening_lag_s=0.2,
+    probes={},
 )
 
 
 def inactive(tier: int, **facts: object) -> dict[Safeguard, str]:
-    return dict(inactive_safeguards(tier, replace(ALL_WELL, **facts)))  # type: ignore[arg-type]
+    watched = Watched("m", tier)
+    return dict(inactive_safeguards(watched, replace(ALL_WELL, **facts)))  # type: ignore[arg-type]
+
+
+def why_no_probes(watched: Watched, **told: ProbesTold) -> str | None:
+    found = dict(inactive_safeguards(watched, replace(ALL_WELL, probes=told)))
+    return found.get(Safeguard.PROBES)
 
 
 @pytest.mark.parametrize("tier", [0, 1, 2])
@@ -82,6 +95,38 @@ def test_the_lag_of_the_screening_is_bounded_by_the_tier(
     tier: int, lag_s: float | None, active: bool
 ) -> None:
     assert (Safeguard.SCREENING_LAG not in inactive(tier, screening_lag_s=lag_s)) is active
+
+
+@pytest.mark.parametrize("required", [True, False])
+@pytest.mark.parametrize(
+    ("plugins", "replicas", "why"),
+    [
+        (0, 1, "0 of 1 replicas tell what their probes see"),
+        (1, 2, "1 of 2 replicas tells what its probes see"),
+        (2, 3, "2 of 3 replicas tell what their probes see"),
+        (1, 1, None),
+        (3, 2, None),
+    ],
+)
+def test_probes_are_active_while_as_many_plugins_tell_as_there_are_replicas(
+    plugins: int, replicas: int, required: bool, why: str | None
+) -> None:
+    watched = Watched("m", 0, probes_required=required)
+    others = ProbesTold(9, 1)
+    assert why_no_probes(watched, m=ProbesTold(plugins, replicas), n=others) == why
+
+
+def test_probes_of_which_nothing_is_known_are_not_active() -> None:
+    assert why_no_probes(Watched("m", 0, probes_required=True), n=ProbesTold(1, 1)) is not None
+
+
+@pytest.mark.parametrize("tier", range(len(TIERS)))
+def test_probes_are_required_and_shown_as_the_settings_of_the_upstream_say(tier: int) -> None:
+    of_tier = TIERS[tier].requires
+    assert Watched("m", tier).required == Watched("m", tier).shown == of_tier
+    told, required = (Watched("m", tier, probes_required=it) for it in (False, True))
+    assert told.required == of_tier
+    assert required.required == told.shown == required.shown == of_tier | {Safeguard.PROBES}
 
 
 def test_reasons_are_words_for_the_caller() -> None:
