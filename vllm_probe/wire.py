@@ -1,6 +1,7 @@
 """What the plugin tells a gateway: frames of four bytes of length and msgpack.
 
-The first frame is a `Hello`, every other a list of `Update`s; an empty one says that it lives.
+The first frame is a `Hello`, every other a list of `Update`s; an empty one says that it lives. The
+gateway says nothing, but over TCP one `Welcome` before all: an address does not say whose it is.
 """
 
 import struct
@@ -10,10 +11,19 @@ import msgspec
 
 VERSION: Final = 1
 MAX_FRAME_BYTES: Final = 4 * 1024 * 1024
+MAX_WELCOME_BYTES: Final = 1024
 SUFFIX: Final = ".sock"
 """Of the sockets in the folder where gateway processes listen, each by the id that is in the ids
 of its exchanges."""
 LENGTH: Final = struct.Struct("!I")
+
+
+class Welcome(msgspec.Struct, array_like=True, frozen=True):
+    """Which gateway process listens."""
+
+    version: int
+    boot: str
+    """The id that is in the ids of its exchanges."""
 
 
 class Hello(msgspec.Struct, array_like=True, frozen=True):
@@ -41,7 +51,7 @@ class Update(msgspec.Struct, array_like=True, frozen=True):
     """The request has ended: of this part nothing more comes."""
 
 
-def framed(message: Any) -> bytes:  # noqa: ANN401  (a Hello or updates)
+def framed(message: Any) -> bytes:  # noqa: ANN401  (a Welcome, a Hello or updates)
     """Return a message as it is sent."""
     body = msgspec.msgpack.encode(message)
     return LENGTH.pack(len(body)) + body

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from service.core.probed import Probed
 from service.core.surfaces.shape import to_upstream
 from service.errors import (
     AccountSuspended,
@@ -75,6 +76,7 @@ class Passage:
         self._unrecorded: EventLogError | None = None
         self._answer: Answer | None = None
         self._closed = False
+        self._probed: Probed | None = None
         self._hung_up = False
         self._revoked: Refusal | None = None
 
@@ -230,7 +232,7 @@ class Passage:
         probes = exchange.model.upstream.probes
         probed = None if probes is None else probes.probed(exchange.id)
         record = to_record(exchange.closed(outcome, probed), exchange.reader.content())
-        self._closed = True
+        self._closed, self._probed = True, probed
         return self._evidence.append(
             record, exchange.model.evidence, ends=True, on_decided=self._see_closed
         )
@@ -248,7 +250,7 @@ class Passage:
     def _owe(self) -> None:
         """Record later that the exchange was interrupted, which is what its caller was told."""
         exchange = self._exchange
-        record = to_record(exchange.closed("interrupted"), exchange.reader.content())
+        record = to_record(exchange.closed("interrupted", self._probed), exchange.reader.content())
         self._evidence.owe(record, exchange.model.evidence, self._see_owed)
 
     def _see_owed(self, error: EventLogError | None) -> None:

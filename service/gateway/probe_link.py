@@ -1,43 +1,33 @@
 """Where the plugin in vLLM tells what its probes make of this gateway's exchanges.
 
-Each gateway process listens at a Unix socket of its own, in a folder that vLLM looks into; the name
-is the random part of the ids of its exchanges. Scores of an exchange are kept while it is open.
+`probe_doors` says how they come in. Scores of an exchange are kept while it is open.
 """
 
 import asyncio
 import contextlib
 import logging
-import math
 import re
-import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from service.core.probed import ANSWER, PROMPT, Probed, Reading, Told
-from vllm_probe.wire import LENGTH, MAX_FRAME_BYTES, SUFFIX, VERSION, Hello, Update
+from service.gateway.probe_doors import SILENT_S, Connect, Door, RefusedPlugin
+from vllm_probe.wire import LENGTH, MAX_FRAME_BYTES, VERSION, Hello, Update
 
 _log = logging.getLogger(__name__)
 _EXCHANGE: Final = re.compile(r"ex-([0-9a-f]{16})[0-9a-f]{8}")
-SILENT_S: Final = 5.0
-"""A plugin that says nothing for so long is gone: it tells each second that it lives."""
 _MOST_ENGINES: Final = 256
+_MOST_LOG_ODDS: Final = 1e6
+"""Heads add them up in 32 bits; whatever is so sure of itself is broken."""
+_QUIET_S: Final = 1.0
+"""Of so long one refusal is in the log; all are counted."""
 UPDATES: Final = ("taken", "late", "unknown")
-REFUSALS: Final = ("version", "digest", "garbage", "silent", "too_many")
+REFUSALS: Final = ("version", "digest", "garbage", "silent", "too_many", "tls")
 _hello: Final = msgspec.msgpack.Decoder(Hello)
 _updates: Final = msgspec.msgpack.Decoder(list[Update])
-
-
-class RefusedPlugin(Exception):
-    """What came is not from a plugin that this gateway listens to."""
-
-    def __init__(self, reason: str, words: str) -> None:
-        """Name one of `REFUSALS`, and say it in words."""
-        super().__init__(words)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,44 +45,39 @@ class LinkTallies:
 class ProbeLink:
     """Listens for one upstream's plugins. Belongs to one event loop."""
 
-    def __init__(self, folder: Path, boot: str, digest: str | None, tallies: LinkTallies) -> None:
+    def __init__(self, door: Door, boot: str, digest: str | None, tallies: LinkTallies) -> None:
         """Know of no exchange; with a `digest` only those probes are listened to."""
-        self.path = folder / f"{boot}{SUFFIX}"
+        self._door = door
         self._boot = boot
         self._digest = digest
         self._tallies = tallies
         self._open: dict[str, Told] = {}
         self._hearing: set[asyncio.Task[None]] = set()
+        self._quiet_until = 0.0
         self.engines = 0
         """How many plugins tell at this moment."""
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
-        """Listen meanwhile; sockets that dead processes left in the folder are removed first.
+        """Listen meanwhile.
 
         Raises:
-            OSError: the folder cannot be written to, or its path is too long for a socket's.
+            OSError: the door cannot be opened.
         """
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for left in self.path.parent.glob(f"*{SUFFIX}"):
-            _remove_if_dead(left)
-        server = await asyncio.start_unix_server(self._meet, self.path)
-        self.path.chmod(0o600)
         try:
-            yield
+            async with self._door.opened(self._boot, self._meet):
+                yield
         finally:
-            server.close()
-            self.path.unlink(missing_ok=True)
             for task in self._hearing:
                 task.cancel()
-            await asyncio.gather(*self._hearing)
+            await asyncio.gather(*self._hearing, return_exceptions=True)
 
     def expect(self, exchange_id: str) -> None:
         """Keep what is told of an exchange from now on."""
         self._open[exchange_id] = Told()
 
     def probed(self, exchange_id: str) -> Probed | None:
-        """Return what was told of an exchange that is open; None: nothing yet."""
+        """Return what was told of an exchange that is open; None: it is not."""
         told = self._open.get(exchange_id)
         return None if told is None else told.probed()
 
@@ -100,21 +85,22 @@ class ProbeLink:
         """Keep nothing more of an exchange."""
         self._open.pop(exchange_id, None)
 
-    def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._hear(reader, writer))
+    def _meet(self, connect: Connect) -> None:
+        task = asyncio.create_task(self._hear(connect))
         self._hearing.add(task)
         task.add_done_callback(self._hearing.discard)
 
-    async def _hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _hear(self, connect: Connect) -> None:
         """Take what one plugin tells until it goes, is silent, or says what nobody understands."""
         try:
-            hello = self._checked(_hello.decode(await _frame(reader)))
-            self._count(1)
-            try:
-                while True:
-                    self._take(hello, _updates.decode(await _frame(reader)))
-            finally:
-                self._count(-1)
+            async with connect() as reader:
+                hello = self._checked(_hello.decode(await _frame(reader)))
+                self._count(1)
+                try:
+                    while True:
+                        self._take(hello, _updates.decode(await _frame(reader)))
+                finally:
+                    self._count(-1)
         except RefusedPlugin as error:
             self._refuse(error.reason, str(error))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -123,8 +109,8 @@ class ProbeLink:
             self._refuse("silent", f"it was silent for {SILENT_S:g} s")
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass  # it has ended, or this gateway does
-        finally:
-            writer.transport.abort()
+        except OSError:
+            self._refuse("tls", "what came was not what its certificate's key made")
 
     def _count(self, more: int) -> None:
         self.engines += more
@@ -142,7 +128,11 @@ class ProbeLink:
 
     def _refuse(self, reason: str, words: str) -> None:
         self._tallies.refused(reason)
-        _log.warning("a plugin is not listened to: %s", words, extra={"socket": str(self.path)})
+        now = asyncio.get_running_loop().time()
+        if now < self._quiet_until:  # strangers may come by the thousand
+            return
+        self._quiet_until = now + _QUIET_S
+        _log.warning("a plugin is not listened to: %s", words, extra={"door": str(self._door)})
 
     def _take(self, hello: Hello, updates: list[Update]) -> None:
         late = unknown = 0
@@ -169,7 +159,7 @@ def _fits(update: Update, hello: Hello) -> bool:
         update.part in {PROMPT, ANSWER}
         and 0 <= update.read <= update.tokens
         and len(update.scores) == len(hello.categories)
-        and all(map(math.isfinite, update.scores))
+        and all(abs(it) <= _MOST_LOG_ODDS for it in update.scores)  # which no NaN is
     )
 
 
@@ -179,14 +169,3 @@ async def _frame(reader: asyncio.StreamReader) -> bytes:
         if length > MAX_FRAME_BYTES:
             raise RefusedPlugin("garbage", f"a frame of {length} bytes is over the limit")
         return await reader.readexactly(length)
-
-
-def _remove_if_dead(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
-        except OSError:
-            pass  # it is busy, or gone

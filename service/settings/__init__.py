@@ -15,7 +15,7 @@ from service.settings.load import load, redacted
 from service.settings.mistakes import Mistake, refuse
 from service.settings.references import Check
 from service.settings.sections import KafkaLog, Model, OperatingPoint, Settings
-from service.settings.serving import Upstream
+from service.settings.serving import ProbeListener, Probes, Upstream
 
 __all__ = [
     "ADMIN_TOKEN_VARIABLE",
@@ -27,6 +27,8 @@ __all__ = [
     "Mistake",
     "Model",
     "OperatingPoint",
+    "ProbeListener",
+    "Probes",
     "RedisLimits",
     "Settings",
     "Upstream",

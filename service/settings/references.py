@@ -9,6 +9,7 @@ from service.settings.detectors import check_detectors
 from service.settings.issuers import check_issuers
 from service.settings.limits import MemoryLimits, RedisLimits
 from service.settings.mistakes import Mistake
+from service.settings.probes import check_listeners, check_sockets
 from service.settings.sections import KafkaLog, KafkaTopics, Settings
 
 _TOPICS: Final = len(KafkaTopics.model_fields)
@@ -24,20 +25,6 @@ class Check(NamedTuple):
 
 def _check_names(settings: Settings) -> Iterator[Mistake]:
     yield from _unique("upstreams", [u.name for u in settings.upstreams])
-    yield from _check_sockets(settings)
-
-
-def _check_sockets(settings: Settings) -> Iterator[Mistake]:
-    """A gateway process has one socket in a folder: each upstream needs a folder of its own."""
-    first: dict[str, int] = {}
-    for i, upstream in enumerate(settings.upstreams):
-        if upstream.probes is None:
-            continue
-        folder = str(upstream.probes.sockets)
-        if first.setdefault(folder, i) != i:
-            where = ("upstreams", i, "probes", "sockets")
-            taken = f"upstreams[{first[folder]}] has this folder already"
-            yield Mistake(where, f"{taken}: each upstream needs its own")
 
 
 def _check_model_names(settings: Settings) -> Iterator[Mistake]:
@@ -145,10 +132,12 @@ def _check_limits(settings: Settings) -> Iterator[Mistake]:
 CHECKS: Final = (
     Check(frozenset({"gateway", "limits"}), _check_limits),
     Check(frozenset({"upstreams"}), _check_names),
+    Check(frozenset({"upstreams"}), check_sockets),
     Check(frozenset({"models"}), _check_model_names),
     Check(frozenset({"operating_points"}), _check_point_names),
     Check(frozenset({"detectors"}), lambda settings: check_detectors(settings.detectors)),
     Check(frozenset({"gateway", "console", "ops"}), _check_listeners),
+    Check(frozenset({"gateway", "console", "ops", "upstreams"}), check_listeners),
     Check(frozenset({"event_log"}), _check_topics),
     Check(frozenset({"auth"}), check_issuers),
     Check(frozenset({"models", "upstreams"}), _check_upstreams),

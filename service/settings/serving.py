@@ -29,6 +29,8 @@ from service.settings.base import (
 _SOCKET_PATH_BYTES: Final = 107
 """Linux takes no longer path of a socket."""
 _SOCKET_NAME_BYTES: Final = len("/0123456789abcdef.sock")
+MOST_SOCKETS_BYTES: Final = _SOCKET_PATH_BYTES - _SOCKET_NAME_BYTES
+"""Of the path of a folder of sockets."""
 
 HeaderName = Annotated[str, Field(pattern=HEADER_NAME)]
 Url = Annotated[str, Field(pattern=URL), AfterValidator(has_host_and_port)]
@@ -95,19 +97,39 @@ class Balancing(Section):
     eject_longest_s: PositiveFloat = 60.0
 
 
+class ProbeListener(Section):
+    """Where plugins of other machines come in: both sides show certificates."""
+
+    host: str
+    port: Port
+    cert_file: FilePath
+    key_file: FilePath
+    ca_file: FilePath
+
+
 class Probes(Section):
     """Where the plugin in an upstream's vLLM tells what its probes see."""
 
-    sockets: Path
+    sockets: Path | None = None
+    listen: ProbeListener | None = None
     digest: Annotated[str, Field(pattern=SHA256)] | None = None
+    required: bool = False
 
     @field_validator("sockets")
     @classmethod
-    def _fits_a_socket(cls, folder: Path) -> Path:
-        most = _SOCKET_PATH_BYTES - _SOCKET_NAME_BYTES
-        if len(str(folder).encode()) > most:
-            raise ValueError(f"expected a path of at most {most} bytes: it is one of sockets")
+    def _fits_a_socket(cls, folder: Path | None) -> Path | None:
+        if folder is not None and len(str(folder).encode()) > MOST_SOCKETS_BYTES:
+            words = f"expected a path of at most {MOST_SOCKETS_BYTES} bytes: it is one of sockets"
+            raise ValueError(words)
         return folder
+
+    @model_validator(mode="after")
+    def _has_one_way_in(self) -> Self:
+        if (self.sockets is None) == (self.listen is None):
+            raise ValueError(
+                "expected either sockets, for a vLLM on this machine, or listen, for one elsewhere"
+            )
+        return self
 
 
 class Upstream(Section):
@@ -134,6 +156,11 @@ class Upstream(Section):
     def replicas(self) -> tuple[str, ...]:
         """The base address of each replica."""
         return self.urls if self.url is None else (self.url,)
+
+    @property
+    def probes_required(self) -> bool | None:
+        """Whether its models are served only while its probes tell; None: it has none."""
+        return None if self.probes is None else self.probes.required
 
     @field_validator("api_key")
     @classmethod

@@ -19,6 +19,9 @@ def named_certificates(settings: Settings) -> Iterator[Files]:
     for i, upstream in enumerate(settings.upstreams):
         yield f"upstreams[{i}].cert_file", upstream.cert_file, upstream.key_file
         yield f"upstreams[{i}].ca_file", upstream.ca_file, None
+        if upstream.probes is not None and (listen := upstream.probes.listen) is not None:
+            yield f"upstreams[{i}].probes.listen.cert_file", listen.cert_file, listen.key_file
+            yield f"upstreams[{i}].probes.listen.ca_file", listen.ca_file, None
     if isinstance(settings.event_log, KafkaLog):
         security = settings.event_log.security
         yield "event_log.security.cert_file", security.cert_file, security.key_file

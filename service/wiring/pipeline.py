@@ -77,6 +77,7 @@ def models_of(
     screens: Mapping[str, ModelScreens],
 ) -> dict[str, ServedModel]:
     """Return the models as the gateway serves them, by name."""
+    probes_required = {it.name: it.probes_required for it in settings.upstreams}
     return {
         model.name: ServedModel.of(
             model.name,
@@ -87,6 +88,7 @@ def models_of(
             access=_terms(settings, model),
             ends_answers=_access(settings, model).ends_answers,
             context_tokens=model.context_tokens,
+            probes_required=probes_required[model.upstream],
         )
         for model in settings.models
     }

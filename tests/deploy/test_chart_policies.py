@@ -4,7 +4,16 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.real_parts.helm import NAMESPACE, Object, Values, given, of_kind, pods, rendered
+from tests.real_parts.helm import (
+    NAMESPACE,
+    Object,
+    Values,
+    given,
+    named,
+    of_kind,
+    pods,
+    rendered,
+)
 from tests.real_parts.network_policies import Peer, is_covered, may_reach
 
 VLLM = 8000
@@ -94,6 +103,42 @@ def test_callers_reach_the_gateways_port_and_nothing_else_of_ours() -> None:
         if may_reach(cluster.policies, OUTSIDE, pod, port)
     }
     assert reached == {("gateway", 8080)}
+
+
+def with_probes(values: Values) -> Values:
+    """Let the gateways listen for probes inside vLLM."""
+    files = {it: f"/etc/probes/{it}" for it in ("cert_file", "key_file", "ca_file")}
+    listen = {"host": "0.0.0.0", "port": 9470, **files}  # noqa: S104  (as in a pod)
+    settings = values["settings"]
+    upstream = {**settings["upstreams"][0], "probes": {"listen": listen}}
+    return {**values, "settings": {**settings, "upstreams": [upstream]}}
+
+
+@pytest.mark.parametrize(("name", "namespace"), [("minimal", NAMESPACE), ("production", "models")])
+def test_vllm_alone_reaches_where_gateways_listen_for_its_probes(name: str, namespace: str) -> None:
+    cluster = Cluster(with_probes(given(name)), namespace)
+    gateway = cluster.pods["gateway"]
+    assert may_reach(cluster.policies, cluster.vllm, gateway, 9470)
+    assert cluster.who_reaches(gateway, 9470, STRANGER, PROMETHEUS, OUTSIDE) == set()
+    assert not may_reach(cluster.policies, cluster.vllm, gateway, OPS["gateway"])
+    assert not may_reach(Cluster(given(name), namespace).policies, cluster.vllm, gateway, 9470)
+
+
+def test_a_vllm_outside_reaches_where_gateways_listen_for_its_probes() -> None:
+    cluster = Cluster(with_probes(given("external-vllm")))
+    rack, elsewhere = Peer(address="10.20.0.5"), Peer(address="10.21.0.5")
+    assert may_reach(cluster.policies, rack, cluster.pods["gateway"], 9470)
+    assert not may_reach(cluster.policies, elsewhere, cluster.pods["gateway"], 9470)
+
+
+def test_probes_find_each_gateway_by_one_name_before_it_is_ready() -> None:
+    objects = rendered(with_probes(given("minimal")))
+    service = named(objects, "Service", "wg-watchgate-gateway-pods")["spec"]
+    assert service["clusterIP"] == "None"
+    assert service["publishNotReadyAddresses"]
+    assert {"name": "probes-9470", "port": 9470, "targetPort": "probes-9470"} in service["ports"]
+    container = dict(pods(objects))["gateway"]["spec"]["containers"][0]
+    assert {"name": "probes-9470", "containerPort": 9470} in container["ports"]
 
 
 def test_callers_that_are_named_are_the_only_ones() -> None:

@@ -51,7 +51,7 @@ def test_list_prints_one_json_array(capsys: pytest.CaptureFixture[str]) -> None:
 
     entry, *others = json.loads(capsys.readouterr().out)
     assert entry["name"] == "lexical"
-    assert [it["name"] for it in others] == ["rules", "semantic", "suite"]
+    assert [it["name"] for it in others] == ["probe", "rules", "semantic", "suite"]
     assert entry["parts"] == ["answer", "exchange", "prompt"]
     assert entry["version"] == lexical.load().version
 
@@ -64,6 +64,14 @@ def test_list_says_what_a_detector_lacks(
 
     lacking = [it for it in capsys.readouterr().out.splitlines() if "pip install" in it]
     assert [it.split()[0] for it in lacking] == ["semantic", "suite"]
+
+
+def test_a_detector_of_readings_is_not_asked_about_texts(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for command in (["evaluate"], ["score", __file__]):
+        assert run(*command, "--detector", "probe") == 2
+        assert "watchgate probes evaluate" in capsys.readouterr().err
 
 
 def test_list_prints_a_line_a_detector(capsys: pytest.CaptureFixture[str]) -> None:

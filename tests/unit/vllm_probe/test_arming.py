@@ -1,6 +1,7 @@
 """What is read, and what is refused since nobody has tried it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from vllm_probe.arming import check, check_version
-from vllm_probe.digests import weights_digest
+from vllm_probe.digests import template_digest, weights_digest
 from vllm_probe.errors import NotArmed
 from vllm_probe.parts import Pooling
 from vllm_probe.probes import Binding, Probe, Probes
@@ -28,10 +29,14 @@ def config_of(model: Path) -> SimpleNamespace:
     return SimpleNamespace(
         use_v2_model_runner=False,
         device_config=SimpleNamespace(device_type="cpu"),
-        parallel_config=SimpleNamespace(tensor_parallel_size=1, pipeline_parallel_size=1),
+        parallel_config=SimpleNamespace(
+            tensor_parallel_size=1, pipeline_parallel_size=1, data_parallel_size=1
+        ),
         speculative_config=None,
         kv_transfer_config=None,
-        model_config=SimpleNamespace(runner_type="generate", hf_text_config=text, model=str(model)),
+        model_config=SimpleNamespace(
+            runner_type="generate", hf_text_config=text, model=str(model), tokenizer=str(model)
+        ),
     )
 
 
@@ -52,6 +57,7 @@ def test_what_was_tried_is_armed(model: Path) -> None:
         (lambda it: setattr(it.device_config, "device_type", "cuda"), "tried cuda"),
         (lambda it: setattr(it.parallel_config, "tensor_parallel_size", 2), "tensor parallel"),
         (lambda it: setattr(it.parallel_config, "pipeline_parallel_size", 2), "pipeline"),
+        (lambda it: setattr(it.parallel_config, "data_parallel_size", 2), "data parallel"),
         (lambda it: setattr(it, "speculative_config", object()), "speculative"),
         (lambda it: setattr(it, "kv_transfer_config", object()), "KV connector"),
         (lambda it: setattr(it.model_config, "runner_type", "pooling"), "generates nothing"),
@@ -80,6 +86,21 @@ def test_other_weights_are_refused(model: Path) -> None:
     (model / "model-1.safetensors").write_bytes(b"fine-tuned")
     with pytest.raises(NotArmed, match="the weights are"):
         check(probes, config_of(model), cached=True)
+
+
+@pytest.mark.parametrize("file", ["chat_template.jinja", "tokenizer_config.json"])
+def test_another_chat_template_is_refused(model: Path, file: str) -> None:
+    (model / file).write_text('{"chat_template": "{{ messages }}"}')
+    bound = replace(probes_of(model).binding, template=template_digest(model))
+    probes = replace(probes_of(model), binding=bound)
+    check(probes, config_of(model), cached=True)
+    (model / file).write_text('{"chat_template": "{{ other }}"}')
+    with pytest.raises(NotArmed, match="the chat template is"):
+        check(probes, config_of(model), cached=True)
+    (model / file).write_bytes(b"\xff")
+    if file == "tokenizer_config.json":
+        with pytest.raises(NotArmed, match="cannot be read"):
+            check(probes, config_of(model), cached=True)
 
 
 def test_weights_of_other_names_or_order_have_another_digest(model: Path) -> None:

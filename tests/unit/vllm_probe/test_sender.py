@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from vllm_probe.sender import Sender
+from vllm_probe.sockets import SocketFolder
 from vllm_probe.wire import SUFFIX, VERSION, Hello, Update
 
 HELLO = Hello(VERSION, "digest", "weights", ("any",))
@@ -63,7 +64,7 @@ def listening(folder: Path, gateway: str = FIRST) -> Iterator[socket.socket]:
 
 @pytest.fixture
 def sender(tmp_path: Path) -> Iterator[Sender]:
-    one = Sender(tmp_path, HELLO)
+    one = Sender(SocketFolder(tmp_path), HELLO)
     yield one
     one.close()
 

@@ -1,5 +1,5 @@
 {{/*
-A StatefulSet of a process with a journal, and its shipper: {root, component, replicas, port, lead, work, ship}.
+A StatefulSet of a process with a journal, and its shipper: {root, component, replicas, port, probePorts, lead, work, ship}.
 
 What is in a journal is nowhere else until Kafka has it. So each pod keeps its name and its volume, and ends in order: the
 process goes on for `lead`, stops within `work`, and the shipper stays for `ship` more. What is left then, since Kafka was
@@ -35,6 +35,9 @@ spec:
             - {name: api, containerPort: {{ . }}}
             {{- end }}
             - {name: ops, containerPort: {{ .ops }}}
+            {{- range .probePorts }}
+            - {name: probes-{{ . }}, containerPort: {{ . }}}
+            {{- end }}
           {{- if .lead }}
           lifecycle:
             preStop:
@@ -48,7 +51,10 @@ spec:
     - {{- include "watchgate.claim" (merge (dict "journal" $process.journal) .) | nindent 6 }}
 {{- end -}}
 
-{{/* The headless Service that names the pods of a StatefulSet, not ready ones too. */}}
+{{/*
+The headless Service that names the pods of a StatefulSet, not ready ones too: a gateway may be ready only once the probes
+inside vLLM tell it what they see, and they find it here.
+*/}}
 {{- define "watchgate.pods" -}}
 apiVersion: v1
 kind: Service
@@ -61,6 +67,9 @@ spec:
     {{- include "watchgate.selector" . | nindent 4 }}
   ports:
     - {name: ops, port: {{ .ops }}, targetPort: ops}
+    {{- range .probePorts }}
+    - {name: probes-{{ . }}, port: {{ . }}, targetPort: probes-{{ . }}}
+    {{- end }}
 {{- end -}}
 
 {{/* {root, component, maxUnavailable} */}}

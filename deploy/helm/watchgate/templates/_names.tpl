@@ -50,3 +50,12 @@ annotations:
 {{- define "watchgate.linked" -}}
 {{- .text | replace "https://grafana.example/" .links.grafana | replace "https://watchgate.example/docs/" .links.docs -}}
 {{- end -}}
+
+{{/* The ports where gateways listen for probes inside vLLM, as JSON. */}}
+{{- define "watchgate.probePorts" -}}
+{{- $ports := list -}}
+{{- range .Values.settings.upstreams -}}
+{{- with .probes -}}{{- with .listen -}}{{- $ports = append $ports (int .port) -}}{{- end -}}{{- end -}}
+{{- end -}}
+{{- toJson $ports -}}
+{{- end -}}

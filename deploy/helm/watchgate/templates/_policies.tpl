@@ -10,7 +10,7 @@
   {{- end }}
 {{- end -}}
 
-{{/* The policy of a component: {root, component, ops, port, peers, egress: names of networkPolicy.egress}. */}}
+{{/* The policy of a component: {root, component, ops, port, peers, probePorts, egress: names of networkPolicy.egress}. */}}
 {{- define "watchgate.policy" -}}
 {{- $policy := .root.Values.networkPolicy -}}
 apiVersion: networking.k8s.io/v1
@@ -26,6 +26,9 @@ spec:
   ingress:
     {{- if .port }}
     {{- include "watchgate.rule" (dict "side" "from" "ports" (list .port) "peers" .peers) | nindent 4 }}
+    {{- end }}
+    {{- with .probePorts }}
+    {{- include "watchgate.rule" (dict "side" "from" "ports" . "peers" (include "watchgate.vllmPeers" $policy.vllm | fromYamlArray)) | nindent 4 }}
     {{- end }}
     {{- if $policy.monitoring }}
     {{- include "watchgate.rule" (dict "side" "from" "ports" .ops "peers" $policy.monitoring) | nindent 4 }}
@@ -49,14 +52,19 @@ spec:
 {{- define "watchgate.toVllm" -}}
 - ports: [{protocol: TCP, port: {{ .port }}}]
   to:
-    - podSelector:
-        matchLabels:
-          {{- toYaml .podLabels | nindent 10 }}
-      {{- with .namespace }}
-      namespaceSelector:
-        matchLabels: {kubernetes.io/metadata.name: {{ . }}}
-      {{- end }}
-    {{- range .cidrs }}
-    - ipBlock: {cidr: {{ . }}}
-    {{- end }}
+    {{- include "watchgate.vllmPeers" . | nindent 4 }}
+{{- end -}}
+
+{{/* Where vLLM is, as peers of a NetworkPolicy. */}}
+{{- define "watchgate.vllmPeers" -}}
+- podSelector:
+    matchLabels:
+      {{- toYaml .podLabels | nindent 6 }}
+  {{- with .namespace }}
+  namespaceSelector:
+    matchLabels: {kubernetes.io/metadata.name: {{ . }}}
+  {{- end }}
+{{- range .cidrs }}
+- ipBlock: {cidr: {{ . }}}
+{{- end }}
 {{- end -}}
