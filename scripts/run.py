@@ -22,6 +22,7 @@ import yaml
 from scripts.processes import Part, Stopped, get, is_taken, started, until_ready
 from service.errors import WatchgateError
 from service.settings import Settings, load
+from service.settings.serving import MOST_SOCKETS_BYTES
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 WATCHGATE: Final = (sys.executable, "-m", "service.cli")
@@ -91,7 +92,7 @@ def prepare(folder: Path, upstream: str | None, model: str | None) -> Run:
         url = upstream.rstrip("/").removesuffix("/v1")
         _write(config, url, model or first_model(url))
     elif not config.exists():
-        _write(config, "http://127.0.0.1:8000", model or "smollm2")
+        _write(config, "http://127.0.0.1:8000", model or "smollm2", sockets=folder / "probes")
     run = Run(folder, config, load(config), local=upstream is None)
     for port, who in _ports(run):
         if is_taken(*port):
@@ -187,11 +188,14 @@ def say(line: str) -> None:
     sys.stderr.flush()
 
 
-def _write(config: Path, url: str, model: str) -> None:
-    """Write settings like the example's, which holds the operating points for our detectors."""
+def _write(config: Path, url: str, model: str, sockets: Path | None = None) -> None:
+    """Write settings like the example's, which holds the operating points for our detectors.
+
+    `sockets`: where the gateway listens to probes inside vLLM, if a socket's path may be so long.
+    """
     example = yaml.safe_load((ROOT / "watchgate.example.yaml").read_text(encoding="utf-8"))
-    upstream = {"name": "local", "url": url, **_api_key()}
-    settings = {
+    upstream: dict[str, Any] = {"name": "local", "url": url, **_api_key()}
+    settings: dict[str, Any] = {
         "data_dir": "./data",
         "gateway": example["gateway"],
         "console": example["console"],
@@ -201,6 +205,9 @@ def _write(config: Path, url: str, model: str) -> None:
         "store": {"url": "sqlite:///data/watchgate.db"},
         "operating_points": example["operating_points"],
     }
+    if sockets is not None and len(str(sockets).encode()) <= MOST_SOCKETS_BYTES:
+        upstream["probes"] = {"sockets": str(sockets)}
+        settings["detectors"] = [{"kind": it} for it in ("lexical", "rules", "probe")]
     head = "# Made by `make run`; every key is described in docs/settings.md.\n"
     config.write_text(head + yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 
@@ -229,6 +236,8 @@ def _parts(run: Run) -> list[Part]:
     host, port = _address(run.upstream)
     name = run.settings.models[0].upstream_model
     command = [*WATCHGATE, "vllm", "--served-name", name, "--host", host, "--port", str(port)]
+    if (probes := run.settings.upstreams[0].probes) is not None and probes.sockets is not None:
+        command += ["--probe-sockets", str(probes.sockets)]
     return [up, Part("vllm", command, 30.0)]
 
 

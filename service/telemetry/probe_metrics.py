@@ -24,6 +24,7 @@ class ProbeMetrics:
             "probe_connections_refused_total",
             'Connections of plugins that were closed: they speak another version ("version"), have '
             'other probes than the settings name ("digest"), say what nobody understands '
-            '("garbage") or nothing at all ("silent"), or are too many ("too_many").',
+            '("garbage") or nothing at all ("silent"), are too many ("too_many"), or show no '
+            'certificate that is let in ("tls").',
             "upstream", "reason",
         )  # fmt: skip

@@ -19,6 +19,7 @@ from service.vllm.launch import (
     has_nvidia_gpu,
 )
 from service.vllm.model import SMOLLM2, ensure_model, is_prepared, model_folder
+from service.vllm.probes import SHIPPED, environment_for_probes
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
@@ -28,6 +29,7 @@ examples:
   watchgate vllm --prepare                   install vLLM for the CPU and the small model, then exit
   watchgate vllm --port 8000                 serve SmolLM2 as "smollm2"
   watchgate vllm --model /models/mine --served-name mine -- --max-model-len 4096
+  watchgate vllm --probe-sockets var/probes  the same, with probes inside that tell the gateway
 
 On a machine with an NVIDIA GPU and the package vllm, this is plain `vllm serve`.
 """
@@ -55,6 +57,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--python", type=Path, help="the Python that has vLLM")
+    parser.add_argument(
+        "--probe-sockets",
+        type=Path,
+        metavar="DIR",
+        help="read activations with probes, and tell the gateways that listen in this folder",
+    )
+    parser.add_argument(
+        "--probes",
+        type=Path,
+        metavar="DIR",
+        help="folder of the probes (default: those shipped for smollm2)",
+    )
     parser.add_argument("extra", nargs="*", metavar="-- VLLM_ARGUMENT", help="passed to vllm serve")
     parser.set_defaults(run=run)
 
@@ -85,7 +99,19 @@ def serve(home: Home, args: argparse.Namespace) -> int:
     build = "CPU" if chosen.is_cpu_build else "GPU"
     say(f"vLLM {chosen.version} ({build}) on http://{wanted.host}:{wanted.port}")
     cores = len(os.sched_getaffinity(0))
-    become(command_line(chosen, wanted), environment_of(chosen, os.environ, cores=cores))
+    environment = environment_of(chosen, os.environ, cores=cores)
+    become(command_line(chosen, wanted), environment | probing(home, args))
+
+
+def probing(home: Home, args: argparse.Namespace) -> dict[str, str]:
+    """Return what vLLM's environment needs for probes, if any are asked for."""
+    if args.probe_sockets is None:
+        if args.probes is not None:
+            raise VllmError("--probes needs --probe-sockets: a folder where gateways listen")
+        return {}
+    if args.probes is None and args.model != SMOLLM2:
+        raise VllmError(f"--probe-sockets needs --probes: those shipped are of {SMOLLM2} alone")
+    return environment_for_probes(home, args.probes or SHIPPED, args.probe_sockets, os.environ)
 
 
 def small_model(home: Home) -> Path:

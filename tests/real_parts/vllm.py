@@ -41,9 +41,9 @@ def real_vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @contextmanager
-def running_vllm(log: Path, *arguments: str) -> Iterator[str]:
-    """Run the launcher on a free port until the block ends; `arguments` go to the launcher."""
-    port = free_port()
+def running_vllm(log: Path, *arguments: str, port: int | None = None) -> Iterator[str]:
+    """Run the launcher, on a free port, until the block ends; `arguments` go to the launcher."""
+    port = port or free_port()
     command = [sys.executable, "-m", "service.vllm", "--port", str(port), *arguments]
     with log.open("wb") as output:
         process = subprocess.Popen(

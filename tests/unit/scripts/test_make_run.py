@@ -48,6 +48,22 @@ def test_the_first_run_writes_settings_with_the_operating_points_of_the_example(
     assert not prepared.local
 
 
+def test_a_vllm_that_is_started_here_has_probes_where_a_socket_fits(tmp_path: Path) -> None:
+    probed, too_long = tmp_path / "probed.yaml", tmp_path / "too-long.yaml"
+    run._write(probed, "http://127.0.0.1:8000", "smollm2", sockets=Path("/run/probes"))
+    settings = load(probed)
+    assert settings.upstreams[0].probes is not None
+    assert settings.upstreams[0].probes.sockets == Path("/run/probes")
+    assert [it.kind for it in settings.detectors] == ["lexical", "rules", "probe"]
+    started = run._parts(run.Run(tmp_path, probed, settings, local=True))
+    assert started[1].command[-2:] == ["--probe-sockets", "/run/probes"]
+    run._write(too_long, "http://127.0.0.1:8000", "smollm2", sockets=Path("/" + "x" * 100))
+    settings = load(too_long)
+    assert settings.upstreams[0].probes is None
+    started = run._parts(run.Run(tmp_path, too_long, settings, local=True))
+    assert "--probe-sockets" not in started[1].command
+
+
 def test_all_folders_that_the_first_run_makes_are_its_owners_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,7 +81,7 @@ async def relayed(shape: Shape, mode: AnswerMode, pieces: Sequence[bytes]) -> Re
         caller=Caller("k", "p", "p"), surface=surface, model=model,
         request=Request(b"{}", {}, "ours", stream=True, wants_usage=False),
         caller_request_id=None, traceparent=None, reader=surface.answer_reader(),
-        gate=model.gate(),
+        gate=model.gate("ex-1"),
     )  # fmt: skip
     body = bytearray()
 

@@ -34,6 +34,25 @@ DAY_S, HOUR_S = 86_400.0, 3_600.0
 RECORD = Record(Topic.EXCHANGES, b"p", "opened", "ex-1", b"{}")
 
 
+class Probed:
+    """What a watch asks of an upstream of two replicas, whose plugins are not there yet."""
+
+    def __init__(self) -> None:
+        self.probes: Probed | None = None
+        self.engines = 0
+        self.replicas = ("a", "b")
+
+    def tell(self, engines: int) -> None:
+        self.probes, self.engines = self, engines
+
+
+def model_of(
+    name: str, tier: int, upstream: Probed | None = None, *, probes_required: bool | None = None
+) -> ServedModel:
+    balancer = cast("Balancer", upstream)
+    return ServedModel.of(name, "m", TIERS[tier], balancer, probes_required=probes_required)
+
+
 class House:
     """A watch and all that it watches."""
 
@@ -45,8 +64,10 @@ class House:
         self.group = Group(folder / "groups", "screener")
         self.registry = CollectorRegistry()
         metrics = Metrics(self.registry)
-        upstream = cast("Balancer", None)
-        models = {f"t{n}": ServedModel.of(f"t{n}", "m", TIERS[n], upstream) for n in (0, 1)}
+        models = {f"t{n}": model_of(f"t{n}", n) for n in (0, 1)}
+        self.probed = Probed()
+        for name, required in (("told", False), ("required", True)):
+            models[name] = model_of(name, 0, self.probed, probes_required=required)
         self.board = SafeguardBoard(models, metrics, lambda: self.now)
         self.kafka = kafka
         self.metrics = metrics
@@ -86,6 +107,10 @@ class House:
         self.store_watch.look()
         self.watch.check()
         return self.board.inactive(model, self.now)
+
+    def shown(self, name: str, model: str, safeguard: str) -> float | None:
+        labels = {"model": model, "safeguard": safeguard}
+        return self.registry.get_sample_value(f"watchgate_safeguard_{name}", labels)
 
     def lose_the_store(self) -> None:
         with self.store.begin() as connection:
@@ -150,7 +175,7 @@ def test_nothing_is_served_on_the_word_of_a_watch_that_has_stopped(
     assert house.board.inactive("t0", house.now) is None
     house.passes(2)
     assert house.board.inactive("t0", house.now) is not None
-    assert [model for model, _ in house.board.reasons()] == ["t0", "t1"]
+    assert [model for model, _ in house.board.reasons()] == ["t0", "t1", "told", "required"]
 
 
 def test_tier_1_needs_a_screener_that_lives_and_tier_0_does_not(
@@ -324,8 +349,36 @@ def test_a_journal_that_takes_nothing_stops_everything(make: Callable[..., House
     assert house.why("t0") is None
     house.journal.close()
     assert "evidence" in (house.why("t0") or "")
-    labels = {"model": "t0", "safeguard": "evidence"}
-    assert house.registry.get_sample_value("watchgate_safeguard_active", labels) == 0
+    assert house.shown("active", "t0", "evidence") == 0
+    assert house.shown("required", "t0", "evidence") == 1
+
+
+def test_probes_stop_only_the_models_whose_upstream_requires_them(
+    make: Callable[..., House],
+) -> None:
+    house = make()
+    assert "'probes' is not active: 0 of 2 replicas tell" in (house.why("required") or "")
+    house.probed.tell(1)
+    assert "'probes' is not active: 1 of 2 replicas tells" in (house.why("required") or "")
+    assert house.why("told") is None
+    assert house.why("t0") is None
+    assert house.shown("active", "required", "probes") == 0
+    assert house.shown("active", "told", "probes") == 0
+    house.probed.tell(2)
+    assert house.why("required") is None
+    assert house.shown("active", "required", "probes") == 1
+    assert house.shown("active", "told", "probes") == 1
+    house.probed.tell(0)
+    assert house.why("required") is not None
+
+
+def test_probes_are_shown_for_models_whose_upstream_has_some(make: Callable[..., House]) -> None:
+    house = make()
+    house.watch.check()
+    assert house.shown("required", "required", "probes") == 1
+    assert house.shown("required", "told", "probes") == 0
+    assert house.shown("active", "t0", "probes") is None
+    assert house.shown("required", "t0", "probes") is None
 
 
 def test_lag_is_of_the_oldest_record_that_nobody_has_acknowledged(

@@ -50,3 +50,14 @@ def test_of_a_file_that_cannot_be_read_nothing_is_shown(tmp_path: Path, made: Ce
     assert shown(settings_with(tmp_path, gone), "gateway") == {}
     assert shown(settings_of(tmp_path), "gateway", "console") == {}
     assert len(shown(settings, "gateway", "console")) == 2
+
+
+def test_those_of_the_door_for_probes_are_shown_by_the_gateway(
+    tmp_path: Path, made: Certificate
+) -> None:
+    files = {"cert_file": made.certificate, "key_file": made.key, "ca_file": made.certificate}
+    listen = {"host": "127.0.0.1", "port": 9470, **{it: str(files[it]) for it in files}}
+    upstream = {"name": "local", "url": "http://127.0.0.1:8000", "probes": {"listen": listen}}
+    found = shown(settings_of(tmp_path, upstreams=[upstream]), "gateway", "upstreams")
+    where = "upstreams[0].probes.listen"
+    assert sorted(found) == [f"{where}.ca_file", f"{where}.cert_file"]
