@@ -1,7 +1,7 @@
 """The running figures of one part, prompts or answers, of all requests at once.
 
-Requests share arrays, in which each has a slot: a step in which two hundred requests generate a
-token each is a handful of array operations.
+Requests share arrays, in which each has a slot: eight steps in which two hundred requests generate
+a token each are a handful of array operations.
 """
 
 from collections.abc import Iterable
@@ -68,38 +68,26 @@ class Part:
         self._highest[slot] = self._best[slot] = _LOWEST
 
     def add(self, slots: Ints, scores: Floats) -> None:
-        """Take the next token of each of these slots, of which none is named twice."""
+        """Take the next tokens of some slots, (slots, tokens, probes): as many of each, and one."""
         if Pooling.MEAN in self._poolings:
-            self._sum[slots] += scores
+            self._sum[slots] += scores.sum(axis=1)
         if Pooling.MAX in self._poolings:
-            self._highest[slots] = np.maximum(self._highest[slots], scores)
+            self._highest[slots] = np.maximum(self._highest[slots], scores.max(axis=1))
         if Pooling.LAST in self._poolings:
-            self._last[slots] = scores
+            self._last[slots] = scores[:, -1]
         if Pooling.EMA in self._poolings:
-            self._average_on(slots, scores)
+            self._average(slots, scores)
         if Pooling.WINDOW in self._poolings:
-            self._slide_on(slots, scores)
-        self.read[slots] += 1
+            for slot, of_slot in zip(slots.tolist(), scores, strict=True):
+                self._slide(slot, np.concatenate([self._recent(slot), of_slot]))
+                self._remember(slot, of_slot)
+        self.read[slots] += scores.shape[1]
 
-    def extend(self, slot: int, scores: Floats) -> None:
-        """Take the next tokens of one slot, (tokens, probes), of which there is at least one."""
-        if Pooling.MEAN in self._poolings:
-            self._sum[slot] += scores.sum(axis=0)
-        if Pooling.MAX in self._poolings:
-            self._highest[slot] = np.maximum(self._highest[slot], scores.max(axis=0))
-        if Pooling.LAST in self._poolings:
-            self._last[slot] = scores[-1]
-        if Pooling.EMA in self._poolings:
-            self._average(slot, scores)
-        if Pooling.WINDOW in self._poolings:
-            self._slide(slot, np.concatenate([self._recent(slot), scores]))
-            self._remember(slot, scores)
-        self.read[slot] += len(scores)
-
-    def pooled(self, slot: int, pooling: Pooling) -> Floats:
-        """Return what became of the scores of a slot of which a token was read: (probes,)."""
+    def pooled(self, slots: Ints, pooling: Pooling) -> Floats:
+        """Return what became of the scores of slots of which a token was read: (slots, probes)."""
         if pooling is Pooling.MEAN:
-            mean: Floats = self._sum[slot] / np.float32(max(1, self.read[slot]))
+            read = np.maximum(1, self.read[slots, None]).astype(np.float32)
+            mean: Floats = self._sum[slots] / read
             return mean
         found = {
             Pooling.MAX: self._highest,
@@ -107,27 +95,14 @@ class Part:
             Pooling.LAST: self._last,
             Pooling.WINDOW: self._best,
         }
-        kept: Floats = found[pooling][slot].copy()
+        kept: Floats = found[pooling][slots]
         return kept
 
-    def _average_on(self, slots: Ints, scores: Floats) -> None:
-        moved = scores + self._keep * (self._ema[slots] - scores)
-        self._ema[slots] = np.where((self.read[slots] == 0)[:, None], scores, moved)
-
-    def _slide_on(self, slots: Ints, scores: Floats) -> None:
-        read = self.read[slots]
-        self._ring[slots, read % self._window] = scores
-        held = np.minimum(read + 1, self._window)[:, None].astype(np.float32)
-        means = self._ring[slots].sum(axis=1) / held
-        is_first = (read < self._window)[:, None]
-        self._best[slots] = np.where(is_first, means, np.maximum(self._best[slots], means))
-
-    def _average(self, slot: int, scores: Floats) -> None:
-        count = len(scores)
-        powers = self._keep ** np.arange(count, -1, -1, dtype=np.float32)
-        before = self._ema[slot] if self.read[slot] else scores[0]
-        weighted = (1 - self._keep) * (powers[1:, None] * scores).sum(axis=0)
-        self._ema[slot] = powers[0] * before + weighted
+    def _average(self, slots: Ints, scores: Floats) -> None:
+        powers = self._keep ** np.arange(scores.shape[1], -1, -1, dtype=np.float32)
+        before = np.where(self.read[slots, None] == 0, scores[:, 0], self._ema[slots])
+        weighted = (1 - self._keep) * (powers[1:, None] * scores).sum(axis=1)
+        self._ema[slots] = powers[0] * before + weighted
 
     def _recent(self, slot: int) -> Floats:
         """Return the last scores of a slot, one fewer than a window at most, the oldest first."""

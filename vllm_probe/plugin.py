@@ -63,10 +63,10 @@ def _listen(folder: Path, way: Way) -> None:
     from vllm.v1.worker.gpu_worker import Worker  # noqa: PLC0415
 
     from vllm_probe.arming import check, check_version  # noqa: PLC0415
-    from vllm_probe.hooks import Reader, listen  # noqa: PLC0415
+    from vllm_probe.hooks import listen  # noqa: PLC0415
     from vllm_probe.probes import load  # noqa: PLC0415
+    from vllm_probe.reader import Reader  # noqa: PLC0415
     from vllm_probe.sender import Sender  # noqa: PLC0415
-    from vllm_probe.watch import Watch  # noqa: PLC0415
     from vllm_probe.wire import VERSION, Hello  # noqa: PLC0415
 
     check_version(vllm.__version__)
@@ -79,7 +79,9 @@ def _listen(folder: Path, way: Way) -> None:
         categories = tuple(it.category for it in probes.probes)
         hello = Hello(VERSION, probes.digest, probes.binding.weights, categories)
         sender = Sender(way, hello)
+        reader = Reader(worker.model_runner, probes, sender, cached=cached)
+        sender.start()
         _log.info("the probes %s are armed", probes.digest)
-        return Reader(worker.model_runner, probes, Watch(probes, sender.tell), cached=cached)
+        return reader
 
     listen(Worker, arm)

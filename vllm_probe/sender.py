@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, Self
 
 from vllm_probe.meeting import Met, Place, Search, Way
 from vllm_probe.wire import Hello, Update, framed
@@ -38,7 +38,7 @@ class Sender:
     """One connection to each gateway process, made anew when it breaks."""
 
     def __init__(self, way: Way, hello: Hello) -> None:
-        """Start the thread; it ends with the process."""
+        """Tell nobody before it is started."""
         self._way = way
         self._hello = framed(hello)
         self._queue: queue.Queue[Sequence[Update]] = queue.Queue(_QUEUED)
@@ -53,7 +53,20 @@ class Sender:
         """Where nobody listened, which is said once."""
         self._search: Search | None = None
         self._thread = threading.Thread(target=self._run, name="probe-sender", daemon=True)
+
+    def start(self) -> None:
+        """Look for gateways from now on: each that is met counts on being told."""
         self._thread.start()
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End, and wait for that."""
+        self.end()
+        self._thread.join(_JOIN_S)
 
     def tell(self, updates: Sequence[Update]) -> None:
         """Send updates when it is their turn; blocks nobody and raises nothing."""
@@ -62,10 +75,9 @@ class Sender:
         except queue.Full:
             self.lost += len(updates)
 
-    def close(self) -> None:
-        """End the thread."""
+    def end(self) -> None:
+        """Have the thread hang up within a second; waits for nothing."""
         self._stopping.set()
-        self._thread.join(_JOIN_S)
 
     def _run(self) -> None:
         beat_at = 0.0

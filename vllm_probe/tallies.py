@@ -13,15 +13,15 @@ _FIRST_SLOTS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """What is known of a part of a request."""
+class Tallied:
+    """What is known of a part of n requests."""
 
-    tokens: int
-    """So many it has, as far as it was computed."""
-    read: int
-    """Of so many of them activations were seen; the others came from a cache."""
+    tokens: Ints
+    """(n,): so many it has, as far as it was computed."""
+    read: Ints
+    """(n,): of so many of them activations were seen; the others came from a cache."""
     scores: Floats
-    """(probes,): the log-odds of each, pooled as it was trained; 0 where nothing was read."""
+    """(n, probes): log-odds, pooled as each probe was trained; 0 where nothing was read."""
 
 
 class Tallies:
@@ -35,10 +35,11 @@ class Tallies:
         half_life: float = HALF_LIFE_TOKENS,
     ) -> None:
         """Know of none. `poolings`: one for each probe, in their order."""
-        self._poolings = tuple(poolings)
-        probes = len(self._poolings)
+        by_probe = np.array([*poolings])
+        self._columns = {it: np.flatnonzero(by_probe == it) for it in Pooling if it in by_probe}
+        """Which probes are pooled so."""
         self._prompts, self._answers = (
-            Part(probes, self._poolings, window=window, half_life=half_life) for _ in range(2)
+            Part(len(by_probe), self._columns, window=window, half_life=half_life) for _ in range(2)
         )
         self._slots: dict[str, int] = {}
         self._free: list[int] = []
@@ -59,30 +60,32 @@ class Tallies:
         slots = np.fromiter(map(self._slot_of, step.requests), np.int64, len(step.requests))
         self._lengths[slots] = step.prompts
         counts = step.counts
-        is_next = (counts == 1) & (step.computed >= step.prompts)
-        is_next &= step.computed == self._seen[slots]
-        self._answers.add(slots[is_next], scores[step.starts[:-1][is_next]])
+        is_next = (counts == step.steps) & (step.computed >= step.prompts)
+        is_next &= step.computed >= self._seen[slots]
+        rows_of_next = step.starts[:-1][is_next, None] + np.arange(step.steps)
+        self._answers.add(slots[is_next], scores[rows_of_next])
         for number in np.flatnonzero(~is_next & (counts > 0)):
             rows = scores[step.starts[number] : step.starts[number + 1]]
             self._read(int(slots[number]), int(step.computed[number]), rows)
         self._seen[slots] = np.maximum(self._seen[slots], step.computed + counts)
 
-    def prompt(self, request: str) -> Tally:
-        """Return what is known of a prompt."""
-        slot = self._slots[request]
-        length = int(self._lengths[slot])
-        return self._tally(self._prompts, slot, min(length, int(self._seen[slot])))
+    def prompts(self, requests: Sequence[str]) -> Tallied:
+        """Return what is known of prompts."""
+        slots = self._slots_of(requests)
+        return self._tallied(
+            self._prompts, slots, np.minimum(self._lengths[slots], self._seen[slots])
+        )
 
-    def answer(self, request: str) -> Tally:
+    def answers(self, requests: Sequence[str]) -> Tallied:
         """Return what is known of what was generated; the last token is never computed."""
-        (tokens,) = self.answer_tokens([request])
-        return self._tally(self._answers, self._slots[request], tokens)
+        slots = self._slots_of(requests)
+        return self._tallied(self._answers, slots, self.answer_tokens(requests))
 
-    def answer_tokens(self, requests: Sequence[str]) -> list[int]:
-        """Return how many generated tokens of each were computed."""
-        slots = [self._slots[it] for it in requests]
-        found: list[int] = np.maximum(0, self._seen[slots] - self._lengths[slots]).tolist()
-        return found
+    def answer_tokens(self, requests: Sequence[str]) -> Ints:
+        """Return how many generated tokens of each were computed; (requests,)."""
+        slots = self._slots_of(requests)
+        tokens: Ints = np.maximum(0, self._seen[slots] - self._lengths[slots])
+        return tokens
 
     def reached(self, requests: Sequence[str]) -> Ints:
         """Return how many tokens of each were computed, or found in a cache; (requests,)."""
@@ -107,14 +110,18 @@ class Tallies:
         of_prompt = max(0, int(self._lengths[slot]) - first)
         for part, scores in ((self._prompts, rows[:of_prompt]), (self._answers, rows[of_prompt:])):
             if len(scores):
-                part.extend(slot, scores)
+                part.add(np.array([slot]), scores[None])
 
-    def _tally(self, part: Part, slot: int, tokens: int) -> Tally:
-        if not part.read[slot]:
-            return Tally(tokens, 0, np.zeros(len(self._poolings), np.float32))
-        by_pooling = {it: part.pooled(slot, it) for it in set(self._poolings)}
-        scores = [by_pooling[it][number] for number, it in enumerate(self._poolings)]
-        return Tally(tokens, int(part.read[slot]), np.array(scores, np.float32))
+    def _tallied(self, part: Part, slots: Ints, tokens: Ints) -> Tallied:
+        read = part.read[slots]
+        scores = np.zeros((len(slots), sum(map(len, self._columns.values()))), np.float32)
+        for pooling, columns in self._columns.items():
+            scores[:, columns] = part.pooled(slots, pooling)[:, columns]
+        scores[read == 0] = 0
+        return Tallied(tokens, read, scores)
+
+    def _slots_of(self, requests: Sequence[str]) -> Ints:
+        return np.fromiter(map(self._slots.__getitem__, requests), np.int64, len(requests))
 
     def _slot_of(self, request: str) -> int:
         slot = self._slots.get(request)

@@ -23,7 +23,7 @@ from tests.real_parts.kafka_broker import free_port, wait_until
 from tests.real_parts.vllm import running_vllm
 from tests.real_parts.watchgate import MISUSE, ROOT, Watchgate
 from vllm_probe.probes import load
-from vllm_probe.watch import EVERY_TOKENS
+from vllm_probe.watch import EVERY_STEPS
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
 
@@ -115,7 +115,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         operating_points=[POINT],
         screening=guarded,
     )
-    with ExitStack() as vllm:
+    with ExitStack() as vllm, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("VLLM_SERVER_DEV_MODE", "1")  # its weights may be loaded anew
         site = Site(folder, port, watchgate, vllm)
         site.serve("smollm2", "vllm.log")
         site.key = watchgate.create_key("acme")
@@ -147,7 +148,7 @@ def test_each_surface_has_its_readings_in_the_record(site: Site) -> None:
         if closed.prompt_tokens is not None:
             assert found.prompt.tokens == closed.prompt_tokens
         if closed.completion_tokens is not None:
-            least = closed.completion_tokens - EVERY_TOKENS - 1
+            least = closed.completion_tokens - EVERY_STEPS - 1
             assert least <= found.answer.read <= closed.completion_tokens
 
 
@@ -211,7 +212,7 @@ def test_an_answer_that_crosses_a_point_is_cut_off_within_the_bound(site: Site) 
     assert [it.detector for it in closed.screening.crossed] == ["probe"]
     assert closed.probed is not None
     assert closed.probed.answer is not None
-    assert closed.probed.answer.tokens <= 4 * EVERY_TOKENS  # told, and on its way
+    assert closed.probed.answer.tokens <= 4 * EVERY_STEPS  # told, and on its way
     assert closed.generated_chars is not None
     assert closed.released_chars is not None
     assert closed.released_chars <= max(0, closed.generated_chars - WINDOW_CHARS)
@@ -229,6 +230,26 @@ def test_a_gateway_that_starts_anew_is_found_again(site: Site) -> None:
     told = site.last_closed(before).probed
     assert told is not None
     assert told.prompt is not None
+
+
+def test_weights_that_change_while_vllm_runs_end_the_reading_until_it_starts_anew(
+    site: Site,
+) -> None:
+    httpx.post(
+        f"http://127.0.0.1:{site.port}/collective_rpc",
+        json={"method": "reload_weights"},
+        timeout=60,
+    ).raise_for_status()
+    wait_until(lambda: site.safeguard == 0, STATE_S, "the safeguard is known to be inactive")
+    before = len(site.closed())
+    site.chat(QUESTIONS[0])
+    told = site.last_closed(before).probed
+    assert told is not None
+    assert told.prompt is None
+    assert "the weights change" in (site.folder / "vllm.log").read_text()
+    site.vllm.close()
+    site.serve("smollm2", "anew.log")
+    wait_until(lambda: site.safeguard == 1, STATE_S, "its plugin has found the gateway")
 
 
 def test_other_weights_are_served_unread_and_the_safeguard_says_so(site: Site) -> None:

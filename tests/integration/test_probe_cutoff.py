@@ -24,7 +24,7 @@ from tests.real_parts.probed_vllm import (
 )
 from tests.real_parts.reading_detector import LEAST_READ, NAME
 from tests.real_parts.scripted import eventually
-from vllm_probe.watch import EVERY_TOKENS
+from vllm_probe.watch import EVERY_STEPS
 
 
 def texts_in(body: bytes) -> dict[int, str]:
@@ -79,7 +79,7 @@ async def test_a_stream_ends_where_a_reading_crosses_and_little_of_it_has_left(
     "vllm",
     [
         ProbedVllm(rises=()),
-        ProbedVllm(rises=(-4.0,) * (TOKENS // EVERY_TOKENS)),
+        ProbedVllm(rises=(-4.0,) * (TOKENS // EVERY_STEPS)),
         ProbedVllm(probes="b" * 64),
         ProbedVllm(unread=CROSSED_AT - LEAST_READ + 1),
     ],

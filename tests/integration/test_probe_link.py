@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,7 +51,7 @@ def names_in(folder: Path) -> list[str]:
 
 @contextmanager
 def sending(folder: Path, hello: Hello = HELLO) -> Iterator[Sender]:
-    with closing(Sender(SocketFolder(folder), hello)) as sender:
+    with Sender(SocketFolder(folder), hello) as sender:
         yield sender
 
 

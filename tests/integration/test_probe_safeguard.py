@@ -43,7 +43,7 @@ class Site:
     @contextmanager
     def plugin(self, hello: Hello = OURS) -> Iterator[Sender]:
         """Let a plugin tell for a while, as it does in a vLLM that runs for so long."""
-        with closing(Sender(SocketFolder(self._sockets), hello)) as sender:
+        with Sender(SocketFolder(self._sockets), hello) as sender:
             yield sender
 
     def connection(self) -> socket.socket:

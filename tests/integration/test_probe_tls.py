@@ -13,7 +13,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -88,7 +88,7 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
 
 @contextmanager
 def plugin(gateways: str, files: Certificates, hello: Hello = HELLO) -> Iterator[Sender]:
-    with closing(Sender(Addresses(gateways_of(gateways), files), hello)) as sender:
+    with Sender(Addresses(gateways_of(gateways), files), hello) as sender:
         yield sender
 
 

@@ -3,7 +3,7 @@
 import re
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +28,7 @@ from tests.real_parts.reading_detector import NAME, PROBES, InsideDetector
 from tests.real_parts.scripted import Peer, eventually
 from vllm_probe.sender import Sender
 from vllm_probe.sockets import SocketFolder
-from vllm_probe.watch import EVERY_TOKENS
+from vllm_probe.watch import EVERY_STEPS
 from vllm_probe.wire import VERSION, Hello, Update
 
 DETECTORS: Final = Detectors({NAME: InsideDetector}, {NAME: frozenset({Category.ANY})})
@@ -38,7 +38,7 @@ TOKENS: Final = 64
 WORD: Final = "word "
 RISES: Final = (-4.0, -1.0, 4.0)
 """What the probe reads after 8, 16 and 24 tokens: the last crosses."""
-CROSSED_AT: Final = len(RISES) * EVERY_TOKENS
+CROSSED_AT: Final = len(RISES) * EVERY_STEPS
 _EXCHANGE: Final = re.compile(rb"x-request-id: (ex-[0-9a-f]{24})")
 
 
@@ -68,7 +68,7 @@ class ProbedVllm:
                 continue
             await peer.send(STREAM_HEAD)
             for token in range(1, TOKENS + 1):
-                number, is_between = divmod(token, EVERY_TOKENS)
+                number, is_between = divmod(token, EVERY_STEPS)
                 if not is_between and number <= len(self.rises):
                     await self.tell(exchange, number - 1)
                 for choice in range(self.choices):
@@ -82,7 +82,7 @@ class ProbedVllm:
         link, sender = self.link, self.sender
         assert link is not None
         assert sender is not None
-        tokens = (number + 1) * EVERY_TOKENS
+        tokens = (number + 1) * EVERY_STEPS
         read = max(0, tokens - self.unread)
         updates = [
             Update(
@@ -148,6 +148,6 @@ async def probed_gateway(
         ) as gateway:
             vllm.link = gateway.pipeline.models[MODEL].upstream.probes
             hello = Hello(VERSION, vllm.probes, "w", ("any",))
-            with closing(Sender(SocketFolder(Path(sockets)), hello)) as vllm.sender:
+            with Sender(SocketFolder(Path(sockets)), hello) as vllm.sender:
                 await eventually(lambda: vllm.link is not None and vllm.link.engines == 1)
                 yield gateway

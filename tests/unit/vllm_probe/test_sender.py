@@ -64,9 +64,8 @@ def listening(folder: Path, gateway: str = FIRST) -> Iterator[socket.socket]:
 
 @pytest.fixture
 def sender(tmp_path: Path) -> Iterator[Sender]:
-    one = Sender(SocketFolder(tmp_path), HELLO)
-    yield one
-    one.close()
+    with Sender(SocketFolder(tmp_path), HELLO) as one:
+        yield one
 
 
 def test_who_speaks_comes_first_and_then_what_is_told(tmp_path: Path, sender: Sender) -> None:

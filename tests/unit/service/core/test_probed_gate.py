@@ -10,7 +10,7 @@ from detectors import api
 from detectors.api import Category, Part
 from service.core.policies import AnswerMode, policy_of
 from service.core.probed import ANSWER, PROMPT, Probed, Reading, Told
-from service.core.probed_gate import ProbedGate
+from service.core.probed_gate import LEAST_TOKENS, ProbedGate
 from service.core.screening import Point
 from service.core.screens import ModelScreens, ReadingScreen, Screen, reading_screens_of
 from service.core.surfaces.answers import Piece
@@ -119,6 +119,26 @@ def test_of_several_choices_the_highest_reading_counts() -> None:
     passing = Passing()
     passing.tell(LOW, request="0_r")
     passing.tell(HIGH, request="1_r")
+    passing.take("x")
+    assert passing.gate.crossed is not None
+
+
+class HastyDetector(InsideDetector):
+    """Understands whatever was read of its probes."""
+
+    def understands(self, reading: api.Reading | None) -> bool:
+        return reading is not None
+
+
+@pytest.mark.parametrize(("choices", "tokens"), [(1, LEAST_TOKENS), (3, 3 * LEAST_TOKENS)])
+def test_what_is_read_of_the_first_few_tokens_crosses_nothing(choices: int, tokens: int) -> None:
+    passing = Passing(HastyDetector())
+    for number in range(choices):
+        passing.gate.take(b"x", [Piece(number, "text", "x")])
+    passing.tell(HIGH, read=tokens - 2)
+    passing.take("x")
+    assert passing.gate.crossed is None
+    passing.tell(HIGH, read=tokens - 1)
     passing.take("x")
     assert passing.gate.crossed is not None
 
