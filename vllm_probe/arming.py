@@ -37,6 +37,8 @@ def check(probes: Probes, config: Any, *, cached: bool) -> None:  # noqa: ANN401
     reasons = [*_ways(config), *_models(probes, config)]
     if cached and config.kv_transfer_config is not None:
         reasons.append("what a KV connector brings into the cache was not read here")
+    if cached and config.cache_config.prefix_match_unit is not None:
+        reasons.append("what --prefix-match-unit copies within the cache is not followed yet")
     if reasons:
         raise NotArmed("; ".join(reasons))
 
@@ -53,6 +55,8 @@ def _ways(config: Any) -> Iterator[str]:  # noqa: ANN401
         yield "pipeline parallelism is not read yet"
     if parallel.data_parallel_size > 1:
         yield "data parallelism is not read yet: start several vLLMs"
+    if not config.model_config.enforce_eager:
+        yield "a compiled model is not read yet: start vLLM with --enforce-eager"
     if config.speculative_config is not None:
         yield "speculative decoding is not read yet"
     if config.model_config.runner_type != "generate":

@@ -1,7 +1,7 @@
 """The running figures of one part, prompts or answers, of all requests at once.
 
 Requests share arrays, in which each has a slot: eight steps in which two hundred requests generate
-a token each are a handful of array operations.
+a token each are a handful of array operations (but for windows, which slide one by one).
 """
 
 from collections.abc import Iterable
@@ -67,21 +67,29 @@ class Part:
         self._sum[slot] = self._ema[slot] = self._last[slot] = self._ring[slot] = 0
         self._highest[slot] = self._best[slot] = _LOWEST
 
-    def add(self, slots: Ints, scores: Floats) -> None:
-        """Take the next tokens of some slots, (slots, tokens, probes): as many of each, and one."""
+    def add(self, slots: Ints, scores: Floats, counts: Ints) -> None:
+        """Take the next tokens of some slots, of which none is named twice.
+
+        Args:
+            slots: n of them.
+            scores: (tokens, probes); those of the first slot, then of the second.
+            counts: (n,); how many tokens of each there are: one at least.
+        """
+        starts = counts.cumsum() - counts
         if Pooling.MEAN in self._poolings:
-            self._sum[slots] += scores.sum(axis=1)
+            self._sum[slots] += np.add.reduceat(scores, starts)
         if Pooling.MAX in self._poolings:
-            self._highest[slots] = np.maximum(self._highest[slots], scores.max(axis=1))
+            highest = np.maximum.reduceat(scores, starts)
+            self._highest[slots] = np.maximum(self._highest[slots], highest)
         if Pooling.LAST in self._poolings:
-            self._last[slots] = scores[:, -1]
+            self._last[slots] = scores[starts + counts - 1]
         if Pooling.EMA in self._poolings:
-            self._average(slots, scores)
+            self._average(slots, scores, starts, counts)
         if Pooling.WINDOW in self._poolings:
-            for slot, of_slot in zip(slots.tolist(), scores, strict=True):
+            for slot, of_slot in zip(slots.tolist(), np.split(scores, starts[1:]), strict=True):
                 self._slide(slot, np.concatenate([self._recent(slot), of_slot]))
                 self._remember(slot, of_slot)
-        self.read[slots] += scores.shape[1]
+        self.read[slots] += counts
 
     def pooled(self, slots: Ints, pooling: Pooling) -> Floats:
         """Return what became of the scores of slots of which a token was read: (slots, probes)."""
@@ -98,11 +106,13 @@ class Part:
         kept: Floats = found[pooling][slots]
         return kept
 
-    def _average(self, slots: Ints, scores: Floats) -> None:
-        powers = self._keep ** np.arange(scores.shape[1], -1, -1, dtype=np.float32)
-        before = np.where(self.read[slots, None] == 0, scores[:, 0], self._ema[slots])
-        weighted = (1 - self._keep) * (powers[1:, None] * scores).sum(axis=1)
-        self._ema[slots] = powers[0] * before + weighted
+    def _average(self, slots: Ints, scores: Floats, starts: Ints, counts: Ints) -> None:
+        after = (starts + counts).repeat(counts) - np.arange(1, len(scores) + 1)
+        weights = (1 - self._keep) * self._keep ** after.astype(np.float32)
+        is_first = self.read[slots, None] == 0
+        before = np.where(is_first, scores[starts], self._ema[slots])
+        kept = self._keep ** counts[:, None].astype(np.float32)
+        self._ema[slots] = kept * before + np.add.reduceat(weights[:, None] * scores, starts)
 
     def _recent(self, slot: int) -> Floats:
         """Return the last scores of a slot, one fewer than a window at most, the oldest first."""

@@ -64,9 +64,10 @@ class Reader:
         """Take what the step that was just computed made of its tokens."""
         if scheduled.finished_req_ids:
             self._watch.ended(scheduled.finished_req_ids)
-        state = self._runner.execute_model_state
-        if scheduled.total_num_scheduled_tokens == 0 or state is None:
+        if scheduled.total_num_scheduled_tokens == 0:
             return
+        if (state := self._runner.execute_model_state) is None:
+            raise ProbeError("the model gave no states away")
         run = self._run or Run(self._step(), scheduled.num_scheduled_tokens)
         run.states.append(state.aux_hidden_states)
         self._run = run
@@ -84,10 +85,10 @@ class Reader:
 
     def _read(self, run: Run) -> None:
         self._run = None
-        step = run.joined()
-        count = len(step.requests)
-        if not run.ends_at(self._runner.input_batch.num_computed_tokens_cpu[:count]):
+        batch = self._runner.input_batch
+        if not run.ends_with(batch.req_ids, batch.num_computed_tokens_cpu[: batch.num_reqs]):
             raise ProbeError("a step did not compute the tokens after those of the step before")
+        step = run.joined()
         scores = self._scores(run.states, int(run.first.starts[-1]))
         if self._wants_cached:
             step, scores = self._complete(step, scores)

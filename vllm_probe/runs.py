@@ -37,6 +37,8 @@ class Run:
         steps = len(self.states)
         return replace(self.first, starts=self.first.starts * steps, steps=steps)
 
-    def ends_at(self, computed: Ints) -> bool:
-        """Say whether the last step came after so many tokens of each request, as it should."""
+    def ends_with(self, requests: Sequence[str], computed: Ints) -> bool:
+        """Say whether the last step was one of these requests, after so many tokens of each."""
+        if list(requests) != list(self.first.requests):
+            return False
         return bool((computed == self.first.computed + len(self.states) - 1).all())

@@ -87,10 +87,15 @@ class Sender:
                 beat_at = time.monotonic() + BEAT_S
             with contextlib.suppress(queue.Empty):
                 self._send(self._queue.get(timeout=max(0.0, beat_at - time.monotonic())))
+        self._hang_up()
         if self._search is not None:
             self._finish(self._search, _JOIN_S)
+            self._hang_up()
+
+    def _hang_up(self) -> None:
         for connection in self._gateways.values():
             connection.close()
+        self._gateways.clear()
 
     def _beat(self) -> None:
         """Let gateways know that this one lives, and meet those that are new."""

@@ -59,15 +59,18 @@ class Tallies:
         """
         slots = np.fromiter(map(self._slot_of, step.requests), np.int64, len(step.requests))
         self._lengths[slots] = step.prompts
-        counts = step.counts
-        is_next = (counts == step.steps) & (step.computed >= step.prompts)
-        is_next &= step.computed >= self._seen[slots]
-        rows_of_next = step.starts[:-1][is_next, None] + np.arange(step.steps)
-        self._answers.add(slots[is_next], scores[rows_of_next])
-        for number in np.flatnonzero(~is_next & (counts > 0)):
-            rows = scores[step.starts[number] : step.starts[number + 1]]
-            self._read(int(slots[number]), int(step.computed[number]), rows)
-        self._seen[slots] = np.maximum(self._seen[slots], step.computed + counts)
+        whose = np.arange(len(slots)).repeat(step.counts)
+        tokens = np.arange(len(scores)) + (step.computed - step.starts[:-1])[whose]
+        is_new = tokens >= self._seen[slots][whose]
+        is_prompt = tokens < step.prompts[whose]
+        for part, rows in (
+            (self._prompts, is_new & is_prompt),
+            (self._answers, is_new & ~is_prompt),
+        ):
+            counts = np.bincount(whose[rows], minlength=len(slots))
+            if rows.any():
+                part.add(slots[counts > 0], scores[rows], counts[counts > 0])
+        self._seen[slots] = np.maximum(self._seen[slots], step.computed + step.counts)
 
     def prompts(self, requests: Sequence[str]) -> Tallied:
         """Return what is known of prompts."""
@@ -102,15 +105,6 @@ class Tallies:
         for request in requests:
             if (slot := self._slots.pop(request, None)) is not None:
                 self._free.append(slot)
-
-    def _read(self, slot: int, first: int, rows: Floats) -> None:
-        """Take consecutive tokens, of which `first` is the number of the first."""
-        old = max(0, int(self._seen[slot]) - first)
-        rows, first = rows[old:], first + old
-        of_prompt = max(0, int(self._lengths[slot]) - first)
-        for part, scores in ((self._prompts, rows[:of_prompt]), (self._answers, rows[of_prompt:])):
-            if len(scores):
-                part.add(np.array([slot]), scores[None])
 
     def _tallied(self, part: Part, slots: Ints, tokens: Ints) -> Tallied:
         read = part.read[slots]

@@ -12,6 +12,8 @@ PROMPT: Final = "prompt"
 ANSWER: Final = "answer"
 MOST_REQUESTS: Final = 1_024
 """Of so many requests that vLLM makes of one exchange readings are kept: answers, or prompts."""
+LEAST_TOKENS: Final = 8
+"""Of an answer: what is read of fewer says too little of it to cut it off."""
 
 _CHILD: Final = re.compile(r"^\d+_")
 """Before vLLM's id of a request that is one of the `n` of another."""
@@ -53,7 +55,7 @@ class Probed(msgspec.Struct, frozen=True, omit_defaults=True):
 class Told:
     """What was told of one exchange so far; of a request's part the last word counts."""
 
-    __slots__ = ("_probed", "_readings", "digest", "probes")
+    __slots__ = ("_grown", "_is_grown_known", "_probed", "_readings", "digest", "probes")
 
     def __init__(self) -> None:
         """Know of nothing."""
@@ -61,6 +63,8 @@ class Told:
         self.probes: tuple[str, ...] = ()
         self._readings: dict[str, dict[str, Reading]] = {}
         self._probed: Probed | None = None
+        self._grown: api.Reading | None = None
+        self._is_grown_known = True
 
     def take(
         self, digest: str, probes: tuple[str, ...], request: str, part: str, reading: Reading
@@ -73,6 +77,7 @@ class Told:
             self.digest, self.probes = digest, probes
             self._readings.clear()
         self._probed = None
+        self._is_grown_known = False
         of_part = self._readings.setdefault(part, {})
         if request in of_part or len(of_part) < MOST_REQUESTS:
             of_part[request] = reading
@@ -88,6 +93,18 @@ class Told:
                 _together([*answers.values()]),
             )
         return self._probed
+
+    def grown(self) -> api.Reading | None:
+        """Return the reading of those answers that have grown enough to be cut off by it.
+
+        None: there are none. The same object until more is told.
+        """
+        if not self._is_grown_known:
+            self._is_grown_known = True
+            answers = self._readings.get(ANSWER, {}).values()
+            grown = _together([it for it in answers if it.tokens >= LEAST_TOKENS])
+            self._grown = Probed(self.digest, self.probes, answer=grown).answers()
+        return self._grown
 
 
 def _best_read(prompts: Mapping[str, Reading]) -> list[Reading]:

@@ -132,7 +132,7 @@ class ServedModel:
         probes = self.upstream.probes if screens.readings else None
         if probes is None:
             return AnswerGate(screens)
-        return ProbedGate(screens, partial(probes.probed, exchange_id))
+        return ProbedGate(screens, partial(probes.grown, exchange_id))
 
 
 def _prompt_screen(screens: ModelScreens) -> PromptScreen | None:

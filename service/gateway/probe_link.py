@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from detectors import api
 from service.core.probed import ANSWER, PROMPT, Probed, Reading, Told
 from service.gateway.probe_doors import SILENT_S, Connect, Door, RefusedPlugin
 from vllm_probe.wire import LENGTH, MAX_FRAME_BYTES, VERSION, Hello, Update
@@ -80,6 +81,11 @@ class ProbeLink:
         """Return what was told of an exchange that is open; None: it is not."""
         told = self._open.get(exchange_id)
         return None if told is None else told.probed()
+
+    def grown(self, exchange_id: str) -> api.Reading | None:
+        """Return what was told of an open exchange's answers that is enough to cut them off."""
+        told = self._open.get(exchange_id)
+        return None if told is None else told.grown()
 
     def forget(self, exchange_id: str) -> None:
         """Keep nothing more of an exchange."""

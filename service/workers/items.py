@@ -22,7 +22,7 @@ from service.events.log import Record
 from service.events.schema import SERVED_UNKNOWN, Closed, Crossing, Enforced, Opened, to_event
 
 _UNTOLD_TOKENS: Final = 9
-"""The plugin tells of an answer every 8 tokens, and the last is never read by the model."""
+"""The plugin tells of answers every 8 steps, a token each; the last is never read by the model."""
 _MOST_CHARS_A_TOKEN: Final = 8
 """Of a long answer whose tokens nobody counted, as its stream broke: it has so many at least."""
 

@@ -34,8 +34,13 @@ def config_of(model: Path) -> SimpleNamespace:
         ),
         speculative_config=None,
         kv_transfer_config=None,
+        cache_config=SimpleNamespace(prefix_match_unit=None),
         model_config=SimpleNamespace(
-            runner_type="generate", hf_text_config=text, model=str(model), tokenizer=str(model)
+            runner_type="generate",
+            enforce_eager=True,
+            hf_text_config=text,
+            model=str(model),
+            tokenizer=str(model),
         ),
     )
 
@@ -60,6 +65,8 @@ def test_what_was_tried_is_armed(model: Path) -> None:
         (lambda it: setattr(it.parallel_config, "data_parallel_size", 2), "data parallel"),
         (lambda it: setattr(it, "speculative_config", object()), "speculative"),
         (lambda it: setattr(it, "kv_transfer_config", object()), "KV connector"),
+        (lambda it: setattr(it.cache_config, "prefix_match_unit", 8), "--prefix-match-unit"),
+        (lambda it: setattr(it.model_config, "enforce_eager", False), "--enforce-eager"),
         (lambda it: setattr(it.model_config, "runner_type", "pooling"), "generates nothing"),
         (lambda it: setattr(it.model_config.hf_text_config, "hidden_size", 5), "30 layers of 5"),
     ],

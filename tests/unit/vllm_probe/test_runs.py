@@ -58,5 +58,7 @@ def test_its_steps_are_one_in_which_each_request_has_a_token_of_each() -> None:
 def test_it_knows_where_its_last_step_began() -> None:
     run = run_of()
     run.states.append(["states"])
-    assert run.ends_at(np.array([11, 21]))
-    assert not run.ends_at(np.array([11, 20]))
+    assert run.ends_with(["a", "b"], np.array([11, 21]))
+    assert not run.ends_with(["a", "b"], np.array([11, 20]))
+    assert not run.ends_with(["b", "a"], np.array([11, 21]))
+    assert not run.ends_with(["a"], np.array([11]))

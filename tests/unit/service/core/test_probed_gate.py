@@ -9,8 +9,8 @@ import pytest
 from detectors import api
 from detectors.api import Category, Part
 from service.core.policies import AnswerMode, policy_of
-from service.core.probed import ANSWER, PROMPT, Probed, Reading, Told
-from service.core.probed_gate import LEAST_TOKENS, ProbedGate
+from service.core.probed import ANSWER, LEAST_TOKENS, PROMPT, Probed, Reading, Told
+from service.core.probed_gate import ProbedGate
 from service.core.screening import Point
 from service.core.screens import ModelScreens, ReadingScreen, Screen, reading_screens_of
 from service.core.surfaces.answers import Piece
@@ -53,7 +53,7 @@ class Passing:
             observe_only=observe_only,
             readings=(ReadingScreen(detector or InsideDetector(), (POINT,)),),
         )
-        self.gate = ProbedGate(self.screens, self.told.probed)
+        self.gate = ProbedGate(self.screens, self.told.grown)
 
     def tell(
         self,
@@ -124,21 +124,28 @@ def test_of_several_choices_the_highest_reading_counts() -> None:
 
 
 class HastyDetector(InsideDetector):
-    """Understands whatever was read of its probes."""
+    """Understands whatever was read."""
 
     def understands(self, reading: api.Reading | None) -> bool:
         return reading is not None
 
 
-@pytest.mark.parametrize(("choices", "tokens"), [(1, LEAST_TOKENS), (3, 3 * LEAST_TOKENS)])
-def test_what_is_read_of_the_first_few_tokens_crosses_nothing(choices: int, tokens: int) -> None:
+def test_what_is_read_of_an_answers_first_few_tokens_crosses_nothing() -> None:
     passing = Passing(HastyDetector())
-    for number in range(choices):
-        passing.gate.take(b"x", [Piece(number, "text", "x")])
-    passing.tell(HIGH, read=tokens - 2)
+    passing.tell(LOW, read=60, request="0_r")
+    passing.tell(HIGH, read=LEAST_TOKENS - 2, request="1_r")
     passing.take("x")
     assert passing.gate.crossed is None
-    passing.tell(HIGH, read=tokens - 1)
+    passing.tell(HIGH, read=LEAST_TOKENS - 1, request="1_r")
+    passing.take("x")
+    assert passing.gate.crossed is not None
+
+
+def test_answers_that_are_short_do_not_put_off_what_is_read_of_another() -> None:
+    passing = Passing(HastyDetector())
+    for number in range(100):
+        passing.tell(LOW, read=1, request=f"{number}_r")
+    passing.tell(HIGH, read=LEAST_TOKENS, request="100_r")
     passing.take("x")
     assert passing.gate.crossed is not None
 
