@@ -1,18 +1,24 @@
-"""What the plugin with the shipped probes costs a vLLM, beside one without it.
+"""What the plugin with the shipped probes costs a vLLM.
 
-    python -m load_tests.bench_probes --pairs 30
+    python -m load_tests.bench_probes --rounds 15
     python -m load_tests.bench_probes --check
 
 Two engines are up side by side on the CPU and do the same jobs by turns, a step each, in an order
-that alternates; one is idle while the other takes its step. A ratio is taken within each pair of
-jobs, for latency within each pair of steps: a machine that is slower for a while slows both.
-Then the engine with the plugin is asked which part of its steps the plugin takes: that hardly
-depends on what else the machine does. Exit code 0, or 1 with --check when tokens differ or a cost
-is for certain above its budget, or 2 when it cannot run.
+that alternates; one is idle while the other takes its step. In one of them the plugin is on, and in
+the other one in the round's second job: so a ratio is taken within each pair of jobs, which a
+machine that is slower for a while does not change, and then of both jobs' ratios the geometric
+mean, which does not change with an engine that is slower for good. (Of two starts of the same
+engine one was 3 % slower than the other, in every step.)
+
+Then an engine is asked which part of its steps the plugin takes: that hardly depends on what else
+the machine does. The plugin reads several steps together, so figures of steps are of so many.
+Exit code 0, or 1 with --check when tokens differ or a cost is for certain above its budget, or 2
+when it cannot run.
 """
 
 import argparse
 import json
+import math
 import os
 import random
 import statistics
@@ -25,12 +31,15 @@ from typing import Any, Final
 
 import msgspec
 
-from load_tests.engines import PLAIN, PROBED, Done, Engine, Gateway, Job, by_turns, engines
+from load_tests.engines import Done, Engine, Gateway, Job, by_turns, engines
 from load_tests.performance import machine
 from load_tests.processes import BenchError
 from load_tests.stats import Interval, paired_ratios
 from load_tests.words_of import words
+from vllm_probe.watch import EVERY_STEPS
 
+PLAIN: Final = "without"
+PROBED: Final = "with"
 BUDGET: Final = 1.01
 """What a job may take with the plugin, of what it takes without; a hundredth of a step, too."""
 CHECKED_PROMPTS: Final = 100
@@ -44,18 +53,18 @@ _PREFILLS_PER_STEP: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Something that is measured of a job, once or of each of its steps."""
+    """Something that is measured of a job."""
 
     title: str
-    values: Callable[[Done], Sequence[float]]
+    of: Callable[[Done], float]
     is_cost: bool = True
 
 
 FIGURES: Final = (
-    Figure("seconds a job", lambda done: [done.seconds]),
-    Figure("CPU seconds a job", lambda done: [done.cpu_s]),
-    Figure("ms a token (inter-token latency)", lambda done: [it * 1e3 for it in _decoding(done)]),
-    Figure("tokens a second", lambda done: [_count(done) / done.seconds], is_cost=False),
+    Figure("seconds a job", lambda done: done.seconds),
+    Figure("CPU seconds a job", lambda done: done.cpu_s),
+    Figure("ms a token (inter-token latency)", lambda done: _latency_s(done) * 1e3),
+    Figure("tokens a second", lambda done: _count(done) / done.seconds, is_cost=False),
 )
 
 
@@ -64,8 +73,9 @@ class Found:
     """All that was measured.
 
     Attributes:
-        jobs: by the engine's name, one for each pair.
-        steps: by what is computed in them, (seconds of the plugin, seconds) of each step.
+        jobs: without the plugin and with it, two for each round.
+        steps: by what is computed in them, (seconds of the plugin, seconds) of each step, or of
+            each so many in a row.
     """
 
     jobs: Mapping[str, Sequence[Done]]
@@ -86,14 +96,15 @@ class Found:
             for one, other in zip(plain.tokens, probed.tokens, strict=True)
         )
 
-    def values(self, figure: Figure, engine: str) -> list[float]:
-        """Return a figure of all jobs of an engine."""
-        return [value for it in self.jobs[engine] for value in figure.values(it)]
+    def values(self, figure: Figure, how: str) -> list[float]:
+        """Return a figure of all jobs without the plugin, or with it."""
+        return [figure.of(it) for it in self.jobs[how]]
 
     def ratio(self, figure: Figure) -> Interval:
         """Return what the figure is with the plugin, as a multiple of it without."""
         ratios = paired_ratios(self.values(figure, PROBED), self.values(figure, PLAIN))
-        return Interval.of(ratios, random.Random(0))  # noqa: S311  (the same each time)
+        rounds = [math.sqrt(a * b) for a, b in zip(ratios[::2], ratios[1::2], strict=True)]
+        return Interval.of(rounds, random.Random(0))  # noqa: S311  (the same each time)
 
     def share(self, kind: str) -> Interval:
         """Return which part of such steps is the plugin's."""
@@ -104,6 +115,8 @@ class Found:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark, and print what it found."""
     options = _parser().parse_args(arguments)
+    options.tokens = max(options.tokens, EVERY_STEPS + 1)
+    options.steps = options.steps and max(options.steps, EVERY_STEPS)
     load_before = os.getloadavg()[0]
     try:
         found = _run(options)
@@ -122,10 +135,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def report(found: Found, load_before: float) -> str:
     """Return the tables, in Markdown, and what they were measured on."""
     load = f"{load_before:.1f} before, {os.getloadavg()[0]:.1f} at the end"
-    pairs = len(found.jobs[PLAIN])
+    rounds = len(found.jobs[PLAIN]) // 2
     same = f"{found.prompts - found.different} of {found.prompts} answers have the same tokens"
-    said = f"{pairs} pairs; {same}. On {machine()}; load average {load} (1 to 2 is our own)."
-    parts = [_costs(found)] if pairs else []
+    said = f"{rounds} rounds; {same}. On {machine()}; load average {load} (1 to 2 is our own)."
+    parts = [_costs(found)] if rounds else []
     parts += [_shares(found)] if found.steps else []
     return "\n\n".join([*parts, said])
 
@@ -133,14 +146,14 @@ def report(found: Found, load_before: float) -> str:
 def _costs(found: Found) -> str:
     lines = ["| median | without | with | ratio (95 % interval) |", "|---|---|---|---|"]
     for it in FIGURES:
-        without, with_ = (statistics.median(found.values(it, name)) for name in (PLAIN, PROBED))
+        without, with_ = (statistics.median(found.values(it, how)) for how in (PLAIN, PROBED))
         lines.append(f"| {it.title} | {without:,.2f} | {with_:,.2f} | {found.ratio(it)} |")
     return "\n".join(lines)
 
 
 def _shares(found: Found) -> str:
     lines = [
-        "| a step | the plugin, µs | the step, ms | share, % (95 % interval) |",
+        "| mean of a step | the plugin, µs | the step, ms | share, % (95 % interval) |",
         "|---|---|---|---|",
     ]
     for kind, steps in found.steps.items():
@@ -182,21 +195,24 @@ def _run(options: argparse.Namespace) -> Found:
         tempfile.TemporaryDirectory(prefix="probes-") as folder,  # short: it holds a socket
         engines(Path(folder)) as (running, gateway),
     ):
-        jobs = _pairs(running, options)
-        steps = dict(_timed(running[PROBED], options.steps)) if options.steps else {}
+        jobs = _rounds(running, options)
+        steps = dict(_timed(running[0], options.steps)) if options.steps else {}
         _check_told(gateway, jobs[PROBED])
     return Found(jobs, steps)
 
 
-def _pairs(running: Mapping[str, Engine], options: argparse.Namespace) -> dict[str, list[Done]]:
-    found: dict[str, list[Done]] = {name: [] for name in running}
-    for number in range(options.pairs + 1):
-        print(f"pair {number} of {options.pairs}" if number else "warm-up", file=sys.stderr)
-        job = _job(number, options.tokens)
-        order = [*running] if number % 2 else [*running][::-1]
-        for name, done in by_turns(running, job, order).items():
-            if number:
-                found[name].append(done)
+def _rounds(running: Sequence[Engine], options: argparse.Namespace) -> dict[str, list[Done]]:
+    found: dict[str, list[Done]] = {PLAIN: [], PROBED: []}
+    for number in range(options.rounds + 1):
+        print(f"round {number} of {options.rounds}" if number else "warm-up", file=sys.stderr)
+        for turn, order in enumerate((running, running[::-1])):
+            job = _job(2 * number + turn, options.tokens)
+            plain = msgspec.structs.replace(job, probed=False)
+            both = [(PLAIN, (order[0], plain)), (PROBED, (order[1], job))]
+            hows, jobs = zip(*(both if number % 2 else both[::-1]), strict=True)  # who begins
+            for how, done in zip(hows, by_turns(jobs), strict=True):
+                if number:
+                    found[how].append(done)
     return found
 
 
@@ -212,8 +228,8 @@ def _timed(engine: Engine, steps: int) -> Iterator[tuple[str, list[tuple[float, 
     for count in (1, len(PROMPT_WORDS)):
         prompts = _job(-count, 0).prompts[:count]
         done = engine.do(Job(prompts, steps + 1, first, times_plugin=True))
-        taken = list(zip(done.reads_s, done.steps_s, strict=True))
-        yield f"a token for each of {count} requests", taken[1:]
+        taken = zip(_means(done.reads_s, steps), _means(done.steps_s, steps), strict=True)
+        yield f"a token for each of {count} requests", list(taken)
         first += count
     yield (
         f"a prompt of {PREFILL_TOKENS} tokens",
@@ -229,17 +245,29 @@ def _prefill(engine: Engine, number: int) -> tuple[float, float]:
 
 
 def _check_told(gateway: Gateway, jobs: Sequence[Done]) -> None:
-    """See that the probes were at work; of the last job the end is told with the next step."""
-    asked = sum(len(it.tokens) for it in jobs[:-1])
-    if len(gateway.answers) < asked:
-        raise BenchError(
-            f"the plugin told of {len(gateway.answers)} of {asked} answers: is it armed?"
-        )
+    """See that the probes read all of each job; the last token is never computed."""
+    told = [
+        gateway.read.get(number) == len(tokens) - 1
+        for job in jobs
+        for number, tokens in enumerate(job.tokens, job.first)
+    ]
+    if not all(told):
+        raise BenchError(f"the plugin told of {sum(told)} of {len(told)} answers: is it armed?")
 
 
-def _decoding(done: Done) -> Sequence[float]:
-    """Return the seconds of the steps that follow the last which read a prompt."""
-    return done.steps_s[1 - len(done.tokens[0]) :]
+def _latency_s(done: Done) -> float:
+    """Return the mean of the steps in which answers grew."""
+    return statistics.fmean(_means(done.steps_s, len(done.tokens[0]) - 1))
+
+
+def _means(seconds: Sequence[float], count: int) -> list[float]:
+    """Return the means of each EVERY_STEPS of `count` steps, but for some at the beginning.
+
+    The plugin reads so many together, so the mean of as many in a row has its whole cost once.
+    They are the last but one: in that the engine learns that the requests have ended.
+    """
+    last = seconds[-1 - count // EVERY_STEPS * EVERY_STEPS : -1]
+    return [statistics.fmean(last[i : i + EVERY_STEPS]) for i in range(0, len(last), EVERY_STEPS)]
 
 
 def _count(done: Done) -> int:
@@ -264,12 +292,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m load_tests.bench_probes",
         description="What the plugin with the shipped probes costs a vLLM on the CPU.",
-        epilog="example: python -m load_tests.bench_probes --pairs 30 --steps 300",
+        epilog="example: python -m load_tests.bench_probes --rounds 15 --steps 320",
     )
     add = parser.add_argument
-    add("--pairs", type=int, default=20, help="jobs of each engine (20)")
-    add("--tokens", type=int, default=32, help="that each of a job's 16 prompts gets (32)")
-    add("--steps", type=int, default=200, help="to time the plugin in, of each kind (200); or 0")
+    add("--rounds", type=int, default=10, help="of two jobs of each engine (10)")
+    add("--tokens", type=int, default=41, help="of each of a job's 16 answers (41; 9 at least)")
+    add("--steps", type=int, default=200, help="to time the plugin in (200; 8 at least, or 0)")
     add("--json", type=Path, help="write every figure of every job to this file")
     add("--check", action="store_true", help="exit 1 when tokens differ, or a budget is broken")
     return parser

@@ -1,4 +1,4 @@
-"""Engines of vLLM on the CPU, with the plugin and without, that do jobs."""
+"""Engines of vLLM on the CPU that do jobs with the plugin on, or off."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
@@ -19,8 +19,6 @@ from service.vllm.launch import MAX_MODEL_LEN_TOKENS, cpu_environment
 from service.vllm.probes import SHIPPED, environment_for_probes
 from vllm_probe.wire import LENGTH, SUFFIX, Hello, Update
 
-PLAIN: Final = "without"
-PROBED: Final = "with"
 _SCRIPT: Final = FOLDER / "probed_engine.py"
 
 
@@ -33,8 +31,10 @@ class Job(msgspec.Struct, frozen=True):
     """So many for each prompt."""
     first: int
     """Its number; each has one of its own."""
+    probed: bool = True
+    """Do it with the plugin on."""
     times_plugin: bool = False
-    """Have the plugin's share of each step measured from here on."""
+    """Have the plugin's share of each of its steps measured."""
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -43,11 +43,13 @@ class Done(msgspec.Struct, frozen=True):
     cpu_s: float
     """Of all threads of the engine's process, which has no children."""
     steps_s: list[float]
-    """The first steps read prompts, every other generates a token for each."""
+    """The first read prompts, the last learns that all have ended, others generate a token each."""
     reads_s: list[float]
     """What of each step the plugin took; empty if that was not asked."""
     tokens: list[list[int]]
     """By the number of their prompts."""
+    first: int
+    """The number of the job."""
 
     @property
     def seconds(self) -> float:
@@ -97,12 +99,12 @@ class Engine:
         line = self._process.stdout.readline()
         if not line:
             last = self._log.read_text(errors="replace")[-3000:]
-            raise BenchError(f"the engine {self._log.stem} the plugin ended:\n{last}")
+            raise BenchError(f"the engine {self._log.stem} ended:\n{last}")
         return line
 
 
 class Gateway(threading.Thread):
-    """A gateway's end of the plugin's socket: counts the answers that it is told whole."""
+    """A gateway's end of the plugins' sockets: counts the answers that it is told whole."""
 
     def __init__(self, folder: Path) -> None:
         """Listen in a folder."""
@@ -110,52 +112,57 @@ class Gateway(threading.Thread):
         self._server = socket.socket(socket.AF_UNIX)
         self._server.bind(str(folder / f"{GATEWAY}{SUFFIX}"))
         self._server.listen()
-        self.hello: Hello | None = None
-        self.answers: dict[str, int] = {}
-        """How many tokens were read, by the request's id."""
+        self.read: dict[int, int] = {}
+        """Of so many tokens of the answer with this number."""
 
     def run(self) -> None:
-        """Take what comes until the plugin goes."""
-        connection, _ = self._server.accept()
+        """Listen to whichever plugin comes."""
+        while True:
+            connection, _ = self._server.accept()
+            threading.Thread(target=self._listen, args=(connection,), daemon=True).start()
+
+    def _listen(self, connection: socket.socket) -> None:
         with connection, connection.makefile("rb") as stream:
-            while head := stream.read(LENGTH.size):
-                (length,) = LENGTH.unpack(head)
-                self._take(stream.read(length))
-
-    def _take(self, frame: bytes) -> None:
-        if self.hello is None:
-            self.hello = msgspec.msgpack.decode(frame, type=Hello)
-            return
-        for it in msgspec.msgpack.decode(frame, type=list[Update]):
-            if it.part == "answer" and it.ended:
-                self.answers[it.request] = it.read
+            msgspec.msgpack.decode(_frame(stream), type=Hello)
+            while frame := _frame(stream):
+                for it in msgspec.msgpack.decode(frame, type=list[Update]):
+                    if it.part == "answer" and it.ended:
+                        number, _, _ = it.request.removeprefix(f"ex-{GATEWAY}").partition("-")
+                        self.read[int(number, 16)] = it.read
 
 
-def by_turns(running: Mapping[str, Engine], job: Job, order: Sequence[str]) -> dict[str, Done]:
-    """Have engines do the same job, a step each; who is first in a step is last in the next."""
-    for it in running.values():
-        it.begin(job)
-    found: dict[str, Done] = {}
-    while len(found) < len(running):
-        for name in order:
-            if (done := running[name].step()) is not None:
-                found[name] = done
+def _frame(stream: BinaryIO) -> bytes:
+    """Read a frame; none: the plugin has gone."""
+    head = stream.read(LENGTH.size)
+    return stream.read(*LENGTH.unpack(head)) if head else b""
+
+
+def by_turns(jobs: Sequence[tuple[Engine, Job]]) -> list[Done]:
+    """Have each engine do its job, a step each; who is first in a step is last in the next."""
+    for engine, job in jobs:
+        engine.begin(job)
+    found: dict[int, Done] = {}
+    order = range(len(jobs))
+    while len(found) < len(jobs):
+        for number in order:
+            if (done := jobs[number][0].step()) is not None:
+                found[number] = done
         order = order[::-1]
-    return found
+    return [found[number] for number in range(len(jobs))]
 
 
 @contextmanager
-def engines(folder: Path) -> Iterator[tuple[dict[str, Engine], Gateway]]:
-    """Run an engine without the plugin and one with the shipped probes; both wait for jobs."""
+def engines(folder: Path, count: int = 2) -> Iterator[tuple[list[Engine], Gateway]]:
+    """Run engines with the shipped probes, that wait for jobs."""
     gateway = Gateway(folder)
     gateway.start()
     probes = environment_for_probes(default_home(), SHIPPED, folder, {})
     with ExitStack() as stack:
-        running = {
-            name: stack.enter_context(_engine(folder / f"{name}.log", more))
-            for name, more in ((PLAIN, {}), (PROBED, probes))
-        }
-        for it in running.values():
+        running = [
+            stack.enter_context(_engine(folder / f"engine-{number}.log", probes))
+            for number in range(count)
+        ]
+        for it in running:
             it.wait()
         yield running, gateway
 

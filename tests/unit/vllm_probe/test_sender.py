@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 import pytest
 
-from vllm_probe.sender import Sender
+from vllm_probe.sender import BEAT_S, Sender
 from vllm_probe.sockets import SocketFolder
 from vllm_probe.wire import SUFFIX, VERSION, Hello, Update
 
@@ -146,3 +146,21 @@ def until(is_so: Callable[[], bool]) -> None:
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_who_ends_hangs_up_and_waits_for_nothing(sender: Sender, tmp_path: Path) -> None:
+    with listening(tmp_path) as server:
+        listener = Listener(server)
+        sender.end()
+        with pytest.raises(struct.error):  # no more frames: beats come until then
+            while True:
+                listener.frame(list[Update])
+        listener.close()
+
+
+def test_nobody_is_told_of_a_plugin_that_was_not_started(tmp_path: Path) -> None:
+    with listening(tmp_path) as server:
+        Sender(SocketFolder(tmp_path), HELLO).tell([UPDATE])
+        server.settimeout(2 * BEAT_S)
+        with pytest.raises(TimeoutError):
+            server.accept()
