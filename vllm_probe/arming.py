@@ -74,7 +74,10 @@ def _models(probes: Probes, config: Any) -> Iterator[str]:  # noqa: ANN401
         return
     folder = Path(config.model_config.model)
     if (digest := weights_digest(folder)) != bound.weights:
-        yield f"the weights are {digest}, and the probes are of {bound.weights}"
+        yield (
+            f"the weights are {digest}, and the probes are of {bound.weights}: train others, "
+            "or if the model is the same, saved anew, use `watchgate probes bind`"
+        )
     if not bound.template:
         return
     if (template := template_digest(Path(config.model_config.tokenizer))) != bound.template:

@@ -8,6 +8,7 @@ from detectors.api import ReadingDetector
 NAME: Final = "probe"
 MODEL_FOLDER: Final = Path(__file__).parents[1] / "models" / NAME
 """The probes of the demo's model."""
+CARD: Final = "card.md"
 HEADS: Final = "heads"
 """The folder within that of the probes: they come together, or not at all."""
 LEAST_READ: Final = 0.9

@@ -2,15 +2,22 @@
 
 import json
 from pathlib import Path
+from typing import Final
 
 from detectors import artefacts
 from detectors.errors import DataError
-from detectors.probe import HEADS, NAME
+from detectors.probe import CARD, HEADS, NAME
 from detectors.probe.detector import load, save_content
 from vllm_probe import probes
 from vllm_probe.digests import template_digest, weights_digest
 from vllm_probe.errors import ProbeError
 from vllm_probe.probes import Binding
+
+_BOUND: Final = """
+## Bound to other weights
+The probes `{before}` are `{after}` since they were bound to the weights `{weights}`. Nothing above
+was measured on those.
+"""
 
 
 def binding_of(model: Path) -> Binding:
@@ -46,4 +53,7 @@ def bind(folder: Path, model: Path) -> tuple[str, str]:
     content = artefacts.load(folder / HEADS, NAME).content
     digest = probes.save(folder, found.probes, found.weights, found.offsets, bound)
     save_content(folder, digest, content)
+    if digest != found.digest and (card := folder / CARD).exists():
+        with card.open("a", encoding="utf-8") as file:
+            file.write(_BOUND.format(before=found.digest, after=digest, weights=bound.weights))
     return found.digest, digest

@@ -12,7 +12,6 @@ from detectors.probe.training import Choice, Trained
 from detectors.tables import markdown
 from detectors.validation import Quality
 
-CARD: Final = "card.md"
 _TRIED: Final = 8
 
 _INTRODUCTION: Final = """\

@@ -1,6 +1,7 @@
 """Rows through the model: its states go to disk, by a process that has torch and transformers."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -90,7 +91,14 @@ def _done(python: Path, job: Job, shards: Sequence[Shard]) -> Iterable[int]:
                 process.terminate()
                 raise
         if process.returncode:
-            raise DataError(f"{python} could not read the rows:\n{_tail(errors)}")
+            raise DataError(_why(python, _tail(errors)))
+
+
+def _why(python: Path, said: str) -> str:
+    """Return what went wrong, and what would be right."""
+    if missing := re.search(r"No module named '(\w+)'$", said):
+        return f"{python} has no {missing[1]}: name one that has, and transformers, by --python"
+    return f"{python} could not read the rows:\n{said}"
 
 
 def _tail(file: IO[bytes]) -> str:

@@ -24,8 +24,8 @@ from detectors.data import (
 from detectors.errors import DataError
 from detectors.probe import MODEL_FOLDER
 
-_VLLM: Final = Path(".venv-vllm/bin/python")
-"""Where `watchgate vllm --prepare` puts the Python that has vLLM."""
+_VLLM: Final = ".venv-vllm/bin/python"
+"""Where `watchgate vllm --prepare` puts the Python that has vLLM, in the source tree or here."""
 _ROWS: Final = "JSONL file of labelled rows of your own, in place of --data; may be repeated"
 
 
@@ -173,7 +173,9 @@ def collect(args: argparse.Namespace) -> int:
     from detectors.probe import collecting, states  # noqa: PLC0415  (numpy: for who needs it)
 
     rows = _capped(_rows(args, args.split), args)
-    python = args.python or (_VLLM if _VLLM.exists() else Path(sys.executable))
+    tree = Path(__file__).resolve().parents[2]
+    found = (it for it in (tree / _VLLM, Path(_VLLM)) if it.exists())
+    python = args.python or next(found, Path(sys.executable))
     plan = states.Plan(args.model, args.layers, args.max_tokens, args.dtype, python)
     collecting.collect(rows, plan, args.output, _say, show_progress=sys.stderr.isatty())
     _say(f"the states of {len(rows)} rows are in {args.output}")

@@ -9,8 +9,8 @@ from detectors.choosing import choose
 from detectors.comparison import Evaluated
 from detectors.data import Row
 from detectors.errors import ArtefactError, DataError
-from detectors.probe import NAME
-from detectors.probe.card import CARD, render
+from detectors.probe import CARD, NAME
+from detectors.probe.card import render
 from detectors.probe.detector import load, save
 from detectors.probe.evaluating import Collected, evaluate
 from detectors.probe.states import States, read

@@ -102,11 +102,13 @@ class ProbeLink:
             async with connect() as reader:
                 hello = self._checked(_hello.decode(await _frame(reader)))
                 self._count(1)
+                _log.info("a plugin tells what the probes %s read", hello.digest)
                 try:
                     while True:
                         self._take(hello, _updates.decode(await _frame(reader)))
                 finally:
                     self._count(-1)
+                    _log.info("a plugin tells no more; %d do", self.engines)
         except RefusedPlugin as error:
             self._refuse(error.reason, str(error))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

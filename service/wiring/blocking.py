@@ -65,6 +65,8 @@ def _why_not(settings: Settings, point: Point, detector: ReadingDetector | None)
             f"{name} can cut off answers alone: it judges what probes read while the model is at "
             "work, and a prompt was let in before that; let it page"
         )
+    elif not detector.categories_of(point.part):
+        yield f"{name} has no probes of answers: train them with rows that have a `response`"
     elif point.category not in detector.categories_of(point.part):
         yield f"{name} gives no score for {str(point.category)!r} of answers: name another category"
     else:

@@ -120,10 +120,10 @@ def test_shards_hold_every_row_once() -> None:
     assert numbers == [*range(COUNT)]
 
 
-def test_a_python_that_cannot_read_is_told_with_its_own_words(tmp_path: Path, plan: Plan) -> None:
+def test_a_python_that_cannot_read_is_told_with_what_it_lacks(tmp_path: Path, plan: Plan) -> None:
     some, said = rows(3), list[str]()
     lacking = Plan(plan.model, LAYERS, python=Path(sys.executable))  # which has no torch
-    with pytest.raises(DataError, match="No module named 'torch'"):
+    with pytest.raises(DataError, match="has no torch: name one that has, and "):
         collect(some, lacking, tmp_path / "states", said.append, show_progress=False)
     assert said == ["3 of 3 rows to read, 0 MB to write: layers 2, 5 of 8"]
     gone = Plan(plan.model, LAYERS, python=tmp_path / "no-python")

@@ -12,7 +12,7 @@ from detectors.errors import ArtefactError, DataError
 from detectors.estimates import MEAN
 from detectors.lexical import load as lexical
 from detectors.log_odds import straight
-from detectors.probe import load
+from detectors.probe import CARD, load
 from detectors.probe.binding import bind
 from detectors.probe.detector import Probe, save
 from detectors.probe.pipeline import evaluate_on, train_and_describe, write
@@ -155,11 +155,15 @@ def test_without_answers_there_is_no_head_for_them(tmp_path: Path) -> None:
 def test_probes_are_bound_anew_with_their_heads(folder: Path, tmp_path: Path) -> None:
     before = load(folder)
     other = model(tmp_path / "model", weights=b"other weights")
+    (folder / CARD).write_text("# Probes\n")
     digests = bind(folder, other)
     after = load(folder)
+    assert f"`{before.probes}` are `{after.probes}` since" in (folder / CARD).read_text()
     assert digests == (before.probes, after.probes)
     assert before.probes != after.probes
+    card = (folder / CARD).read_text()
     assert bind(folder, other) == (after.probes, after.probes)
+    assert (folder / CARD).read_text() == card
     found = probes.load(folder)
     assert found.binding.weights == manifest_of(rows(2), Reads(other, LAYERS)).weights_sha256
 

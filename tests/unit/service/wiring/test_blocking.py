@@ -1,6 +1,7 @@
 """Points that block by what probes tell: what settings and the store may ask for."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,12 @@ def test_check_config_tells_of_it_and_of_no_bound() -> None:
 def test_a_prompt_cannot_be_blocked_by_what_probes_read_of_it() -> None:
     said = refused(of_probed(), of_probed(part="prompt"))
     assert said.startswith("operating_points[1].action: inside can cut off answers alone")
+
+
+def test_probes_of_prompts_alone_are_told_with_how_to_train_others() -> None:
+    of_prompts = partial(InsideDetector, parts=frozenset({Part.PROMPT}))
+    with pytest.raises(ConfigError, match="inside has no probes of answers: train them with rows"):
+        Screens(settings(of_probed()), DETECTORS._replace(factories={NAME: of_prompts}))
 
 
 def test_a_model_whose_upstream_has_no_probes_is_told_with_what_to_set() -> None:
