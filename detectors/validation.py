@@ -57,6 +57,10 @@ class Quality:
     recall_at_1pct: float
     recall_at_01pct: float
 
+    def __str__(self) -> str:
+        """Return what a person who trains wants to see."""
+        return f"AUROC {self.auroc:.3f}, recall {self.recall_at_1pct:.3f} at 1 % false positives"
+
 
 def family(source: str) -> str:
     """Return the name of the family that a source belongs to."""

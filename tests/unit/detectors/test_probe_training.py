@@ -67,6 +67,7 @@ def test_the_place_is_chosen_that_tells(trained: Trained) -> None:
         assert trained.choices[part].quality["any"].auroc > 0.9
         best = next(iter(trained.choices[part].tried.values()))
         assert best.auroc == max(it.auroc for it in trained.choices[part].tried.values())
+        assert any(it.startswith(f"{part}: ") and it.endswith(f", {best}") for it in SAID)
 
 
 def test_misuse_ranks_above_what_is_benign(folder: Path, states: States) -> None:
